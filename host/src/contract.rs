@@ -1,0 +1,124 @@
+//! How one product speaks: its credentials, lifetimes, limits, log-in reply and error bodies.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// A checked contract. Made from YAML only.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    /// Such as `k8cost`.
+    pub name: String,
+    /// The built-in policy document that goes with it.
+    pub policy: String,
+    /// Where credentials may stand.
+    pub schemes: Vec<Scheme>,
+    /// The prefix of its keys without `_`: `k8c` makes `k8c_live_…` and `k8c_agent_…`.
+    pub key_prefix: String,
+    /// What a key may do.
+    pub authority: Authority,
+    /// Rules for minting.
+    pub minting: Minting,
+    /// Whether JWT sessions are accepted on the API.
+    pub sessions_on_api: bool,
+    /// Lifetimes of sessions.
+    pub session: SessionRules,
+    /// The log-in endpoint, if the API has one.
+    pub login: Option<Login>,
+    /// The refresh endpoint, if there is one.
+    pub refresh_path: Option<String>,
+    /// Limits.
+    pub limits: Limits,
+    /// The shape of errors.
+    pub errors: Errors,
+}
+
+/// One place where a credential may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Authorization: Bearer`: a session, a key or an agent token.
+    Bearer,
+    /// `Authorization: ApiKey`: a key.
+    ApiKey,
+    /// `X-API-Key`: a key or an agent token.
+    XApiKey,
+}
+
+/// What authority a key has, before its scopes narrow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// What its owner may, as of now.
+    Owner,
+    /// A fixed set of permissions (patterns) in its organization.
+    Organization(Vec<String>),
+    /// Exactly its scopes.
+    Scopes,
+}
+
+/// Rules for minting keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minting {
+    /// Whether a key must carry at least one scope.
+    pub scopes_required: bool,
+    /// Whether a key may be given scopes at all (`organization` keys may not in some contracts).
+    pub scopes_allowed: bool,
+    /// Whether a key may be given an expiry.
+    pub expiry_allowed: bool,
+    /// Name length at most, in characters.
+    pub name_chars_max: usize,
+}
+
+/// Lifetimes of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionRules {
+    /// A token's life.
+    pub ttl_secs: i64,
+    /// A session's whole life, whatever is refreshed.
+    pub life_secs_max: i64,
+}
+
+/// The log-in endpoint.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Such as `/auth/login`.
+    pub path: String,
+    /// The reply, with placeholders in its strings: `{token}`, `{expires_at}`, `{user_id}`, `{email}`, `{role}`,
+    /// `{organization_id}`.
+    pub reply: Value,
+}
+
+/// Requests per minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For a session.
+    pub session: u32,
+    /// For an API key.
+    pub api_key: u32,
+    /// For an agent token.
+    pub agent: u32,
+    /// For requests without a credential, by source address.
+    pub anonymous: u32,
+    /// Rejected credentials and failed log-ins, by source address.
+    pub failures: u32,
+    /// Log-ins by account.
+    pub logins: u32,
+    /// Whether sessions and keys of one user share one bucket (with the `session` limit).
+    pub per_user: bool,
+}
+
+/// The shape of errors.
+#[derive(Clone, Debug)]
+pub struct Errors {
+    /// The realm in challenges.
+    pub realm: String,
+    /// The content type.
+    pub content_type: String,
+    /// The body, with placeholders in its strings: `{type}`, `{title}`, `{status}` (a number when it stands
+    /// alone), `{detail}`, `{code}`, `{instance}`, `{text}` (from `texts`, else the detail).
+    pub body: Value,
+    /// The product's own words, by [`crate::Cause::code`] or by status (`"401"`); placeholders `{permission}`,
+    /// `{cluster}`.
+    pub texts: BTreeMap<String, String>,
+    /// Whether several credentials are the product's 401 instead of a 400.
+    pub several_credentials_401: bool,
+}

@@ -1,0 +1,59 @@
+//! What the gate hands an adapter: admit or refuse. Adapters enforce it and decide nothing.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use scopegate_policy::{Clusters, ListShape};
+use uuid::Uuid;
+
+use crate::{Cause, Principal};
+
+/// The gate's answer.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Let it through, as the admission says.
+    Admit(Box<Admission>),
+    /// Answer with this instead.
+    Refuse(Box<Refusal>),
+}
+
+/// How an admitted request goes on.
+#[derive(Debug)]
+pub struct Admission {
+    /// The request's id, also in `identity` as `X-Request-Id`.
+    pub request_id: Uuid,
+    /// `None` on public routes without a credential.
+    pub principal: Option<Arc<Principal>>,
+    /// The path to forward: normalised.
+    pub path: String,
+    /// The query to forward, credentials and all else as it came; an agent's own cluster is written into it
+    /// where the route takes the cluster from a parameter.
+    pub query: String,
+    /// The clusters that the caller may see in this request, already bounded by the caller's own.
+    pub visible: Clusters,
+    /// When set, the reply is a list: it must be read, cut down to `list_clusters` and written anew.
+    pub list: Option<ListShape>,
+    /// The registered clusters of `visible`; what a list's items may belong to.
+    pub list_clusters: Vec<String>,
+    /// Set on the upstream request, replacing whatever was there. Every identity header is always here.
+    pub identity: Vec<(HeaderName, HeaderValue)>,
+    /// Taken off the upstream request before `identity` is set, credentials among them. Adapters also remove
+    /// every spelling of an identity header (case, `_` for `-`) and what `Connection` names:
+    /// [`crate::headers::is_reserved`] tells.
+    pub remove: Vec<HeaderName>,
+    /// Set on the response: limit state and request id.
+    pub response: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A refusal, ready to send: the contract's own words.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What happened, for logs, metrics and tests; the client sees only the rest.
+    pub cause: Cause,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// All headers, `Content-Type` among them.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}

@@ -1,0 +1,103 @@
+//! What a policy says of itself: its catalogue, roles and routes, in the order that rule codes index.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Request;
+
+/// A permission of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermissionInfo {
+    /// `resource:action`.
+    pub name: String,
+    /// The group that pickers show it under.
+    pub category: String,
+    /// What it unlocks, in a few words.
+    pub unlocks: String,
+    /// Whether a key may carry it as a scope.
+    pub scope: bool,
+}
+
+/// A role built into the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleInfo {
+    /// Its name.
+    pub name: String,
+    /// Its permissions, expanded and sorted.
+    pub permissions: Vec<String>,
+}
+
+/// Where a JSON reply carries clusters, as JSON Pointers (RFC 6901).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListShape {
+    /// The array of items; empty when the reply itself is the array.
+    pub items: String,
+    /// The cluster id within an item.
+    pub cluster: String,
+    /// Names of members beside the items that pass on to the caller.
+    pub keep: Vec<String>,
+}
+
+/// Which clusters a route touches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClusterSource {
+    /// The route says nothing: it spans every cluster.
+    Spans,
+    /// The segment of the path, counted from 0.
+    Path(u32),
+    /// A query parameter.
+    Query(String),
+    /// A header, in lower case.
+    Header(String),
+    /// No cluster's data.
+    None,
+    /// The upstream narrows by the header that it is given.
+    Upstream,
+    /// A reply with items, each of one cluster.
+    Lists(ListShape),
+}
+
+/// A route of the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteInfo {
+    /// Upper-case, or `*`.
+    pub method: String,
+    /// Such as `/v1/clusters/{cluster}/**`.
+    pub pattern: String,
+    /// Whether it is open to everyone.
+    pub public: bool,
+    /// The permission that it needs.
+    pub requires: Option<String>,
+    /// The clusters that it touches.
+    pub cluster: ClusterSource,
+}
+
+impl RouteInfo {
+    /// The cluster that the request names on this route, if the route takes one and the request has it.
+    pub fn named_cluster<'r>(&self, request: &'r Request) -> Option<&'r str> {
+        let find = |fields: &'r [(String, String)], name: &str| {
+            fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        };
+        match &self.cluster {
+            ClusterSource::Path(index) => request.path.split('/').nth(*index as usize + 1),
+            ClusterSource::Query(name) => find(&request.query, name),
+            ClusterSource::Header(name) => find(&request.headers, name),
+            _ => None,
+        }
+    }
+}
+
+/// A policy as it describes itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The policy's name.
+    pub name: String,
+    /// Its version, in its author's own scheme; may be empty.
+    pub version: String,
+    /// The catalogue: the only names that roles, scopes and routes use.
+    pub permissions: Vec<PermissionInfo>,
+    /// Built-in roles.
+    pub roles: Vec<RoleInfo>,
+    /// Routes.
+    pub routes: Vec<RouteInfo>,
+}
