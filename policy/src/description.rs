@@ -75,13 +75,26 @@ pub struct RouteInfo {
 impl RouteInfo {
     /// The cluster that the request names on this route, if the route takes one and the request has it.
     pub fn named_cluster<'r>(&self, request: &'r Request) -> Option<&'r str> {
+        self.cluster_named_by(&request.path, &request.query, &request.headers)
+    }
+
+    /// The cluster that a request of these parts names.
+    pub fn cluster_named_by<'r>(
+        &self,
+        path: &'r str,
+        query: &'r [(String, String)],
+        headers: &'r [(String, String)],
+    ) -> Option<&'r str> {
         let find = |fields: &'r [(String, String)], name: &str| {
-            fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+            fields
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, value)| value.as_str())
         };
         match &self.cluster {
-            ClusterSource::Path(index) => request.path.split('/').nth(*index as usize + 1),
-            ClusterSource::Query(name) => find(&request.query, name),
-            ClusterSource::Header(name) => find(&request.headers, name),
+            ClusterSource::Path(index) => path.split('/').nth(*index as usize + 1),
+            ClusterSource::Query(name) => find(query, name),
+            ClusterSource::Header(name) => find(headers, name),
             _ => None,
         }
     }

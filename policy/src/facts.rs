@@ -16,6 +16,16 @@ pub enum CallerKind {
     Agent,
 }
 
+/// Whether this can be a cluster's id: `[A-Za-z0-9._:-]{1,253}`.
+pub fn is_cluster_id(id: &str) -> bool {
+    is_cluster_id_bytes(id.as_bytes())
+}
+
+pub(crate) fn is_cluster_id_bytes(id: &[u8]) -> bool {
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+    (1..=253).contains(&id.len()) && id.iter().all(allowed)
+}
+
 /// A set of clusters. `Only` of nothing is no cluster at all: it never means "all".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -113,6 +123,7 @@ impl Caller {
         let both = self.clusters.intersect(&self.allowed_clusters);
         match &self.agent_cluster {
             Some(own) => both.intersect(&Clusters::only([own.as_str()])),
+            None if self.kind == CallerKind::Agent => Clusters::Only(Vec::new()),
             None => both,
         }
     }

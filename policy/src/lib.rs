@@ -3,10 +3,31 @@
 //! Nothing here does I/O, reads a clock or spawns anything. The same crate runs natively, inside the guest
 //! component and inside the proxy-wasm filter.
 
+mod decide;
 mod description;
+#[cfg(feature = "document")]
+pub mod document;
+#[cfg(feature = "document")]
+pub mod documents;
 mod facts;
+pub mod packed;
+pub mod permission;
+pub mod routing;
+mod tables;
+mod vocabulary;
+#[cfg(feature = "document")]
+pub mod yaml;
 
+pub use decide::{SIGN_IN_SECS_MAX, decide};
 pub use description::{ClusterSource, Description, ListShape, PermissionInfo, RoleInfo, RouteInfo};
 pub use facts::{
     Caller, CallerKind, Clusters, Decision, Grant, Outcome, Reason, Request, Restriction, Rule,
+    is_cluster_id,
 };
+pub use tables::{PERMISSIONS_MAX, ROLES_MAX, RouteOptions, Rules, Tables};
+pub use vocabulary::Vocabulary;
+
+use facts::is_cluster_id_bytes;
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,141 @@
+//! A policy document in YAML, read and checked: every mistake at once, each with its place.
+//!
+//! ```yaml
+//! policy: kubeadapt
+//! version: "1"                       # optional, in the author's own scheme
+//! permissions:                       # the catalogue: the only names that roles, scopes and routes may use
+//!   clusters:read: { category: Clusters, unlocks: Cluster inventory }
+//!   metrics:write: { category: Agents, unlocks: Submit metrics, scope: false }   # never on a key
+//! roles:
+//!   admin: ["*"]                     # wildcards: `*`, `clusters:*`, `*:read`
+//!   agent: [metrics:write]
+//! keys: { read_only: true }          # API keys may only GET
+//! routes:                            # the most specific one wins, in whatever order they stand
+//!   - { match: GET /v1/health, public: true }
+//!   - { match: GET /v1/clusters, requires: clusters:read, lists: { items: /clusters, cluster: /id, keep: [total] } }
+//!   - { match: "GET /v1/clusters/{cluster}/**", requires: clusters:read }    # `/**`: nothing or anything below
+//!   - { match: POST /v1/metrics, requires: metrics:write, cluster: { header: x-cluster-id } }
+//!   - { match: "* /v1/admin/**", operator: true, cluster: none }
+//! ```
+//!
+//! A route has `public: true`, or `requires` a permission, or is for an `operator`; `sign_in: true` asks for a
+//! session whose user signed in a short while ago. `cluster` is `{ query: name }`, `{ header: name }`, `none` or
+//! `upstream`; where it, `lists` and `{cluster}` in the path are all missing, the route spans every cluster and
+//! callers restricted to some are refused. HEAD is decided as GET.
+
+mod catalogue;
+mod route;
+mod shapes;
+
+use crate::description::Description;
+use crate::permission;
+use crate::tables::{Rules, Tables};
+use crate::yaml::{Fields, Node, Reader, Report};
+
+use shapes::Shapes;
+
+/// Characters of a policy's version at most.
+const VERSION_CHARS_MAX: usize = 64;
+
+/// Reads and checks a document; `name` is what the report calls it, usually the path of its file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn compile(name: &str, text: &str) -> Result<Tables, Report> {
+    let (reader, root) = Reader::open(name, text)?;
+    let tables = read(&reader, &root).and_then(|rules| {
+        // Mistakes have been found already, with their places. What is left are limits of the tables as a whole.
+        match Tables::new(rules) {
+            Ok(tables) => Some(tables),
+            Err(wrong) => {
+                reader.problem(root.span, wrong);
+                None
+            }
+        }
+    });
+    reader.finish(tables)
+}
+
+fn read(reader: &Reader, root: &Node) -> Option<Rules> {
+    let known = [
+        "policy",
+        "version",
+        "permissions",
+        "roles",
+        "keys",
+        "routes",
+    ];
+    let fields = reader.fields(root, "a policy", &known)?;
+    let name = policy_name(reader, &fields);
+    let version = version(reader, &fields);
+    let permissions = catalogue::permissions(reader, &fields);
+    let roles = catalogue::roles(reader, &fields, permissions.as_deref());
+    let keys = fields.fields("keys", "`keys`", &["read_only"]);
+    let keys_read_only = keys
+        .and_then(|keys| keys.boolean("read_only"))
+        .unwrap_or_default();
+
+    let mut shapes = Shapes::default();
+    let (mut routes, mut options) = (Vec::new(), Vec::new());
+    let nodes = fields
+        .required("routes")
+        .and_then(|node| reader.list(node, "`routes`"));
+    for node in nodes.unwrap_or_default() {
+        if let Some((route, option, place)) = route::read(reader, node, permissions.as_deref()) {
+            shapes.add(reader, &route, place);
+            routes.push(route);
+            options.push(option);
+        }
+    }
+    shapes.check_reachable(reader);
+    let (permissions, roles) = (permissions?, roles?);
+    if keys_read_only {
+        catalogue::check_scopes_read(reader, &fields, &permissions, &routes);
+    }
+    let description = Description {
+        name: name?,
+        version: version?,
+        permissions,
+        roles,
+        routes,
+    };
+    Some(Rules {
+        description,
+        options,
+        keys_read_only,
+    })
+    .filter(|_| !reader.has_problems())
+}
+
+fn policy_name(reader: &Reader, fields: &Fields<'_>) -> Option<String> {
+    let name = fields.required_text("policy")?;
+    if permission::is_word(&name) {
+        return Some(name.to_string());
+    }
+    reader
+        .problem(name.span, format!("`{name}` cannot be a policy's name"))
+        .help("a name has lower-case letters, digits, `_` and `-`");
+    None
+}
+
+fn version(reader: &Reader, fields: &Fields<'_>) -> Option<String> {
+    if !fields.has("version") {
+        return Some(String::new());
+    }
+    let version = fields.text("version")?;
+    if version.chars().count() <= VERSION_CHARS_MAX && !version.contains(char::is_control) {
+        return Some(version.to_string());
+    }
+    reader.problem(
+        version.span,
+        format!(
+            "`version` must have at most {VERSION_CHARS_MAX} characters, all of them printable"
+        ),
+    );
+    None
+}
+
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod tests;
