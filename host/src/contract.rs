@@ -1,8 +1,33 @@
 //! How one product speaks: its credentials, lifetimes, limits, log-in reply and error bodies.
+//!
+//! A contract is a YAML file. Five are built in and chosen by name; `contracts/scopegate.yaml` explains every key.
+
+mod read;
+mod template;
 
 use std::collections::BTreeMap;
 
+use scopegate_policy::yaml::Report;
 use serde_json::Value;
+
+pub use template::{fill, fill_text};
+
+/// The built-in contracts, which are also the names of the policy documents that go with them.
+pub const BUILTIN_NAMES: [&str; 5] = [
+    "scopegate",
+    "k8cost",
+    "kubewatch",
+    "kubeadapt",
+    "kubevision",
+];
+
+const BUILTIN_TEXTS: [(&str, &str); 5] = [
+    ("scopegate", include_str!("../contracts/scopegate.yaml")),
+    ("k8cost", include_str!("../contracts/k8cost.yaml")),
+    ("kubewatch", include_str!("../contracts/kubewatch.yaml")),
+    ("kubeadapt", include_str!("../contracts/kubeadapt.yaml")),
+    ("kubevision", include_str!("../contracts/kubevision.yaml")),
+];
 
 /// A checked contract. Made from YAML only.
 #[derive(Clone, Debug)]
@@ -33,12 +58,36 @@ pub struct Contract {
     pub errors: Errors,
 }
 
+impl Contract {
+    /// The YAML of a built-in contract, to print or to start one's own from.
+    pub fn builtin_text(name: &str) -> Option<&'static str> {
+        BUILTIN_TEXTS
+            .iter()
+            .find(|(builtin, _)| *builtin == name)
+            .map(|(_, text)| *text)
+    }
+
+    /// A built-in contract, by one of [`BUILTIN_NAMES`].
+    pub fn builtin(name: &str) -> Option<Self> {
+        // That each of them reads is a test.
+        Self::from_yaml(&format!("{name}.yaml"), Self::builtin_text(name)?).ok()
+    }
+
+    /// Reads a contract; `name` is what errors call it, usually the path of its file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
+    pub fn from_yaml(name: &str, text: &str) -> Result<Self, Report> {
+        read::contract(name, text)
+    }
+}
+
 /// One place where a credential may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `Authorization: Bearer`: a session, a key or an agent token.
     Bearer,
-    /// `Authorization: ApiKey`: a key.
+    /// `Authorization: ApiKey`: a key or an agent token.
     ApiKey,
     /// `X-API-Key`: a key or an agent token.
     XApiKey,
@@ -122,3 +171,18 @@ pub struct Errors {
     /// Whether several credentials are the product's 401 instead of a 400.
     pub several_credentials_401: bool,
 }
+
+impl Errors {
+    /// The product's own words for a cause: those for its code, else those for its status. Their placeholders are
+    /// still in them ([`fill_text`]).
+    pub fn text(&self, code: &str, status: u16) -> Option<&str> {
+        let text = self
+            .texts
+            .get(code)
+            .or_else(|| self.texts.get(&status.to_string()));
+        text.map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests;
