@@ -1,9 +1,18 @@
 //! Who is calling, as the store knows them: the facts behind a verified credential.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use scopegate_policy::{Caller, CallerKind};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::{
+    engine::{CallerRef, PackedCaller},
+    gate::Identity,
+};
 
 /// A verified caller. Immutable: a change in the store makes a new one.
 #[derive(Debug)]
@@ -24,6 +33,43 @@ pub struct Principal {
     pub expires_at: Option<i64>,
     /// What the policy is told.
     pub caller: Caller,
+    /// The same, packed for the policy that was asked last.
+    pub packed: PackedCaller,
     /// The organization's registered clusters: what "all" means.
     pub registered: Arc<BTreeSet<String>>,
+    /// Whether all this still stands; `Standing::default()` for callers that the store does not know.
+    pub standing: Standing,
+    /// The same as headers for the upstream, made when they are first needed.
+    pub identity: OnceLock<Identity>,
+}
+
+/// Whether the facts of a [`Principal`] still stand. Its place in the look-up cache holds the other end: whatever
+/// empties that place says so here. Facts that went stale need not be wrong; they must be read again.
+#[derive(Clone, Debug, Default)]
+pub struct Standing(CancellationToken);
+
+impl Standing {
+    /// Whether the facts were emptied from the cache since they were read.
+    pub fn is_stale(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Resolves when they are.
+    pub async fn stale(&self) {
+        self.0.cancelled().await;
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.cancel();
+    }
+}
+
+impl Principal {
+    /// What a policy is asked about.
+    pub fn caller_ref(&self) -> CallerRef<'_> {
+        CallerRef {
+            caller: &self.caller,
+            packed: &self.packed,
+        }
+    }
 }

@@ -1,0 +1,154 @@
+//! Why a command was not executed, in words for whoever gave it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::{ChangeError, Conflict, StoreError};
+
+/// What the giver of the command can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// Word it differently.
+    Invalid,
+    /// Name something that exists.
+    Unknown,
+    /// Nothing, as things stand: it exists already, or has ended.
+    Conflict,
+    /// Try again later; the store does not answer, or is damaged.
+    Unavailable,
+}
+
+/// A command that was not executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminError {
+    /// What can be done about it.
+    pub kind: ErrorKind,
+    /// What is wrong.
+    pub message: String,
+    /// What was probably meant, or what would be right.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for AdminError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for AdminError {}
+
+impl AdminError {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Invalid,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Conflict,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// A name that nothing has, with the nearest of those that there are, or else all of them if they are few.
+    pub(super) fn unknown<'k>(
+        what: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) -> Self {
+        let error = Self {
+            kind: ErrorKind::Unknown,
+            message: format!("there is no {what} `{name}`"),
+            help: None,
+        };
+        match suggest(what, name, known) {
+            Some(help) => error.help(help),
+            None => error,
+        }
+    }
+
+    pub(super) fn bad_title(what: &str) -> Self {
+        Self::invalid(format!("{what} must have 1 to 255 characters"))
+            .help("no control characters, and no space at either end")
+    }
+
+    #[must_use]
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// How alike two names must be, from 0 to 1, to be offered for each other.
+const ALIKE: f64 = 0.7;
+/// How many names are few enough to list.
+const FEW: usize = 12;
+
+pub(super) fn suggest<'k>(
+    what: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<String> {
+    let known: Vec<&str> = known.into_iter().collect();
+    let alike =
+        |candidate: &&str| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
+    let best = known
+        .iter()
+        .copied()
+        .map(|candidate| (alike(&candidate), candidate));
+    match best.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        None => Some(format!("there is no {what} at all yet")),
+        Some((score, candidate)) if score >= ALIKE => Some(format!("did you mean `{candidate}`?")),
+        Some(_) if known.len() <= FEW => Some(format!("there are: {}", listed(&known))),
+        Some(_) => None,
+    }
+}
+
+/// `a`, `b`, `c`.
+pub(super) fn listed(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        Self {
+            kind: ErrorKind::Unavailable,
+            message: error.to_string(),
+            help: None,
+        }
+    }
+}
+
+impl From<ChangeError> for AdminError {
+    fn from(error: ChangeError) -> Self {
+        let conflict = match error {
+            ChangeError::Store(error) => return error.into(),
+            ChangeError::Conflict(conflict) => conflict,
+        };
+        let kind = match &conflict {
+            Conflict::UnknownOrganization
+            | Conflict::UnknownUser
+            | Conflict::UnknownCluster(_)
+            | Conflict::UnknownCredential
+            | Conflict::UnknownSession => ErrorKind::Unknown,
+            Conflict::OrganizationExists(_)
+            | Conflict::EmailTaken(_)
+            | Conflict::Operator
+            | Conflict::UserDisabled
+            | Conflict::ClusterExists(_)
+            | Conflict::ClusterDeleted(_) => ErrorKind::Conflict,
+        };
+        Self {
+            kind,
+            message: conflict.to_string(),
+            help: None,
+        }
+    }
+}

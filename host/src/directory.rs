@@ -1,0 +1,380 @@
+//! Who is behind a credential, at the speed of memory: a look-up cache in front of the store.
+//!
+//! A request that starts after a change has returned sees the change. A change therefore commits, counts up the
+//! generation, and empties what it touches, all before it returns. A look-up that misses notes the generation, reads
+//! the store, and keeps what it read only if, under the lock of its place in the cache, the generation is
+//! still the one it noted: what was read before a change can not come back after it. Only credentials that exist are
+//! kept, so that guesses cannot fill the memory.
+
+mod facts;
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use dashmap::{DashMap, Entry};
+use scopegate_policy::CallerKind;
+use uuid::Uuid;
+
+use crate::{
+    Principal,
+    contract::Authority,
+    key::KeyHash,
+    store::{Actor, Change, ChangeError, Store, StoreError, Touch},
+};
+pub(crate) use facts::AGENT_ROLE;
+use facts::{Registered, credential_principal, session_principal};
+
+/// Keys and sessions that are kept, each. A principal is about 1 KiB.
+const CAPACITY: usize = 100_000;
+
+/// What a presented key or agent token is.
+#[derive(Debug)]
+pub enum KeyLookup {
+    /// Valid as of now.
+    Found(Arc<Principal>),
+    /// Nobody's.
+    Unknown,
+    /// Ended, or what stood behind it is gone: revoked, its owner disabled, or without the owner whom
+    /// the contract's authority needs.
+    Revoked,
+    /// Past its expiry.
+    Expired,
+}
+
+/// What a session is that a verified token names.
+#[derive(Debug)]
+pub enum SessionLookup {
+    /// Open as of now. `expires_at` is the session's end; a token's own may be earlier.
+    Found(Arc<Principal>),
+    /// Nobody's, or another user's.
+    Unknown,
+    /// Logged out, or its user disabled.
+    Revoked,
+    /// Past its whole life.
+    Expired,
+}
+
+/// The look-up cache and the way in which everything behind it is changed. Clones share one cache.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    authority: Authority,
+    keys: DashMap<KeyHash, Arc<Principal>>,
+    sessions: DashMap<Uuid, Arc<Principal>>,
+    registered: Registered,
+    /// What [`Directory::registered`] has read, with the generation at which it did.
+    by_organization: DashMap<Uuid, (u64, Arc<BTreeSet<String>>)>,
+    generation: AtomicU64,
+    capacity: usize,
+}
+
+impl Directory {
+    /// A directory of the store, whose keys have the contract's authority.
+    pub fn new(store: Store, authority: Authority) -> Self {
+        Self::with_capacity(store, authority, CAPACITY)
+    }
+
+    fn with_capacity(store: Store, authority: Authority, capacity: usize) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                authority,
+                keys: DashMap::new(),
+                sessions: DashMap::new(),
+                registered: Registered::default(),
+                by_organization: DashMap::new(),
+                generation: AtomicU64::new(0),
+                capacity,
+            }),
+        }
+    }
+
+    /// The store, for questions. Changes go through [`Directory::apply`].
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Whom a key or agent token stands for.
+    pub async fn by_key(&self, hash: &KeyHash, now_ms: i64) -> Result<KeyLookup, StoreError> {
+        let kept = self
+            .inner
+            .keys
+            .get(hash)
+            .map(|place| Arc::clone(place.value()));
+        let principal = match kept {
+            Some(principal) => principal,
+            None => match self.inner.load_key(hash).await? {
+                Loaded::Live(principal) => principal,
+                Loaded::Ended => return Ok(KeyLookup::Revoked),
+                Loaded::Nothing => return Ok(KeyLookup::Unknown),
+            },
+        };
+        Ok(if is_over(&principal, now_ms) {
+            KeyLookup::Expired
+        } else {
+            KeyLookup::Found(principal)
+        })
+    }
+
+    /// Whom a key or agent token stands for, if that needs no look at the store.
+    pub fn cached(&self, hash: &KeyHash, now_ms: i64) -> Option<Arc<Principal>> {
+        let kept = self
+            .inner
+            .keys
+            .get(hash)
+            .map(|place| Arc::clone(place.value()));
+        kept.filter(|principal| !is_over(principal, now_ms))
+    }
+
+    /// Whom a session stands for, that a verified token names together with its user.
+    pub async fn by_session(
+        &self,
+        session: Uuid,
+        user: Uuid,
+        now_ms: i64,
+    ) -> Result<SessionLookup, StoreError> {
+        let kept = self
+            .inner
+            .sessions
+            .get(&session)
+            .map(|place| Arc::clone(place.value()));
+        let principal = match kept {
+            Some(principal) => principal,
+            None => match self.inner.load_session(session).await? {
+                Loaded::Live(principal) => principal,
+                Loaded::Ended => return Ok(SessionLookup::Revoked),
+                Loaded::Nothing => return Ok(SessionLookup::Unknown),
+            },
+        };
+        Ok(if principal.user != Some(user) {
+            SessionLookup::Unknown
+        } else if is_over(&principal, now_ms) {
+            SessionLookup::Expired
+        } else {
+            SessionLookup::Found(principal)
+        })
+    }
+
+    /// Whom a session stands for, if that needs no look at the store.
+    pub fn cached_session(&self, session: Uuid, user: Uuid, now_ms: i64) -> Option<Arc<Principal>> {
+        let kept = self
+            .inner
+            .sessions
+            .get(&session)
+            .map(|place| Arc::clone(place.value()));
+        kept.filter(|principal| principal.user == Some(user) && !is_over(principal, now_ms))
+    }
+
+    /// The registered clusters of an organization, for callers whom the store does not know.
+    pub async fn registered(
+        &self,
+        organization: Uuid,
+    ) -> Result<Arc<BTreeSet<String>>, StoreError> {
+        // Noted before the store is read: after any change, what was read here is not used again.
+        let generation = self.inner.generation.load(SeqCst);
+        if let Some(kept) = self.inner.by_organization.get(&organization)
+            && kept.0 == generation
+        {
+            return Ok(Arc::clone(&kept.1));
+        }
+        let clusters = self.inner.store.list_clusters(organization).await?;
+        let registered = clusters
+            .into_iter()
+            .filter(|cluster| cluster.deleted_at.is_none());
+        let registered: Arc<BTreeSet<String>> =
+            Arc::new(registered.map(|cluster| cluster.id).collect());
+        self.inner
+            .by_organization
+            .insert(organization, (generation, Arc::clone(&registered)));
+        Ok(registered)
+    }
+
+    /// Resolves when the principal's credential is revoked, its session ended or its user disabled. Not at its expiry,
+    /// which is in the principal. A store that cannot tell any more counts as an end.
+    pub async fn ended(&self, principal: &Principal) {
+        let mut standing = principal.standing.clone();
+        loop {
+            standing.stale().await;
+            // Something about it has changed: perhaps only its role.
+            let now = match principal.kind {
+                CallerKind::Session => self.inner.load_session(principal.credential).await,
+                CallerKind::ApiKey | CallerKind::Agent => {
+                    self.inner.load_credential(principal.credential).await
+                }
+                CallerKind::Anonymous => return,
+            };
+            match now {
+                Ok(Loaded::Live(current)) => standing = current.standing.clone(),
+                Ok(Loaded::Ended | Loaded::Nothing) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Makes a change in the store. When this returns, also with an error, nothing that was read before the change is
+    /// used for another request. `false`: there was nothing to change. The change is made to its end even if the
+    /// caller goes away.
+    pub async fn apply(
+        &self,
+        change: Change,
+        actor: Actor,
+        now_ms: i64,
+    ) -> Result<bool, ChangeError> {
+        let inner = Arc::clone(&self.inner);
+        let work = tokio::spawn(async move {
+            // An error or a panic does not prove that nothing was committed.
+            let _emptied = EmptyAtEnd {
+                inner: &inner,
+                touch: change.touches(),
+            };
+            inner.store.apply(&change, &actor, now_ms).await
+        });
+        work.await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+}
+
+struct EmptyAtEnd<'i> {
+    inner: &'i Inner,
+    touch: Touch,
+}
+
+impl Drop for EmptyAtEnd<'_> {
+    fn drop(&mut self) {
+        self.inner.empty(self.touch);
+    }
+}
+
+/// What the store says now.
+enum Loaded {
+    Live(Arc<Principal>),
+    Ended,
+    Nothing,
+}
+
+impl Inner {
+    async fn load_key(&self, hash: &KeyHash) -> Result<Loaded, StoreError> {
+        let generation = self.generation.load(SeqCst);
+        let found = self.store.find_credential_by_hash(hash).await?;
+        Ok(self.keep_credential(found, generation))
+    }
+
+    async fn load_credential(&self, id: Uuid) -> Result<Loaded, StoreError> {
+        let generation = self.generation.load(SeqCst);
+        let found = self.store.find_credential(id).await?;
+        Ok(self.keep_credential(found, generation))
+    }
+
+    async fn load_session(&self, id: Uuid) -> Result<Loaded, StoreError> {
+        let generation = self.generation.load(SeqCst);
+        let Some(facts) = self.store.find_session(id).await? else {
+            return Ok(Loaded::Nothing);
+        };
+        Ok(match session_principal(facts, &self.registered) {
+            Some(principal) => Loaded::Live(self.keep(&self.sessions, id, principal, generation)),
+            None => Loaded::Ended,
+        })
+    }
+
+    fn keep_credential(
+        &self,
+        found: Option<crate::store::CredentialFacts>,
+        generation: u64,
+    ) -> Loaded {
+        let Some(facts) = found else {
+            return Loaded::Nothing;
+        };
+        let hash = facts.hash;
+        match credential_principal(facts, &self.authority, &self.registered) {
+            Some(principal) => Loaded::Live(self.keep(&self.keys, hash, principal, generation)),
+            None => Loaded::Ended,
+        }
+    }
+
+    /// Keeps what was read at `generation`, if nothing has changed since. Either way it answers the question for which
+    /// it was read; what is not kept is stale from the start.
+    fn keep<K: Copy + Eq + std::hash::Hash>(
+        &self,
+        places: &DashMap<K, Arc<Principal>>,
+        key: K,
+        principal: Principal,
+        generation: u64,
+    ) -> Arc<Principal> {
+        self.make_room(places);
+        let principal = Arc::new(principal);
+        // Holds the lock of the place: a change counts up first and empties then, so either it is seen here or it
+        // finds here what it has to empty.
+        match places.entry(key) {
+            // Somebody else's look-up was quicker, and no change has emptied the place since.
+            Entry::Occupied(place) => Arc::clone(place.get()),
+            Entry::Vacant(place) if self.generation.load(SeqCst) == generation => {
+                place.insert(Arc::clone(&principal));
+                principal
+            }
+            Entry::Vacant(_) => {
+                principal.standing.end();
+                principal
+            }
+        }
+    }
+
+    fn make_room<K: Copy + Eq + std::hash::Hash>(&self, places: &DashMap<K, Arc<Principal>>) {
+        while places.len() >= self.capacity {
+            let any = places.iter().next().map(|place| *place.key());
+            let Some((_, principal)) = any.and_then(|key| places.remove(&key)) else {
+                return;
+            };
+            // A later revocation would not find it here.
+            principal.standing.end();
+        }
+    }
+
+    fn empty(&self, touch: Touch) {
+        if touch == Touch::Nothing {
+            return;
+        }
+        self.generation.fetch_add(1, SeqCst);
+        if let Touch::Session(id) = touch {
+            if let Some((_, principal)) = self.sessions.remove(&id) {
+                principal.standing.end();
+            }
+            return;
+        }
+        let stays = |principal: &Principal| {
+            let touched = touches(touch, principal);
+            if touched {
+                principal.standing.end();
+            }
+            !touched
+        };
+        self.keys.retain(|_, principal| stays(principal));
+        self.sessions.retain(|_, principal| stays(principal));
+    }
+}
+
+fn touches(touch: Touch, principal: &Principal) -> bool {
+    match touch {
+        Touch::Nothing => false,
+        Touch::Credential(id) | Touch::Session(id) => principal.credential == id,
+        Touch::User(id) => principal.user == Some(id),
+        Touch::Organization(id) => principal.organization == id,
+    }
+}
+
+fn is_over(principal: &Principal, now_ms: i64) -> bool {
+    principal
+        .expires_at
+        .is_some_and(|end| end.saturating_mul(1000) <= now_ms)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! From what the store holds to what the policy is told. Pure.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
+
+use dashmap::DashMap;
+use scopegate_policy::{Caller, CallerKind, Clusters};
+use uuid::Uuid;
+
+use crate::{
+    Principal,
+    contract::Authority,
+    engine::PackedCaller,
+    principal::Standing,
+    store::{Credential, CredentialFacts, CredentialKind, Owner, SessionFacts},
+};
+
+/// The role that every agent token has.
+pub(crate) const AGENT_ROLE: &str = "agent";
+
+/// Sets of registered clusters, shared among the principals of an organization as long as they are equal.
+#[derive(Debug, Default)]
+pub(super) struct Registered(DashMap<Uuid, Arc<BTreeSet<String>>>);
+
+impl Registered {
+    fn share(&self, organization: Uuid, clusters: BTreeSet<String>) -> Arc<BTreeSet<String>> {
+        let mut shared = self.0.entry(organization).or_default();
+        if **shared != clusters {
+            *shared = Arc::new(clusters);
+        }
+        Arc::clone(&shared)
+    }
+}
+
+/// `None` when the credential was revoked or nothing stands behind it any more. Expiry is left to the look-up.
+pub(super) fn credential_principal(
+    facts: CredentialFacts,
+    authority: &Authority,
+    registered: &Registered,
+) -> Option<Principal> {
+    let CredentialFacts {
+        credential,
+        owner,
+        registered: clusters,
+        ..
+    } = facts;
+    if credential.revoked_at.is_some() {
+        return None;
+    }
+    let kind = match credential.kind {
+        CredentialKind::ApiKey => CallerKind::ApiKey,
+        CredentialKind::Agent => CallerKind::Agent,
+    };
+    let behind = match (credential.kind, authority) {
+        (CredentialKind::Agent, _) => agent(&credential)?,
+        (CredentialKind::ApiKey, Authority::Owner) => owned(&credential, owner?)?,
+        (CredentialKind::ApiKey, Authority::Organization(permissions)) => {
+            detached(&credential, permissions.clone(), credential.scopes.clone())
+        }
+        // A key without scopes has no authority here, rather than one without bounds.
+        (CredentialKind::ApiKey, Authority::Scopes) => {
+            let scopes = credential.scopes.clone().unwrap_or_default();
+            detached(&credential, vec!["*".to_owned()], Some(scopes))
+        }
+    };
+    Some(Principal {
+        credential: credential.id,
+        kind,
+        organization: credential.organization,
+        user: behind.user,
+        name: behind.name,
+        key_name: Some(credential.name),
+        expires_at: credential.expires_at,
+        caller: Caller {
+            kind,
+            subject: behind.user.unwrap_or(credential.id).to_string(),
+            organization: credential.organization.to_string(),
+            roles: behind.roles,
+            permissions: behind.permissions,
+            scopes: behind.scopes,
+            clusters: behind.clusters,
+            allowed_clusters: credential.allowed_clusters,
+            agent_cluster: credential.cluster,
+            operator: false,
+            mfa: false,
+            auth_time: None,
+        },
+        registered: registered.share(credential.organization, clusters),
+        standing: Standing::default(),
+        packed: PackedCaller::default(),
+        identity: OnceLock::new(),
+    })
+}
+
+/// `None` when the session was ended or its user disabled. Expiry is left to the look-up.
+pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) -> Option<Principal> {
+    let SessionFacts {
+        session,
+        owner: Owner { user, custom_role },
+        registered: clusters,
+    } = facts;
+    if session.revoked_at.is_some() || user.disabled_at.is_some() {
+        return None;
+    }
+    let operator = user.organization.is_none();
+    Some(Principal {
+        credential: session.id,
+        kind: CallerKind::Session,
+        organization: user.organization.unwrap_or_default(),
+        user: Some(user.id),
+        name: user.email,
+        key_name: None,
+        expires_at: Some(session.expires_at),
+        caller: Caller {
+            kind: CallerKind::Session,
+            subject: user.id.to_string(),
+            organization: user
+                .organization
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
+            roles: user.role.into_iter().collect(),
+            permissions: custom_role.unwrap_or_default(),
+            scopes: None,
+            clusters: user.clusters,
+            allowed_clusters: Clusters::All,
+            agent_cluster: None,
+            operator,
+            mfa: session.mfa,
+            auth_time: Some(session.auth_time),
+        },
+        registered: match user.organization {
+            Some(organization) => registered.share(organization, clusters),
+            None => Arc::default(),
+        },
+        standing: Standing::default(),
+        packed: PackedCaller::default(),
+        identity: OnceLock::new(),
+    })
+}
+
+/// The authority behind a credential.
+struct Behind {
+    user: Option<Uuid>,
+    name: String,
+    roles: Vec<String>,
+    permissions: Vec<String>,
+    scopes: Option<Vec<String>>,
+    clusters: Clusters,
+}
+
+/// What its owner may as of now, narrowed by its scopes.
+fn owned(credential: &Credential, owner: Owner) -> Option<Behind> {
+    let Owner { user, custom_role } = owner;
+    if user.disabled_at.is_some() {
+        return None;
+    }
+    Some(Behind {
+        user: Some(user.id),
+        name: user.email,
+        roles: user.role.into_iter().collect(),
+        permissions: custom_role.unwrap_or_default(),
+        scopes: credential.scopes.clone(),
+        clusters: user.clusters,
+    })
+}
+
+/// A key that is its organization's: it outlives whoever made it.
+fn detached(
+    credential: &Credential,
+    permissions: Vec<String>,
+    scopes: Option<Vec<String>>,
+) -> Behind {
+    Behind {
+        user: None,
+        name: credential
+            .owner_email
+            .clone()
+            .unwrap_or_else(|| credential.name.clone()),
+        roles: Vec::new(),
+        permissions,
+        scopes,
+        clusters: Clusters::All,
+    }
+}
+
+fn agent(credential: &Credential) -> Option<Behind> {
+    let cluster = credential.cluster.as_ref()?;
+    Some(Behind {
+        user: None,
+        name: cluster.clone(),
+        roles: vec![AGENT_ROLE.to_owned()],
+        permissions: Vec::new(),
+        scopes: None,
+        clusters: Clusters::only([cluster.as_str()]),
+    })
+}

@@ -1,0 +1,381 @@
+mod races;
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use scopegate_policy::Clusters;
+
+use super::*;
+use crate::store::{
+    Session,
+    fixture::{Fixture, NOW_MS},
+};
+
+async fn found(directory: &Directory, hash: &KeyHash) -> Arc<Principal> {
+    match directory.by_key(hash, NOW_MS).await.unwrap() {
+        KeyLookup::Found(principal) => principal,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn open_session(fixture: &Fixture, user: Uuid) -> Uuid {
+    let session = Session {
+        id: Uuid::new_v4(),
+        user,
+        auth_time: NOW_MS / 1000,
+        mfa: false,
+        expires_at: NOW_MS / 1000 + 3600,
+        revoked_at: None,
+    };
+    let id = session.id;
+    fixture.make(Change::OpenSession(session)).await;
+    id
+}
+
+#[tokio::test]
+async fn an_owners_key_is_its_owner_as_of_now() {
+    let fixture = Fixture::new(Authority::Owner).await;
+    let directory = &fixture.directory;
+    let ada = fixture.user("ada@example.com", "viewer").await;
+    let (mut new, _) = fixture.new_key(Some(ada));
+    new.credential.scopes = Some(vec!["clusters:read".to_owned()]);
+    new.credential.allowed_clusters = Clusters::only(["prod"]);
+    let (id, hash) = fixture.mint(new).await;
+
+    let principal = found(directory, &hash).await;
+    assert_eq!((principal.credential, principal.user), (id, Some(ada)));
+    assert_eq!(principal.name, "ada@example.com");
+    assert_eq!(principal.key_name.as_deref(), Some("ci"));
+    assert_eq!(principal.caller.subject, ada.to_string());
+    assert_eq!(principal.caller.roles, ["viewer"]);
+    assert_eq!(
+        principal.caller.scopes.as_deref(),
+        Some(&["clusters:read".to_owned()][..])
+    );
+    assert_eq!(
+        principal.caller.effective_clusters(),
+        Clusters::only(["prod"])
+    );
+    assert!(
+        Arc::ptr_eq(&principal, &found(directory, &hash).await),
+        "kept"
+    );
+
+    let role = "on-call".to_owned();
+    fixture
+        .make(Change::SetRole {
+            user: ada,
+            role: role.clone(),
+        })
+        .await;
+    assert!(directory.cached(&hash, NOW_MS).is_none());
+    assert_eq!(found(directory, &hash).await.caller.roles, ["on-call"]);
+
+    let permissions = vec!["clusters:*".to_owned()];
+    let organization = fixture.organization;
+    fixture
+        .make(Change::SetCustomRole {
+            organization,
+            name: role,
+            permissions,
+        })
+        .await;
+    assert_eq!(
+        found(directory, &hash).await.caller.permissions,
+        ["clusters:*"]
+    );
+
+    fixture
+        .make(Change::SetClusters {
+            user: ada,
+            clusters: Clusters::only(["dev"]),
+        })
+        .await;
+    assert_eq!(
+        found(directory, &hash).await.caller.effective_clusters(),
+        Clusters::only([""; 0])
+    );
+
+    fixture.make(Change::DisableUser(ada)).await;
+    assert!(matches!(
+        directory.by_key(&hash, NOW_MS).await,
+        Ok(KeyLookup::Revoked)
+    ));
+}
+
+#[tokio::test]
+async fn a_key_of_the_organization_outlives_its_owner() {
+    let authority = Authority::Organization(vec!["metrics:read".to_owned()]);
+    let fixture = Fixture::new(authority).await;
+    let ada = fixture.user("ada@example.com", "viewer").await;
+    let (id, hash) = fixture.key(Some(ada)).await;
+    fixture.make(Change::DisableUser(ada)).await;
+    let principal = found(&fixture.directory, &hash).await;
+    assert_eq!(principal.user, None);
+    assert_eq!(principal.caller.subject, id.to_string());
+    assert_eq!(principal.caller.roles, [""; 0]);
+    assert_eq!(principal.caller.permissions, ["metrics:read"]);
+    assert_eq!(principal.caller.effective_clusters(), Clusters::All);
+}
+
+#[tokio::test]
+async fn a_key_of_scopes_has_exactly_them() {
+    let fixture = Fixture::new(Authority::Scopes).await;
+    let (mut new, _) = fixture.new_key(None);
+    new.credential.scopes = Some(vec!["nodes:read".to_owned()]);
+    let (_, narrowed) = fixture.mint(new).await;
+    let (_, without) = fixture.key(None).await;
+    let principal = found(&fixture.directory, &narrowed).await;
+    assert_eq!(principal.caller.permissions, ["*"]);
+    assert_eq!(
+        principal.caller.scopes.as_deref(),
+        Some(&["nodes:read".to_owned()][..])
+    );
+    let principal = found(&fixture.directory, &without).await;
+    assert_eq!(
+        principal.caller.scopes.as_deref(),
+        Some(&[][..]),
+        "nothing, not everything"
+    );
+}
+
+#[tokio::test]
+async fn a_key_without_the_owner_whom_it_needs_stands_for_nobody() {
+    let fixture = Fixture::new(Authority::Owner).await;
+    let (_, hash) = fixture.key(None).await;
+    assert!(matches!(
+        fixture.directory.by_key(&hash, NOW_MS).await,
+        Ok(KeyLookup::Revoked)
+    ));
+}
+
+#[tokio::test]
+async fn an_agent_is_bound_to_its_cluster_and_ends_with_it() {
+    let fixture = Fixture::new(Authority::Owner).await;
+    let (_, hash) = fixture.agent("prod").await;
+    let principal = found(&fixture.directory, &hash).await;
+    assert_eq!(principal.kind, CallerKind::Agent);
+    assert_eq!(principal.caller.roles, ["agent"]);
+    assert_eq!(principal.caller.agent_cluster.as_deref(), Some("prod"));
+    assert_eq!(
+        principal.caller.effective_clusters(),
+        Clusters::only(["prod"])
+    );
+
+    let (organization, id) = (fixture.organization, "prod".to_owned());
+    fixture
+        .make(Change::DeleteCluster { organization, id })
+        .await;
+    assert!(matches!(
+        fixture.directory.by_key(&hash, NOW_MS).await,
+        Ok(KeyLookup::Revoked)
+    ));
+}
+
+#[tokio::test]
+async fn registered_clusters_are_those_of_now_and_shared() {
+    let fixture = Fixture::new(Authority::Scopes).await;
+    let (_, first) = fixture.key(None).await;
+    let (_, second) = fixture.key(None).await;
+    let before = found(&fixture.directory, &first).await;
+    assert!(Arc::ptr_eq(
+        &before.registered,
+        &found(&fixture.directory, &second).await.registered
+    ));
+    fixture.make(fixture.cluster("later")).await;
+    let after = found(&fixture.directory, &first).await;
+    assert!(!before.registered.contains("later") && after.registered.contains("later"));
+}
+
+#[tokio::test]
+async fn unknown_keys_are_not_kept() {
+    let fixture = Fixture::new(Authority::Scopes).await;
+    let (new, _) = fixture.new_key(None);
+    let hash = new.hash;
+    assert!(matches!(
+        fixture.directory.by_key(&hash, NOW_MS).await,
+        Ok(KeyLookup::Unknown)
+    ));
+    assert!(fixture.directory.inner.keys.is_empty());
+    fixture.mint(new).await;
+    found(&fixture.directory, &hash).await;
+}
+
+#[tokio::test]
+async fn expiry_is_checked_at_every_look_up() {
+    let fixture = Fixture::new(Authority::Scopes).await;
+    let (mut new, _) = fixture.new_key(None);
+    let end = NOW_MS / 1000 + 60;
+    new.credential.expires_at = Some(end);
+    let (_, hash) = fixture.mint(new).await;
+    let directory = &fixture.directory;
+    for (now_ms, valid) in [(NOW_MS, true), (end * 1000 - 1, true), (end * 1000, false)] {
+        let looked_up = directory.by_key(&hash, now_ms).await.unwrap();
+        assert_eq!(matches!(looked_up, KeyLookup::Found(_)), valid, "{now_ms}");
+        assert_eq!(matches!(looked_up, KeyLookup::Expired), !valid, "{now_ms}");
+        assert_eq!(directory.cached(&hash, now_ms).is_some(), valid, "{now_ms}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_its_user_as_of_now() {
+    let fixture = Fixture::new(Authority::Owner).await;
+    let directory = &fixture.directory;
+    let ada = fixture.user("ada@example.com", "viewer").await;
+    let session = open_session(&fixture, ada).await;
+    let look_up = || directory.by_session(session, ada, NOW_MS);
+    let Ok(SessionLookup::Found(principal)) = look_up().await else {
+        panic!()
+    };
+    assert_eq!(principal.caller.roles, ["viewer"]);
+    assert_eq!(principal.caller.auth_time, Some(NOW_MS / 1000));
+    assert!(directory.cached_session(session, ada, NOW_MS).is_some());
+
+    let other = directory.by_session(session, Uuid::now_v7(), NOW_MS).await;
+    assert!(
+        matches!(other, Ok(SessionLookup::Unknown)),
+        "of another user"
+    );
+    let over = directory
+        .by_session(session, ada, NOW_MS + 3600 * 1000)
+        .await;
+    assert!(matches!(over, Ok(SessionLookup::Expired)));
+
+    fixture
+        .make(Change::SetRole {
+            user: ada,
+            role: "editor".to_owned(),
+        })
+        .await;
+    let Ok(SessionLookup::Found(principal)) = look_up().await else {
+        panic!()
+    };
+    assert_eq!(principal.caller.roles, ["editor"]);
+
+    fixture.make(Change::EndSession(session)).await;
+    assert!(matches!(look_up().await, Ok(SessionLookup::Revoked)));
+    let second = open_session(&fixture, ada).await;
+    directory.by_session(second, ada, NOW_MS).await.unwrap();
+    fixture.make(Change::DisableUser(ada)).await;
+    let disabled = directory.by_session(second, ada, NOW_MS).await;
+    assert!(matches!(disabled, Ok(SessionLookup::Revoked)));
+}
+
+#[tokio::test]
+async fn an_operators_session_is_in_no_organization() {
+    let fixture = Fixture::new(Authority::Owner).await;
+    let mut root = fixture.new_user("root@example.com", "");
+    root.place = None;
+    let id = root.id;
+    fixture.make(Change::AddUser(Box::new(root))).await;
+    let session = open_session(&fixture, id).await;
+    let Ok(SessionLookup::Found(principal)) =
+        fixture.directory.by_session(session, id, NOW_MS).await
+    else {
+        panic!()
+    };
+    assert!(principal.caller.operator && principal.organization.is_nil());
+    assert_eq!(principal.caller.roles, [""; 0]);
+    assert_eq!(
+        principal.caller.effective_clusters(),
+        Clusters::only([""; 0])
+    );
+    assert!(principal.registered.is_empty());
+}
+
+#[tokio::test]
+async fn the_cache_is_bounded() {
+    let fixture =
+        Fixture::with(|store| Directory::with_capacity(store, Authority::Scopes, 4)).await;
+    let mut principals = Vec::new();
+    for _ in 0..10 {
+        let (_, hash) = fixture.key(None).await;
+        principals.push(found(&fixture.directory, &hash).await);
+        assert!(fixture.directory.inner.keys.len() <= 4);
+    }
+    let kept = principals
+        .iter()
+        .filter(|principal| !principal.standing.is_stale())
+        .count();
+    assert_eq!(
+        kept, 4,
+        "whoever holds an evicted one is told to look again"
+    );
+}
+
+#[tokio::test]
+async fn in_flight_requests_learn_of_the_end() {
+    let fixture = Fixture::new(Authority::Owner).await;
+    let directory = &fixture.directory;
+    let ada = fixture.user("ada@example.com", "viewer").await;
+    let (id, hash) = fixture.key(Some(ada)).await;
+    let (_, other) = fixture.key(Some(ada)).await;
+    let (principal, other) = (
+        found(directory, &hash).await,
+        found(directory, &other).await,
+    );
+    let mut ended = Box::pin(directory.ended(&principal));
+    let mut other_ended = Box::pin(directory.ended(&other));
+    let soon = Duration::from_millis(50);
+
+    assert!(ended.as_mut().now_or_never().is_none());
+    fixture
+        .make(Change::SetRole {
+            user: ada,
+            role: "editor".to_owned(),
+        })
+        .await;
+    assert!(
+        tokio::time::timeout(soon, ended.as_mut()).await.is_err(),
+        "only a role changed"
+    );
+    fixture.make(Change::Revoke(id)).await;
+    tokio::time::timeout(Duration::from_secs(10), ended)
+        .await
+        .unwrap();
+    assert!(
+        tokio::time::timeout(soon, other_ended.as_mut())
+            .await
+            .is_err(),
+        "another key"
+    );
+    fixture.make(Change::DisableUser(ada)).await;
+    tokio::time::timeout(Duration::from_secs(10), other_ended)
+        .await
+        .unwrap();
+    // Whoever asks after the fact learns of it too.
+    tokio::time::timeout(Duration::from_secs(10), directory.ended(&principal))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_change_goes_on_when_its_caller_goes_away() {
+    let fixture = Fixture::new(Authority::Scopes).await;
+    let (id, hash) = fixture.key(None).await;
+    let principal = found(&fixture.directory, &hash).await;
+    let revoke = fixture.try_make(Change::Revoke(id));
+    // Polled once, then dropped.
+    assert!(revoke.now_or_never().is_none());
+    tokio::time::timeout(Duration::from_secs(10), principal.standing.stale())
+        .await
+        .unwrap();
+    assert!(matches!(
+        fixture.directory.by_key(&hash, NOW_MS).await,
+        Ok(KeyLookup::Revoked)
+    ));
+}
+
+#[tokio::test]
+async fn a_failed_change_empties_all_the_same() {
+    let fixture = Fixture::new(Authority::Scopes).await;
+    let (id, hash) = fixture.key(None).await;
+    found(&fixture.directory, &hash).await;
+    fixture.directory.store().close().await;
+    assert!(fixture.try_make(Change::Revoke(id)).await.is_err());
+    assert!(fixture.directory.cached(&hash, NOW_MS).is_none());
+    assert!(
+        fixture.directory.by_key(&hash, NOW_MS).await.is_err(),
+        "an error is no answer"
+    );
+}

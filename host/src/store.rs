@@ -1,0 +1,157 @@
+//! What must last: organizations, users, custom roles, clusters, credentials, sessions, and what was changed by whom.
+//!
+//! A store is read by questions and changed only by [`Change`]s, each one transaction together with its event.
+//! Every row that is read is checked; a damaged one is an error that names it. Changes go through
+//! [`crate::Directory`], which empties what it holds before a change returns; so only it can apply one.
+
+mod change;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod records;
+mod sqlite;
+
+use uuid::Uuid;
+
+pub use change::{Actor, Change, Conflict, NewCredential, NewUser, Touch};
+pub use error::{ChangeError, OpenError, StoreError};
+pub use records::{
+    Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, Organization, Owner,
+    Role, Session, SessionFacts, User,
+};
+pub use sqlite::path_of_url;
+
+use crate::key::KeyHash;
+
+/// What a store is for. A store made for a demonstration is never served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Real use.
+    Serve,
+    /// A throwaway demonstration, whose secrets were printed.
+    Demo,
+}
+
+/// What to do where there is no store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Make one, readable by its owner alone.
+    Create,
+    /// Refuse.
+    Refuse,
+}
+
+/// The store.
+#[derive(Debug)]
+pub enum Store {
+    /// One SQLite file, for one gate.
+    Sqlite(sqlite::Sqlite),
+}
+
+impl Store {
+    /// Opens the store at `url` (`sqlite://PATH`) and brings it to the schema of this version.
+    ///
+    /// Whoever opens a store that a server may be using holds its [`crate::lock::StoreLock`].
+    pub async fn open(url: &str, purpose: Purpose, missing: Missing) -> Result<Self, OpenError> {
+        let path = path_of_url(url)?;
+        let sqlite = sqlite::Sqlite::open(&path, purpose, missing).await?;
+        Ok(Self::Sqlite(sqlite))
+    }
+
+    /// Ends all connections, after writing what is left to write.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+        }
+    }
+
+    /// Makes one change and its event, in one transaction that is on disk when this returns. `false`: there was
+    /// nothing to change, such as for a key that is revoked already.
+    pub(crate) async fn apply(
+        &self,
+        change: &Change,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, ChangeError> {
+        match self {
+            Self::Sqlite(store) => store.apply(change, actor, now_ms).await,
+        }
+    }
+
+    /// The credential with this hash, and all that its meaning depends on, as of one moment.
+    pub async fn find_credential_by_hash(
+        &self,
+        hash: &KeyHash,
+    ) -> Result<Option<CredentialFacts>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_credential_by_hash(hash).await,
+        }
+    }
+
+    /// The credential with this id, and all that its meaning depends on, as of one moment.
+    pub async fn find_credential(&self, id: Uuid) -> Result<Option<CredentialFacts>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_credential(id).await,
+        }
+    }
+
+    /// The session with this id, and all that its meaning depends on, as of one moment.
+    pub async fn find_session(&self, id: Uuid) -> Result<Option<SessionFacts>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_session(id).await,
+        }
+    }
+
+    /// Who logs in with this e-mail address, in whatever case it is written.
+    pub async fn find_login(&self, email: &str) -> Result<Option<LoginFacts>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_login(email).await,
+        }
+    }
+
+    /// All organizations, by name.
+    pub async fn list_organizations(&self) -> Result<Vec<Organization>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.list_organizations().await,
+        }
+    }
+
+    /// The users of an organization, or the operators, by e-mail address.
+    pub async fn list_users(&self, organization: Option<Uuid>) -> Result<Vec<User>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.list_users(organization).await,
+        }
+    }
+
+    /// The custom roles of an organization, by name.
+    pub async fn list_roles(&self, organization: Uuid) -> Result<Vec<Role>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.list_roles(organization).await,
+        }
+    }
+
+    /// The clusters of an organization by id, deleted ones too.
+    pub async fn list_clusters(&self, organization: Uuid) -> Result<Vec<Cluster>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.list_clusters(organization).await,
+        }
+    }
+
+    /// The credentials of one kind in an organization, oldest first, revoked ones too.
+    pub async fn list_credentials(
+        &self,
+        organization: Uuid,
+        kind: CredentialKind,
+    ) -> Result<Vec<Credential>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.list_credentials(organization, kind).await,
+        }
+    }
+
+    /// The newest `count` events, newest first.
+    pub async fn list_events(&self, count: u32) -> Result<Vec<Event>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.list_events(count).await,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A real store in a directory of its own, and short ways to fill it. Tests only.
+
+use scopegate_policy::Clusters;
+use secrecy::{ExposeSecret, SecretString};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{
+    Actor, Change, ChangeError, Credential, CredentialKind, Missing, NewCredential, NewUser,
+    Purpose, Store,
+};
+use crate::{
+    Directory,
+    contract::Authority,
+    key::{self, KeyHash, KeyKind},
+    password::PasswordHash,
+};
+
+/// The moment at which fixtures are made, in milliseconds since the epoch.
+pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
+
+pub(crate) struct Fixture {
+    pub(crate) directory: Directory,
+    pub(crate) organization: Uuid,
+    pub(crate) dir: TempDir,
+}
+
+impl Fixture {
+    /// An organization with the clusters `prod`, `staging` and `dev`.
+    pub(crate) async fn new(authority: Authority) -> Self {
+        Self::with(|store| Directory::new(store, authority)).await
+    }
+
+    pub(crate) async fn with(directory: impl FnOnce(Store) -> Directory) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("gate.db").display());
+        let store = Store::open(&url, Purpose::Serve, Missing::Create)
+            .await
+            .unwrap();
+        let directory = directory(store);
+        let fixture = Self {
+            directory,
+            organization: Uuid::now_v7(),
+            dir,
+        };
+        let name = "acme".to_owned();
+        fixture
+            .make(Change::CreateOrganization {
+                id: fixture.organization,
+                name,
+            })
+            .await;
+        for id in ["prod", "staging", "dev"] {
+            fixture.make(fixture.cluster(id)).await;
+        }
+        fixture
+    }
+
+    pub(crate) fn cluster(&self, id: &str) -> Change {
+        Change::AddCluster {
+            organization: self.organization,
+            id: id.to_owned(),
+        }
+    }
+
+    pub(crate) async fn try_make(&self, change: Change) -> Result<bool, ChangeError> {
+        self.directory.apply(change, Actor::Machine, NOW_MS).await
+    }
+
+    pub(crate) async fn make(&self, change: Change) {
+        assert!(self.try_make(change).await.unwrap());
+    }
+
+    pub(crate) fn new_user(&self, email: &str, role: &str) -> NewUser {
+        NewUser {
+            id: Uuid::now_v7(),
+            place: Some((self.organization, role.to_owned())),
+            email: email.to_owned(),
+            password: None,
+            clusters: Clusters::All,
+        }
+    }
+
+    pub(crate) async fn user(&self, email: &str, role: &str) -> Uuid {
+        let user = self.new_user(email, role);
+        let id = user.id;
+        self.make(Change::AddUser(Box::new(user))).await;
+        id
+    }
+
+    pub(crate) async fn user_with_password(&self, email: &str, password: PasswordHash) -> Uuid {
+        let user = NewUser {
+            password: Some(password),
+            ..self.new_user(email, "viewer")
+        };
+        let id = user.id;
+        self.make(Change::AddUser(Box::new(user))).await;
+        id
+    }
+
+    pub(crate) fn new_key(&self, owner: Option<Uuid>) -> (NewCredential, SecretString) {
+        let minted = key::mint("sg", KeyKind::Live).unwrap();
+        let credential = Credential {
+            id: Uuid::now_v7(),
+            organization: self.organization,
+            kind: CredentialKind::ApiKey,
+            name: "ci".to_owned(),
+            owner,
+            owner_email: None,
+            scopes: None,
+            allowed_clusters: Clusters::All,
+            cluster: None,
+            prefix: minted.prefix,
+            last_four: minted.last_four,
+            created_at: NOW_MS / 1000,
+            expires_at: None,
+            revoked_at: None,
+        };
+        (
+            NewCredential {
+                credential,
+                hash: minted.hash,
+            },
+            minted.secret,
+        )
+    }
+
+    pub(crate) async fn mint(&self, new: NewCredential) -> (Uuid, KeyHash) {
+        let (id, hash) = (new.credential.id, new.hash);
+        self.make(Change::Mint(Box::new(new))).await;
+        (id, hash)
+    }
+
+    pub(crate) async fn key(&self, owner: Option<Uuid>) -> (Uuid, KeyHash) {
+        let (new, secret) = self.new_key(owner);
+        assert_eq!(new.hash, KeyHash::of(secret.expose_secret()));
+        self.mint(new).await
+    }
+
+    pub(crate) async fn agent(&self, cluster: &str) -> (Uuid, KeyHash) {
+        let (mut new, _) = self.new_key(None);
+        new.credential.kind = CredentialKind::Agent;
+        new.credential.cluster = Some(cluster.to_owned());
+        self.mint(new).await
+    }
+
+    /// Runs a statement on the file, behind the store's back.
+    pub(crate) async fn meddle(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
+        use sqlx::Connection;
+        let path = self.dir.path().join("gate.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(path)
+            .foreign_keys(false)
+            .pragma("ignore_check_constraints", "ON");
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
+        let result = sqlx::raw_sql(sql).execute(&mut connection).await?;
+        connection.close().await?;
+        Ok(result.rows_affected())
+    }
+}

@@ -1,0 +1,180 @@
+//! What a store holds, as it is read. Times are seconds since the epoch. No secrets and no hashes.
+
+use std::collections::BTreeSet;
+
+use scopegate_policy::Clusters;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{key::KeyHash, password::PasswordHash};
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name, unique.
+    pub name: String,
+    /// When it was made.
+    pub created_at: i64,
+}
+
+/// A person. Operators of the gate have no organization, no role and no clusters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Their id.
+    pub id: Uuid,
+    /// Their organization; `None` for an operator.
+    pub organization: Option<Uuid>,
+    /// Unique in the whole store, whatever its case.
+    pub email: String,
+    /// The name of their one role, built in or custom; `None` for an operator.
+    pub role: Option<String>,
+    /// Their cluster assignments.
+    pub clusters: Clusters,
+    /// When they were added.
+    pub created_at: i64,
+    /// When they were disabled.
+    pub disabled_at: Option<i64>,
+}
+
+/// A custom role of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// Permissions and patterns of them.
+    pub permissions: Vec<String>,
+}
+
+/// A cluster of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its id, unique within the organization for ever.
+    pub id: String,
+    /// When it was registered.
+    pub created_at: i64,
+    /// When it was deleted.
+    pub deleted_at: Option<i64>,
+}
+
+/// What a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialKind {
+    /// An API key.
+    ApiKey,
+    /// The token of one cluster's agent.
+    Agent,
+}
+
+/// An API key or agent token. Immutable after minting, but for its revocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Its id.
+    pub id: Uuid,
+    /// Its organization.
+    pub organization: Uuid,
+    /// What it is.
+    pub kind: CredentialKind,
+    /// What its owner calls it.
+    pub name: String,
+    /// The user whom it belongs to, if it belongs to one.
+    pub owner: Option<Uuid>,
+    /// The owner's e-mail address.
+    pub owner_email: Option<String>,
+    /// What it is narrowed to; `None`: not narrowed.
+    pub scopes: Option<Vec<String>>,
+    /// The clusters that it is restricted to.
+    pub allowed_clusters: Clusters,
+    /// An agent's one cluster.
+    pub cluster: Option<String>,
+    /// What lists show of the secret: its beginning, such as `ka_live_`.
+    pub prefix: String,
+    /// And its last four characters.
+    pub last_four: String,
+    /// When it was minted.
+    pub created_at: i64,
+    /// When it ends by itself.
+    pub expires_at: Option<i64>,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+}
+
+/// A user, and what their role grants if it is a custom one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub user: User,
+    /// The permissions of their custom role; `None` when the role is not a custom one.
+    pub custom_role: Option<Vec<String>>,
+}
+
+/// A credential and all that its meaning depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialFacts {
+    /// Its hash.
+    pub hash: KeyHash,
+    /// The credential.
+    pub credential: Credential,
+    /// Its owner.
+    pub owner: Option<Owner>,
+    /// The organization's registered clusters.
+    pub registered: BTreeSet<String>,
+}
+
+/// A signed-in user's session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id; random, and the same through every refresh.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user: Uuid,
+    /// When they signed in.
+    pub auth_time: i64,
+    /// Whether with a second factor.
+    pub mfa: bool,
+    /// When it ends, whatever is refreshed.
+    pub expires_at: i64,
+    /// When it was ended before that.
+    pub revoked_at: Option<i64>,
+}
+
+/// A session and all that its meaning depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// The session.
+    pub session: Session,
+    /// Its user.
+    pub owner: Owner,
+    /// The registered clusters of the user's organization; none for an operator.
+    pub registered: BTreeSet<String>,
+}
+
+/// What a log-in is checked against.
+#[derive(Debug)]
+pub struct LoginFacts {
+    /// The user.
+    pub user: User,
+    /// `None` for a user who has no password.
+    pub password: Option<PasswordHash>,
+}
+
+/// A change that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counts up, in the order of the changes.
+    pub id: i64,
+    /// When, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// `machine`, or a user's id.
+    pub actor: String,
+    /// Where it belongs.
+    pub organization: Option<Uuid>,
+    /// What was done, such as `key.mint`.
+    pub action: String,
+    /// To what: an id.
+    pub subject: String,
+    /// Further facts; never a secret.
+    pub detail: serde_json::Value,
+}

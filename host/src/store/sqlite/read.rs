@@ -1,0 +1,169 @@
+//! Questions. Each is one statement, so that its answer is of one moment.
+
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::{Sqlite, row, unavailable};
+use crate::{
+    key::KeyHash,
+    store::{
+        Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, Organization,
+        Role, SessionFacts, StoreError, User,
+    },
+};
+
+/// A credential or session (`c`) with its user (`u`), their custom role and the registered clusters of
+/// the organization.
+macro_rules! facts {
+    ($table:literal, $user:literal, $organization:literal, $where:literal) => {
+        concat!(
+            "SELECT c.*, u.email AS owner_email, u.id AS user_id, u.organization AS user_organization, ",
+            "u.email AS user_email, u.role AS user_role, u.clusters AS user_clusters, ",
+            "u.created_at AS user_created_at, u.disabled_at AS user_disabled_at, ",
+            "r.permissions AS role_permissions, ",
+            "(SELECT json_group_array(k.id) FROM clusters k ",
+            "WHERE k.organization = ", $organization, " AND k.deleted_at IS NULL) AS registered ",
+            "FROM ", $table, " c LEFT JOIN users u ON u.id = c.", $user,
+            " LEFT JOIN roles r ON r.organization = u.organization AND r.name = u.role WHERE ", $where
+        )
+    };
+}
+
+impl Sqlite {
+    pub(in crate::store) async fn find_credential_by_hash(
+        &self,
+        hash: &KeyHash,
+    ) -> Result<Option<CredentialFacts>, StoreError> {
+        let query = sqlx::query(facts!(
+            "credentials",
+            "owner",
+            "c.organization",
+            "c.hash = ?"
+        ));
+        let found = query
+            .bind(hash.as_bytes().as_slice())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        let facts = found.as_ref().map(row::credential_facts).transpose()?;
+        // The database found the row by its index; equality is settled here, in constant time.
+        Ok(facts.filter(|facts| facts.hash == *hash))
+    }
+
+    pub(in crate::store) async fn find_credential(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<CredentialFacts>, StoreError> {
+        let query = sqlx::query(facts!("credentials", "owner", "c.organization", "c.id = ?"));
+        let found = query
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        found.as_ref().map(row::credential_facts).transpose()
+    }
+
+    pub(in crate::store) async fn find_session(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<SessionFacts>, StoreError> {
+        let query = sqlx::query(facts!("sessions", "user", "u.organization", "c.id = ?"));
+        let found = query
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        found.as_ref().map(row::session_facts).transpose()
+    }
+
+    pub(in crate::store) async fn find_login(
+        &self,
+        email: &str,
+    ) -> Result<Option<LoginFacts>, StoreError> {
+        let query = sqlx::query("SELECT * FROM users WHERE email = ?");
+        let found = query
+            .bind(email.to_owned())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        found.as_ref().map(row::login).transpose()
+    }
+
+    pub(in crate::store) async fn list_organizations(
+        &self,
+    ) -> Result<Vec<Organization>, StoreError> {
+        let query = sqlx::query("SELECT * FROM organizations ORDER BY name");
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(row::organization).collect()
+    }
+
+    pub(in crate::store) async fn list_users(
+        &self,
+        organization: Option<Uuid>,
+    ) -> Result<Vec<User>, StoreError> {
+        let query = sqlx::query("SELECT * FROM users WHERE organization IS ? ORDER BY email");
+        let organization = organization.map(|id| id.to_string());
+        let rows = query
+            .bind(organization)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        rows.iter().map(|user| row::user(user, "")).collect()
+    }
+
+    pub(in crate::store) async fn list_roles(
+        &self,
+        organization: Uuid,
+    ) -> Result<Vec<Role>, StoreError> {
+        let statement = "SELECT * FROM roles WHERE organization = ? ORDER BY name";
+        self.of_organization(statement, organization, row::role)
+            .await
+    }
+
+    pub(in crate::store) async fn list_clusters(
+        &self,
+        organization: Uuid,
+    ) -> Result<Vec<Cluster>, StoreError> {
+        let statement = "SELECT * FROM clusters WHERE organization = ? ORDER BY id";
+        self.of_organization(statement, organization, row::cluster)
+            .await
+    }
+
+    pub(in crate::store) async fn list_credentials(
+        &self,
+        organization: Uuid,
+        kind: CredentialKind,
+    ) -> Result<Vec<Credential>, StoreError> {
+        let statement = "SELECT c.*, u.email AS owner_email FROM credentials c \
+                         LEFT JOIN users u ON u.id = c.owner \
+                         WHERE c.organization = ? ORDER BY c.created_at, c.id";
+        let all = self
+            .of_organization(statement, organization, row::credential)
+            .await?;
+        Ok(all
+            .into_iter()
+            .filter(|credential| credential.kind == kind)
+            .collect())
+    }
+
+    pub(in crate::store) async fn list_events(&self, count: u32) -> Result<Vec<Event>, StoreError> {
+        let query = sqlx::query("SELECT * FROM events ORDER BY id DESC LIMIT ?");
+        let rows = query
+            .bind(count)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        rows.iter().map(row::event).collect()
+    }
+
+    async fn of_organization<T>(
+        &self,
+        statement: &'static str,
+        organization: Uuid,
+        read: fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let query = sqlx::query(statement).bind(organization.to_string());
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(read).collect()
+    }
+}
