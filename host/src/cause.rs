@@ -30,6 +30,8 @@ pub enum Cause {
     Denied(Reason),
     /// The method is not one that this endpoint of the gate has.
     MethodNotAllowed,
+    /// The body is not of the type that the endpoint takes, which is this one.
+    UnsupportedMediaType(&'static str),
     /// The body is larger than the endpoint takes.
     BodyTooLarge,
     /// The credential's limit is used up.
@@ -50,6 +52,41 @@ pub enum Cause {
     UnfilterableList(String),
 }
 
+/// Every code that a [`Cause`] can have, apart from the words of hand-written policies; `docs/problems.md` explains
+/// each.
+pub const CODES: [&str; 30] = [
+    "invalid_request",
+    "not-authenticated",
+    "unknown-credential",
+    "revoked",
+    "expired",
+    "invalid-token",
+    "token-expired",
+    "missing-org-id",
+    "bad-login",
+    "no-route",
+    "ambiguous-path",
+    "missing-permission",
+    "cluster-not-allowed",
+    "cluster-required",
+    "clusters-restricted",
+    "read-only-key",
+    "agent-outside-cluster",
+    "operator-required",
+    "sign-in-required",
+    "method-not-allowed",
+    "unsupported-media-type",
+    "body-too-large",
+    "rate-limited",
+    "too-many-failures",
+    "policy-fault",
+    "overloaded",
+    "unavailable",
+    "bad-gateway",
+    "gateway-timeout",
+    "unfilterable-list",
+];
+
 impl Cause {
     /// The machine-readable word, which is stable: `code` in problem documents, `reason` in audit records.
     pub fn code(&self) -> &str {
@@ -65,6 +102,7 @@ impl Cause {
             Self::BadLogin => "bad-login",
             Self::Denied(reason) => reason.code(),
             Self::MethodNotAllowed => "method-not-allowed",
+            Self::UnsupportedMediaType(_) => "unsupported-media-type",
             Self::BodyTooLarge => "body-too-large",
             Self::RateLimited => "rate-limited",
             Self::TooManyFailures => "too-many-failures",
@@ -80,9 +118,9 @@ impl Cause {
     /// The HTTP status, before a contract has its say.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::InvalidRequest(_) | Self::SeveralCredentials | Self::Denied(Reason::AmbiguousPath) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::InvalidRequest(_)
+            | Self::SeveralCredentials
+            | Self::Denied(Reason::AmbiguousPath) => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated
             | Self::UnknownCredential
             | Self::Revoked
@@ -95,11 +133,84 @@ impl Cause {
             Self::Denied(Reason::NoRoute) => StatusCode::NOT_FOUND,
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited | Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
-            Self::PolicyFault(_) | Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::PolicyFault(_) | Self::Overloaded | Self::Unavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::BadGateway(_) | Self::UnfilterableList(_) => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_and_documented() {
+        let s = String::new;
+        let reasons = [
+            Reason::NotAuthenticated,
+            Reason::NoRoute,
+            Reason::AmbiguousPath,
+            Reason::MissingPermission(s()),
+            Reason::ClusterNotAllowed(s()),
+            Reason::ClusterRequired,
+            Reason::ClustersRestricted,
+            Reason::ReadOnlyKey,
+            Reason::AgentOutsideCluster(s()),
+            Reason::OperatorRequired,
+            Reason::SignInRequired,
+        ];
+        let causes = [
+            Cause::InvalidRequest(s()),
+            Cause::SeveralCredentials,
+            Cause::NotAuthenticated,
+            Cause::UnknownCredential,
+            Cause::Revoked,
+            Cause::Expired,
+            Cause::InvalidToken(""),
+            Cause::TokenExpired,
+            Cause::MissingOrgId,
+            Cause::BadLogin,
+            Cause::MethodNotAllowed,
+            Cause::UnsupportedMediaType(""),
+            Cause::BodyTooLarge,
+            Cause::RateLimited,
+            Cause::TooManyFailures,
+            Cause::PolicyFault(s()),
+            Cause::Overloaded,
+            Cause::Unavailable(s()),
+            Cause::BadGateway(s()),
+            Cause::GatewayTimeout,
+            Cause::UnfilterableList(s()),
+        ];
+        let causes: Vec<Cause> = causes
+            .into_iter()
+            .chain(reasons.map(Cause::Denied))
+            .collect();
+        let page = include_str!("../../docs/problems.md");
+        for cause in &causes {
+            assert!(
+                CODES.contains(&cause.code()),
+                "`{}` is not listed",
+                cause.code()
+            );
+            let row = format!("\n## {}\n\n**{}**", cause.code(), cause.status().as_u16());
+            assert!(
+                page.contains(&row),
+                "docs/problems.md lacks `{}` with its status",
+                cause.code()
+            );
+        }
+        for code in CODES {
+            assert!(
+                causes.iter().any(|cause| cause.code() == code),
+                "nothing has the code `{code}`"
+            );
         }
     }
 }

@@ -1,14 +1,39 @@
 //! The gate: it authenticates a request, counts it against its limit, asks the sandboxed policy and records the
 //! answer. It knows no HTTP framework; adapters convert their requests to [`Request`] and enforce the [`Verdict`].
 
+pub mod admin;
+pub mod audit;
+pub mod authenticate;
 pub mod cause;
+pub mod client;
 pub mod contract;
+pub mod counters;
+pub mod directory;
+pub mod engine;
+pub mod gate;
+pub mod headers;
+pub mod key;
+pub mod keyring;
+pub mod limit;
+pub mod lock;
+pub mod name;
+pub mod password;
+pub mod path;
 pub mod principal;
+pub mod refusal;
 pub mod request;
+pub mod session;
+pub mod store;
 pub mod verdict;
 
+pub use audit::Audit;
 pub use cause::Cause;
 pub use contract::Contract;
+pub use directory::Directory;
+pub use gate::Gate;
+pub use keyring::KeyRing;
 pub use principal::Principal;
 pub use request::Request;
+pub use scopegate_policy::{CallerKind, Clusters, ListShape, Reason};
+pub use session::Sessions;
 pub use verdict::{Admission, Refusal, Verdict};

@@ -1,12 +1,12 @@
 //! What the gate hands an adapter: admit or refuse. Adapters enforce it and decide nothing.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use scopegate_policy::{Clusters, ListShape};
 use uuid::Uuid;
 
-use crate::{Cause, Principal};
+use crate::{Cause, Principal, limit::Taken};
 
 /// The gate's answer.
 #[derive(Debug)]
@@ -17,13 +17,14 @@ pub enum Verdict {
     Refuse(Box<Refusal>),
 }
 
-/// How an admitted request goes on.
-#[derive(Debug)]
+/// How an admitted request goes on. Its `Debug` leaves out the query, where clients put what they should not.
 pub struct Admission {
     /// The request's id, also in `identity` as `X-Request-Id`.
     pub request_id: Uuid,
     /// `None` on public routes without a credential.
     pub principal: Option<Arc<Principal>>,
+    /// When the credential ends, in seconds since the epoch: the token's own end, which may be before its session's.
+    pub expires_at: Option<i64>,
     /// The path to forward: normalised.
     pub path: String,
     /// The query to forward, credentials and all else as it came; an agent's own cluster is written into it
@@ -43,6 +44,21 @@ pub struct Admission {
     pub remove: Vec<HeaderName>,
     /// Set on the response: limit state and request id.
     pub response: Vec<(HeaderName, HeaderValue)>,
+    /// The state of the bucket that the request counted against, as `response` has it.
+    pub limit: Taken,
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission")
+            .field("request_id", &self.request_id)
+            .field("principal", &self.principal)
+            .field("path", &self.path)
+            .field("visible", &self.visible)
+            .field("list", &self.list)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A refusal, ready to send: the contract's own words.

@@ -1,0 +1,85 @@
+//! Floods: refusals of callers that nobody knows, of which each address could make as many as it likes.
+//!
+//! The first few of a minute are written one by one; the rest of that minute become one record that carries their
+//! number.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use super::record::{Outcome, Record};
+use crate::{client, limit::CELL_MS};
+
+/// Refusals of one address and reason that are written one by one in a minute.
+const SINGLE_MAX: u64 = 10;
+/// Addresses and reasons that are told apart in a minute; the others are counted together, by reason.
+const KEYS_MAX: usize = 10_000;
+
+type Key = (Option<IpAddr>, String);
+
+/// The refusals of the current minute.
+#[derive(Debug, Default)]
+pub(super) struct Flood {
+    minute: i64,
+    /// When the first of them came.
+    since: Option<Instant>,
+    seen: HashMap<Key, Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    count: u64,
+    /// The latest of those that were not written.
+    held: Option<Record>,
+}
+
+impl Flood {
+    /// Adds what is to be written for this record: it, or nothing; and before it what an ended minute has left.
+    pub(super) fn pass(&mut self, record: Record, out: &mut Vec<Record>) {
+        let minute = record.at_ms.div_euclid(CELL_MS);
+        if minute > self.minute {
+            self.end(out);
+            self.minute = minute;
+        }
+        if record.principal.is_some() || record.outcome == Outcome::Admit {
+            out.push(record);
+            return;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        let reason = record
+            .cause
+            .as_ref()
+            .map_or("", |cause| cause.code())
+            .to_owned();
+        let mut key = (Some(client::bucket(record.client)), reason);
+        if self.seen.len() >= KEYS_MAX && !self.seen.contains_key(&key) {
+            key.0 = None;
+        }
+        let seen = self.seen.entry(key).or_default();
+        seen.count += 1;
+        if seen.count <= SINGLE_MAX {
+            out.push(record);
+        } else {
+            seen.held = Some(record);
+        }
+    }
+
+    /// Adds what was counted, and starts over.
+    pub(super) fn end(&mut self, out: &mut Vec<Record>) {
+        self.since = None;
+        for (_, seen) in self.seen.drain() {
+            if let Some(mut record) = seen.held {
+                record.count = seen.count - SINGLE_MAX;
+                out.push(record);
+            }
+        }
+    }
+
+    /// Whether what is held has been held for a minute, because no later record came to end it.
+    pub(super) fn is_due(&self) -> bool {
+        self.since
+            .is_some_and(|since| since.elapsed() >= Duration::from_millis(CELL_MS.unsigned_abs()))
+    }
+}

@@ -1,0 +1,208 @@
+//! Who is calling: three answers (not presented, authenticated, rejected), and never a fourth.
+//!
+//! The first presented credential settles it; several are refused before any look-up, and a rejected one is never
+//! rescued by another.
+
+mod credential;
+mod issuers;
+mod jwks;
+mod jwt;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use scopegate_policy::CallerKind;
+use uuid::Uuid;
+
+use crate::{
+    Cause, Contract, Directory, Principal,
+    directory::{KeyLookup, SessionLookup},
+    key::{self, KeyFormat, KeyHash},
+    keyring::KeyRing,
+};
+use credential::{Presented, Secret};
+use jwt::{Claims, Expected, Unverified};
+
+pub use issuers::{BadIssuer, IssuerConfig, IssuerKey, IssuerKeys, Issuers};
+pub use jwks::JWKS_BYTES_MAX;
+pub use jwt::TOKEN_BYTES_MAX;
+
+/// What is known of the caller after their credential was looked at.
+#[derive(Debug)]
+pub(crate) enum Authentication {
+    /// There was no credential.
+    NotPresented,
+    /// The credential is good.
+    Authenticated(Authenticated),
+    /// There was one and it is not accepted; or it cannot be told whether it is.
+    Rejected(Cause),
+}
+
+/// A caller and what their requests are counted by.
+#[derive(Debug)]
+pub(crate) struct Authenticated {
+    pub(crate) principal: Arc<Principal>,
+    /// The credential; for external issuers, whose tokens are as many as they like, the subject.
+    pub(crate) counted_as: Uuid,
+    /// When this token ends, which may be before its session does. Seconds since the epoch.
+    pub(crate) token_expires_at: Option<i64>,
+    /// Whether it is a session of this gate, which can be refreshed and ended here.
+    pub(crate) is_own_session: bool,
+}
+
+/// How far a credential may be looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Store and issuers are asked.
+    Full,
+    /// Only what is cached counts: the address has presented too many bad ones.
+    CachedOnly,
+}
+
+/// Everything that credentials are checked against.
+pub(crate) struct Authenticator {
+    pub(crate) directory: Directory,
+    pub(crate) keyring: KeyRing,
+    pub(crate) issuers: Issuers,
+    /// The audience of own tokens.
+    pub(crate) audience: [String; 1],
+}
+
+impl Authenticator {
+    /// Looks at the credential of a request.
+    pub(crate) async fn authenticate(
+        &self,
+        contract: &Contract,
+        headers: &HeaderMap,
+        effort: Effort,
+        now_ms: i64,
+    ) -> Authentication {
+        let answer = match credential::presented(contract, headers) {
+            Presented::Nothing => return Authentication::NotPresented,
+            Presented::Several => Err(Cause::SeveralCredentials),
+            Presented::Unusable => Err(Cause::UnknownCredential),
+            Presented::Key(secret) => self.key(contract, &secret, effort, now_ms).await,
+            Presented::Token(token) => self.token(&token, effort, now_ms).await,
+        };
+        match answer {
+            Ok(authenticated) => Authentication::Authenticated(authenticated),
+            Err(cause) => Authentication::Rejected(cause),
+        }
+    }
+
+    async fn key(
+        &self,
+        contract: &Contract,
+        secret: &Secret<'_>,
+        effort: Effort,
+        now_ms: i64,
+    ) -> Result<Authenticated, Cause> {
+        if key::recognise(&contract.key_prefix, secret.expose()) == KeyFormat::BadChecksum {
+            return Err(Cause::UnknownCredential);
+        }
+        let hash = KeyHash::of(secret.expose());
+        let principal = match effort {
+            Effort::CachedOnly => self
+                .directory
+                .cached(&hash, now_ms)
+                .ok_or(Cause::TooManyFailures)?,
+            Effort::Full => match self.directory.by_key(&hash, now_ms).await {
+                Ok(KeyLookup::Found(principal)) => principal,
+                Ok(KeyLookup::Unknown) => return Err(Cause::UnknownCredential),
+                Ok(KeyLookup::Revoked) => return Err(Cause::Revoked),
+                Ok(KeyLookup::Expired) => return Err(Cause::Expired),
+                Err(error) => return Err(Cause::Unavailable(error.to_string())),
+            },
+        };
+        Ok(Authenticated {
+            counted_as: principal.credential,
+            token_expires_at: principal.expires_at,
+            principal,
+            is_own_session: false,
+        })
+    }
+
+    async fn token(
+        &self,
+        token: &Secret<'_>,
+        effort: Effort,
+        now_ms: i64,
+    ) -> Result<Authenticated, Cause> {
+        let token = Unverified::parse(token.expose())?;
+        // The issuer that the token names chooses the keys, and only those can then make it true.
+        match token.issuer() {
+            Some(issuer) if issuer == self.keyring.issuer() => {
+                self.own_token(token, effort, now_ms).await
+            }
+            Some(issuer) => match self.issuers.find(issuer) {
+                Some(issuer) => {
+                    issuer
+                        .authenticate(token, &self.directory, effort, now_ms)
+                        .await
+                }
+                None => Err(Cause::InvalidToken("issuer")),
+            },
+            None => Err(Cause::InvalidToken("issuer")),
+        }
+    }
+
+    async fn own_token(
+        &self,
+        token: Unverified<'_>,
+        effort: Effort,
+        now_ms: i64,
+    ) -> Result<Authenticated, Cause> {
+        let key = token
+            .kid()
+            .and_then(|kid| self.keyring.verifying(kid))
+            .ok_or(Cause::InvalidToken("key"))?;
+        let expected = Expected {
+            issuer: self.keyring.issuer(),
+            audiences: &self.audience,
+            leeway_secs: 0,
+        };
+        let claims = token.verify(key, &expected, now_ms)?;
+        let organization = organization(&claims)?;
+        claims.check_not_before(0, now_ms)?;
+        let id =
+            |claim: &Option<String>| claim.as_deref().and_then(|text| text.parse::<Uuid>().ok());
+        let (Some(session), Some(user)) = (id(&claims.sid), id(&claims.sub)) else {
+            return Err(Cause::UnknownCredential);
+        };
+        let principal = match effort {
+            Effort::CachedOnly => self
+                .directory
+                .cached_session(session, user, now_ms)
+                .ok_or(Cause::TooManyFailures)?,
+            Effort::Full => match self.directory.by_session(session, user, now_ms).await {
+                Ok(SessionLookup::Found(principal)) => principal,
+                Ok(SessionLookup::Unknown) => return Err(Cause::UnknownCredential),
+                Ok(SessionLookup::Revoked) => return Err(Cause::Revoked),
+                Ok(SessionLookup::Expired) => return Err(Cause::Expired),
+                Err(error) => return Err(Cause::Unavailable(error.to_string())),
+            },
+        };
+        if principal.kind != CallerKind::Session
+            || organization.parse() != Ok(principal.organization)
+        {
+            return Err(Cause::UnknownCredential);
+        }
+        Ok(Authenticated {
+            counted_as: session,
+            token_expires_at: claims.expires_at(),
+            principal,
+            is_own_session: true,
+        })
+    }
+}
+
+/// The `org_id` claim. One that is there but says nothing counts as missing.
+fn organization(claims: &Claims) -> Result<&str, Cause> {
+    match &claims.org_id {
+        Some(serde_json::Value::String(id)) if !id.is_empty() => Ok(id),
+        None | Some(serde_json::Value::Null | serde_json::Value::String(_)) => {
+            Err(Cause::MissingOrgId)
+        }
+        Some(_) => Err(Cause::UnknownCredential),
+    }
+}

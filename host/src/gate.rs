@@ -1,0 +1,320 @@
+//! The gate's one pipeline: shape, failures of the address, credential, its limit, policy, bound, record.
+//!
+//! Every path through it but one ends in a refusal; the one is `admission::admit`, where "allow" is made.
+
+mod admission;
+mod identify;
+mod question;
+mod session;
+mod trail;
+
+use std::{
+    ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use scopegate_policy::{Caller, Outcome, Reason};
+use tracing::Instrument;
+
+use crate::{
+    Admission, Audit, Cause, Contract, Directory, KeyRing, Principal, Refusal, Request, Sessions,
+    Verdict,
+    authenticate::{Authenticated, Authenticator, Issuers},
+    client,
+    counters::{Bucket, Counters},
+    engine::{CallerRef, DecideError, PackedCaller, Policy},
+    limit::Taken,
+    refusal,
+};
+use question::{Active, Question};
+use trail::{RequestIds, Trail};
+
+pub use admission::Identity;
+pub use session::{Answer, Reply};
+
+/// What a gate is put together from.
+#[derive(Debug)]
+pub struct Parts {
+    /// How the product speaks.
+    pub contract: Contract,
+    /// Who is behind a credential.
+    pub directory: Directory,
+    /// Log-in and what follows.
+    pub sessions: Sessions,
+    /// The gate's own keys.
+    pub keyring: KeyRing,
+    /// External issuers of tokens.
+    pub issuers: Issuers,
+    /// The rules.
+    pub policy: Arc<Policy>,
+    /// Where calls are counted.
+    pub counters: Counters,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where decisions are recorded.
+    pub audit: Audit,
+    /// Whether the credential goes on to the upstream.
+    pub forward_credentials: bool,
+}
+
+/// The gate. Install a recorder for metrics before the first request: handles are taken then.
+pub struct Gate {
+    contract: Contract,
+    authenticator: Authenticator,
+    sessions: Sessions,
+    active: ArcSwap<Active>,
+    counters: Counters,
+    trusted_proxies: Vec<IpNet>,
+    audit: Audit,
+    forward_credentials: bool,
+    request_ids: RequestIds,
+    meters: trail::Meters,
+    anonymous: Anonymous,
+}
+
+/// The caller without a credential, ready for the policy.
+struct Anonymous {
+    caller: Caller,
+    packed: PackedCaller,
+}
+
+/// Why the pipeline ended early, and the state of the bucket that the request counted against; where it counted
+/// against none, the address's bucket for anonymous requests is shown.
+#[derive(Debug)]
+struct Stop {
+    cause: Cause,
+    limit: Option<Taken>,
+}
+
+impl Stop {
+    fn at(cause: Cause) -> Self {
+        Self { cause, limit: None }
+    }
+
+    fn with(cause: Cause, limit: Taken) -> Self {
+        Self {
+            cause,
+            limit: Some(limit),
+        }
+    }
+}
+
+/// A caller as far as the pipeline has come: who, and what their bucket says.
+struct Counted {
+    authenticated: Option<Authenticated>,
+    limit: Taken,
+}
+
+impl Gate {
+    /// A gate of these parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            contract,
+            directory,
+            sessions,
+            keyring,
+            issuers,
+            policy,
+            counters,
+            ..
+        } = parts;
+        let audience = [contract.name.clone()];
+        Self {
+            contract,
+            authenticator: Authenticator {
+                directory,
+                keyring,
+                issuers,
+                audience,
+            },
+            sessions,
+            active: ArcSwap::from_pointee(Active::new(policy)),
+            counters,
+            trusted_proxies: parts.trusted_proxies,
+            audit: parts.audit,
+            forward_credentials: parts.forward_credentials,
+            request_ids: RequestIds::new(),
+            meters: trail::Meters::default(),
+            anonymous: Anonymous {
+                caller: Caller::anonymous(),
+                packed: PackedCaller::default(),
+            },
+        }
+    }
+
+    /// Decides a request: authenticates it, counts it, asks the policy, records the answer.
+    pub async fn check(&self, request: &Request<'_>) -> Verdict {
+        let mut trail = self.trail(request);
+        let active = self.active.load_full();
+        let span = trail.span.clone();
+        let outcome = self
+            .decide(request, &active, &mut trail)
+            .instrument(span)
+            .await;
+        let outcome = self.record(&trail, Some(&active), outcome).await;
+        match outcome {
+            Continue(admission) => Verdict::Admit(Box::new(admission)),
+            Break(stop) => Verdict::Refuse(Box::new(self.refusal(stop, &trail, request.now_ms))),
+        }
+    }
+
+    /// The words for a refusal that an adapter makes without [`Gate::check`]: 404, 405 and 413 of endpoints of the
+    /// gate itself.
+    pub fn refuse(&self, cause: Cause, request: &Request<'_>) -> Refusal {
+        let trail = self.trail(request);
+        self.refusal(Stop::at(cause), &trail, request.now_ms)
+    }
+
+    /// The words for a refusal after [`Gate::check`] admitted, with that admission's request id and limit: an upstream
+    /// that fails, a list that cannot be narrowed, a credential that ended.
+    pub fn refuse_admitted(&self, cause: Cause, admission: &Admission) -> Refusal {
+        refusal::refuse(
+            &self.contract,
+            cause,
+            &admission.limit,
+            admission.request_id,
+        )
+    }
+
+    /// Resolves when an admitted request must be broken off because its credential was revoked, its session ended or
+    /// its user disabled. Not at its expiry, which is in the admission; and never for tokens of external issuers, of
+    /// which nobody tells.
+    pub async fn ended(&self, principal: &Principal) {
+        self.authenticator.directory.ended(principal).await;
+    }
+
+    /// How the product speaks.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// Who is behind a credential; changes go through it.
+    pub fn directory(&self) -> &Directory {
+        &self.authenticator.directory
+    }
+
+    /// The active policy.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.active.load().policy)
+    }
+
+    /// Makes a policy the active one. Requests that are under way end under the one that they began with.
+    pub fn activate(&self, policy: Arc<Policy>) {
+        self.active.store(Arc::new(Active::new(policy)));
+    }
+
+    /// Resolves when everything recorded so far is written; for the end of the process.
+    pub async fn flush(&self) {
+        self.audit.flush().await;
+    }
+
+    /// The pipeline, in the one order.
+    async fn decide<'r>(
+        &self,
+        request: &Request<'r>,
+        active: &Active,
+        trail: &mut Trail<'r>,
+    ) -> ControlFlow<Stop, Admission> {
+        let question = match Question::read(request, active) {
+            Ok(question) => question,
+            Err(cause) => return Break(Stop::at(cause)),
+        };
+        trail.read(&question);
+        let counted = self.identify(request, trail).await?;
+        self.ask(active, &question, counted, trail).await
+    }
+
+    /// Asks the policy, within what this caller may have at all.
+    async fn ask(
+        &self,
+        active: &Active,
+        question: &Question<'_>,
+        counted: Counted,
+        trail: &mut Trail<'_>,
+    ) -> ControlFlow<Stop, Admission> {
+        let stop = |cause| Break(Stop::with(cause, counted.limit));
+        let principal = counted
+            .authenticated
+            .as_ref()
+            .map(|authenticated| &*authenticated.principal);
+        // Whatever a policy says of it, management is for callers with a name.
+        if principal.is_none() && question.is_management() {
+            return stop(Cause::NotAuthenticated);
+        }
+        let none = std::collections::BTreeSet::new();
+        let (caller, registered) = match principal {
+            Some(principal) => (principal.caller_ref(), &*principal.registered),
+            None => (
+                CallerRef {
+                    caller: &self.anonymous.caller,
+                    packed: &self.anonymous.packed,
+                },
+                &none,
+            ),
+        };
+        let decided = active
+            .policy
+            .decide_bounded(&caller, &question.as_ref(), registered)
+            .await;
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(DecideError::Fault(why)) => return stop(Cause::PolicyFault(why)),
+            Err(DecideError::Overloaded) => return stop(Cause::Overloaded),
+        };
+        trail.rule = Some(decision.rule);
+        let visible = match decision.outcome {
+            Outcome::Allow(visible) => visible,
+            Outcome::Deny(Reason::NotAuthenticated) if principal.is_some() => {
+                return stop(Cause::PolicyFault(
+                    "it takes an authenticated caller for nobody".to_owned(),
+                ));
+            }
+            Outcome::Deny(Reason::NotAuthenticated) => return stop(Cause::NotAuthenticated),
+            Outcome::Deny(reason) => return stop(Cause::Denied(reason)),
+        };
+        let route = decision
+            .rule
+            .route
+            .and_then(|index| active.policy.description().routes.get(index as usize));
+        Continue(admission::admit(admission::Allowed {
+            request_id: trail.request_id,
+            question,
+            route,
+            authenticated: counted.authenticated,
+            visible,
+            limit: counted.limit,
+            forward_credentials: self.forward_credentials,
+            declared: &active.headers,
+        }))
+    }
+
+    fn trail<'r>(&self, request: &Request<'r>) -> Trail<'r> {
+        let client = client::address(request.peer, request.headers, &self.trusted_proxies);
+        Trail::new(self.request_ids.next(request.now_ms), client, request)
+    }
+
+    fn refusal(&self, stop: Stop, trail: &Trail<'_>, now_ms: i64) -> Refusal {
+        let limit = stop.limit.unwrap_or_else(|| {
+            self.counters.look(
+                Bucket::anonymous(trail.client),
+                self.contract.limits.anonymous,
+                now_ms,
+            )
+        });
+        refusal::refuse(&self.contract, stop.cause, &limit, trail.request_id)
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate")
+            .field("contract", &self.contract.name)
+            .field("policy", &self.policy().digest())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

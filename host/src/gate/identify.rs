@@ -1,0 +1,134 @@
+//! Who is calling, and whether they may still call: failures of the address, the credential, its limit.
+
+use std::{
+    net::IpAddr,
+    ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
+};
+
+use scopegate_policy::CallerKind;
+
+use super::{Counted, Gate, Stop, Trail};
+use crate::{
+    Cause, Request,
+    authenticate::{Authenticated, Authentication, Effort},
+    counters::Bucket,
+    limit::Taken,
+};
+
+impl Gate {
+    /// Failures of the address, then the credential, then its limit.
+    pub(super) async fn identify(
+        &self,
+        request: &Request<'_>,
+        trail: &mut Trail<'_>,
+    ) -> ControlFlow<Stop, Counted> {
+        let now_ms = request.now_ms;
+        let limits = &self.contract.limits;
+        let failures = self
+            .counters
+            .look(Bucket::failures(trail.client), limits.failures, now_ms);
+        let effort = if failures.admitted {
+            Effort::Full
+        } else {
+            Effort::CachedOnly
+        };
+        let authentication = self
+            .authenticator
+            .authenticate(&self.contract, request.headers, effort, now_ms)
+            .await;
+        match authentication {
+            Authentication::Authenticated(authenticated) => {
+                trail.principal = Some(Arc::clone(&authenticated.principal));
+                let (bucket, limit) = self.bucket(&authenticated);
+                let taken = self.counters.take(bucket, limit, now_ms).await;
+                if !taken.admitted {
+                    return Break(Stop::with(Cause::RateLimited, taken));
+                }
+                Continue(Counted {
+                    authenticated: Some(authenticated),
+                    limit: taken,
+                })
+            }
+            // Nothing was presented, but of this address only cached credentials are let in.
+            Authentication::NotPresented if !failures.admitted => {
+                Break(Stop::with(Cause::TooManyFailures, failures))
+            }
+            Authentication::NotPresented => self.count_anonymous(trail.client, now_ms).await,
+            Authentication::Rejected(cause) => {
+                Break(self.reject(cause, failures, trail.client, now_ms).await)
+            }
+        }
+    }
+
+    /// Requests without a credential count by address.
+    pub(super) async fn count_anonymous(
+        &self,
+        client: IpAddr,
+        now_ms: i64,
+    ) -> ControlFlow<Stop, Counted> {
+        let taken = self
+            .counters
+            .take(
+                Bucket::anonymous(client),
+                self.contract.limits.anonymous,
+                now_ms,
+            )
+            .await;
+        if !taken.admitted {
+            return Break(Stop::with(Cause::RateLimited, taken));
+        }
+        Continue(Counted {
+            authenticated: None,
+            limit: taken,
+        })
+    }
+
+    /// A rejected credential counts against its address, which sees that bucket.
+    pub(super) async fn reject(
+        &self,
+        cause: Cause,
+        failures: Taken,
+        client: IpAddr,
+        now_ms: i64,
+    ) -> Stop {
+        match cause {
+            // Nobody's fault but the gate's own.
+            Cause::Unavailable(_) => return Stop::at(cause),
+            // A matter of shape, refused before any look-up.
+            Cause::SeveralCredentials if !self.contract.errors.several_credentials_401 => {
+                return Stop::at(cause);
+            }
+            _ if !failures.admitted => return Stop::with(Cause::TooManyFailures, failures),
+            _ => {}
+        }
+        self.meters.rejected(&cause);
+        let taken = self
+            .counters
+            .take(
+                Bucket::failures(client),
+                self.contract.limits.failures,
+                now_ms,
+            )
+            .await;
+        match taken.admitted {
+            true => Stop::with(cause, taken),
+            false => Stop::with(Cause::TooManyFailures, taken),
+        }
+    }
+
+    /// What a caller is counted by, and how much they may.
+    fn bucket(&self, authenticated: &Authenticated) -> (Bucket, u32) {
+        let limits = &self.contract.limits;
+        let principal = &authenticated.principal;
+        if let (true, Some(user)) = (limits.per_user, principal.user) {
+            return (Bucket::User(user), limits.session);
+        }
+        let limit = match principal.kind {
+            CallerKind::ApiKey => limits.api_key,
+            CallerKind::Agent => limits.agent,
+            CallerKind::Session | CallerKind::Anonymous => limits.session,
+        };
+        (Bucket::Credential(authenticated.counted_as), limit)
+    }
+}

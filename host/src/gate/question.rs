@@ -1,0 +1,111 @@
+//! A request as the policy is asked about it: normalised, and with no more of it than the policy declares.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::{HeaderMap, HeaderName, header};
+use scopegate_policy::{ClusterSource, packed::RequestRef};
+
+use crate::{
+    Cause, Request,
+    engine::Policy,
+    headers::{self, X_API_KEY},
+    path,
+};
+
+/// The active policy and what it reads of requests. One value, so that a request sees one policy from start to end.
+pub(super) struct Active {
+    pub(super) policy: Arc<Policy>,
+    /// Query parameters.
+    queries: Vec<String>,
+    /// Headers; never one that carries a credential.
+    pub(super) headers: Vec<HeaderName>,
+}
+
+impl Active {
+    pub(super) fn new(policy: Arc<Policy>) -> Self {
+        let (mut queries, mut headers) = (Vec::new(), Vec::new());
+        for route in &policy.description().routes {
+            match &route.cluster {
+                ClusterSource::Query(name) if !queries.contains(name) => queries.push(name.clone()),
+                ClusterSource::Header(name) => {
+                    let name = HeaderName::from_bytes(name.as_bytes())
+                        .ok()
+                        .filter(|name| !is_withheld(name));
+                    headers.extend(name.filter(|name| !headers.contains(name)));
+                }
+                _ => {}
+            }
+        }
+        Self {
+            policy,
+            queries,
+            headers,
+        }
+    }
+}
+
+/// What no policy may read: credentials, and what the gate itself writes.
+fn is_withheld(name: &HeaderName) -> bool {
+    [
+        header::AUTHORIZATION,
+        header::PROXY_AUTHORIZATION,
+        header::COOKIE,
+        X_API_KEY,
+    ]
+    .contains(name)
+        || headers::is_reserved(name)
+}
+
+/// A request that has the right shape.
+pub(super) struct Question<'r> {
+    /// As received.
+    pub(super) method: &'r str,
+    pub(super) path: Cow<'r, str>,
+    /// As received.
+    pub(super) raw_query: &'r str,
+    /// The declared parameters, decoded.
+    pub(super) query: Vec<(String, String)>,
+    /// The declared headers.
+    pub(super) fields: Vec<(String, String)>,
+    pub(super) headers: &'r HeaderMap,
+    now_ms: i64,
+}
+
+impl<'r> Question<'r> {
+    /// Reads a request, or says where its shape is wrong.
+    pub(super) fn read(request: &Request<'r>, active: &Active) -> Result<Self, Cause> {
+        let invalid = |what: path::BadPath| Cause::InvalidRequest(what.to_string());
+        headers::check_shape(request)?;
+        Ok(Self {
+            method: request.method,
+            path: path::normalise(request.path).map_err(invalid)?,
+            raw_query: request.query,
+            query: path::declared_parameters(request.query, &active.queries).map_err(invalid)?,
+            fields: headers::declared_headers(request.headers, &active.headers)?,
+            headers: request.headers,
+            now_ms: request.now_ms,
+        })
+    }
+
+    /// As the policy takes it; HEAD is decided as GET.
+    pub(super) fn as_ref(&self) -> RequestRef<'_> {
+        RequestRef {
+            method: if self.method == "HEAD" {
+                "GET"
+            } else {
+                self.method
+            },
+            path: &self.path,
+            query: &self.query,
+            headers: &self.fields,
+            now: self.now_ms.div_euclid(1000),
+        }
+    }
+
+    /// Whether it is about the gate's own management API.
+    pub(super) fn is_management(&self) -> bool {
+        self.path
+            .strip_prefix("/-/api")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}

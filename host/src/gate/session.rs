@@ -1,0 +1,291 @@
+//! Logging in, refreshing and logging out, with their limits: what a server's handlers call.
+
+use std::{
+    fmt,
+    ops::ControlFlow::{self, Break, Continue},
+};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use scopegate_policy::Reason;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{Counted, Gate, Stop, Trail};
+use crate::{
+    Cause, Refusal, Request,
+    contract::{self, Login},
+    counters::Bucket,
+    directory::SessionLookup,
+    headers::{self, REQUEST_ID},
+    keyring::SessionClaims,
+    limit::Taken,
+    password::PASSWORD_BYTES_MAX,
+    refusal::{limit_headers, uuid_value},
+    session::{Grant, LoginOutcome, RefreshOutcome},
+};
+
+/// Longest e-mail address that is looked up (RFC 5321, section 4.5.3.1), in bytes.
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// What a session endpoint answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is done.
+    Reply(Box<Reply>),
+    /// It is refused.
+    Refuse(Box<Refusal>),
+}
+
+/// A reply in the contract's words, ready to send.
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body; it may hold a token.
+    pub body: String,
+}
+
+/// Without the body.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was done, and the bucket that it counted against.
+struct Done {
+    status: StatusCode,
+    body: String,
+    limit: Taken,
+}
+
+impl Gate {
+    /// Signs a user in, by the contract's log-in reply. Counts against the address and the account.
+    pub async fn login(
+        &self,
+        request: &Request<'_>,
+        email: &str,
+        password: SecretString,
+    ) -> Answer {
+        let mut trail = self.trail(request);
+        let outcome = self.try_login(request, email, password, &mut trail).await;
+        self.answer(request, &trail, outcome).await
+    }
+
+    /// Gives the session behind the request's token a further token.
+    pub async fn refresh(&self, request: &Request<'_>) -> Answer {
+        let mut trail = self.trail(request);
+        let outcome = self.try_refresh(request, &mut trail).await;
+        self.answer(request, &trail, outcome).await
+    }
+
+    /// Ends the session behind the request's token.
+    pub async fn logout(&self, request: &Request<'_>) -> Answer {
+        let mut trail = self.trail(request);
+        let outcome = self.try_logout(request, &mut trail).await;
+        self.answer(request, &trail, outcome).await
+    }
+
+    async fn answer(
+        &self,
+        request: &Request<'_>,
+        trail: &Trail<'_>,
+        outcome: ControlFlow<Stop, Done>,
+    ) -> Answer {
+        let done = match self.record(trail, None, outcome).await {
+            Continue(done) => done,
+            Break(stop) => {
+                return Answer::Refuse(Box::new(self.refusal(stop, trail, request.now_ms)));
+            }
+        };
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.extend(limit_headers(&done.limit));
+        headers.insert(REQUEST_ID, uuid_value(trail.request_id));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if done.status != StatusCode::NO_CONTENT {
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+        }
+        Answer::Reply(Box::new(Reply {
+            status: done.status,
+            headers,
+            body: done.body,
+        }))
+    }
+
+    async fn try_login(
+        &self,
+        request: &Request<'_>,
+        email: &str,
+        password: SecretString,
+        trail: &mut Trail<'_>,
+    ) -> ControlFlow<Stop, Done> {
+        let Some(login) = &self.contract.login else {
+            return Break(Stop::at(Cause::Denied(Reason::NoRoute)));
+        };
+        let (now_ms, limits) = (request.now_ms, &self.contract.limits);
+        if let Err(cause) = headers::check_shape(request) {
+            return Break(Stop::at(cause));
+        }
+        if email.len() > EMAIL_BYTES_MAX || password.expose_secret().len() > PASSWORD_BYTES_MAX {
+            return Break(Stop::at(Cause::InvalidRequest(
+                "the e-mail address or the password is too long".to_owned(),
+            )));
+        }
+        let failures = self
+            .counters
+            .look(Bucket::failures(trail.client), limits.failures, now_ms);
+        if !failures.admitted {
+            return Break(Stop::with(Cause::TooManyFailures, failures));
+        }
+        self.count_anonymous(trail.client, now_ms).await?;
+        let taken = self
+            .counters
+            .take(account(email), limits.logins, now_ms)
+            .await;
+        if !taken.admitted {
+            return Break(Stop::with(Cause::TooManyFailures, taken));
+        }
+        match self.sessions.login(email, password, now_ms).await {
+            Ok(LoginOutcome::Granted(grant)) => {
+                // Looked up now, so that the session is known however the address behaves; and for the record.
+                let found = self
+                    .directory()
+                    .by_session(grant.session, grant.user.id, now_ms)
+                    .await;
+                if let Ok(SessionLookup::Found(principal)) = found {
+                    trail.principal = Some(principal);
+                }
+                self.granted(login, &grant, taken)
+            }
+            Ok(LoginOutcome::Refused) => Break(
+                self.reject(Cause::BadLogin, failures, trail.client, now_ms)
+                    .await,
+            ),
+            Ok(LoginOutcome::Overloaded) => Break(Stop::with(Cause::Overloaded, taken)),
+            Err(error) => Break(Stop::with(Cause::Unavailable(error.to_string()), taken)),
+        }
+    }
+
+    async fn try_refresh(
+        &self,
+        request: &Request<'_>,
+        trail: &mut Trail<'_>,
+    ) -> ControlFlow<Stop, Done> {
+        let (Some(login), Some(_)) = (&self.contract.login, &self.contract.refresh_path) else {
+            return Break(Stop::at(Cause::Denied(Reason::NoRoute)));
+        };
+        let (session, user, limit) = self.own_session(request, trail).await?;
+        match self.sessions.refresh(session, user, request.now_ms).await {
+            Ok(RefreshOutcome::Granted(grant)) => self.granted(login, &grant, limit),
+            Ok(RefreshOutcome::Revoked) => Break(Stop::with(Cause::Revoked, limit)),
+            Ok(RefreshOutcome::Expired) => Break(Stop::with(Cause::Expired, limit)),
+            Err(error) => Break(Stop::with(Cause::Unavailable(error.to_string()), limit)),
+        }
+    }
+
+    async fn try_logout(
+        &self,
+        request: &Request<'_>,
+        trail: &mut Trail<'_>,
+    ) -> ControlFlow<Stop, Done> {
+        let (session, user, limit) = self.own_session(request, trail).await?;
+        match self.sessions.logout(session, user, request.now_ms).await {
+            Ok(()) => Continue(Done {
+                status: StatusCode::NO_CONTENT,
+                body: String::new(),
+                limit,
+            }),
+            Err(error) => Break(Stop::with(Cause::Unavailable(error.to_string()), limit)),
+        }
+    }
+
+    /// The session of this gate behind the request's token. Keys and tokens of others have none.
+    async fn own_session(
+        &self,
+        request: &Request<'_>,
+        trail: &mut Trail<'_>,
+    ) -> ControlFlow<Stop, (Uuid, Uuid, Taken)> {
+        if let Err(cause) = headers::check_shape(request) {
+            return Break(Stop::at(cause));
+        }
+        let Counted {
+            authenticated,
+            limit,
+        } = self.identify(request, trail).await?;
+        let Some(authenticated) = authenticated else {
+            return Break(Stop::with(Cause::NotAuthenticated, limit));
+        };
+        match authenticated.principal.user {
+            Some(user) if authenticated.is_own_session => {
+                Continue((authenticated.principal.credential, user, limit))
+            }
+            _ => Break(Stop::with(Cause::UnknownCredential, limit)),
+        }
+    }
+
+    /// Signs the token and fills in the contract's reply.
+    fn granted(&self, login: &Login, grant: &Grant, limit: Taken) -> ControlFlow<Stop, Done> {
+        let keyring = &self.authenticator.keyring;
+        let claims = SessionClaims {
+            iss: keyring.issuer().to_owned(),
+            aud: self.contract.name.clone(),
+            sub: grant.user.id,
+            sid: grant.session,
+            // Operators are in no organization: the nil UUID, as their principal has it.
+            org_id: grant.user.organization.unwrap_or_default(),
+            iat: grant.issued_at,
+            exp: grant.expires_at,
+            auth_time: grant.auth_time,
+            jti: Uuid::new_v4(),
+        };
+        let token = match keyring.sign(&claims) {
+            Ok(token) => token,
+            Err(error) => return Break(Stop::with(Cause::Unavailable(error.to_string()), limit)),
+        };
+        let body = reply(login, grant, &token);
+        Continue(Done {
+            status: StatusCode::OK,
+            body,
+            limit,
+        })
+    }
+}
+
+fn reply(login: &Login, grant: &Grant, token: &SecretString) -> String {
+    let user = &grant.user;
+    let value_of = |name: &str| -> Option<Value> {
+        Some(match name {
+            "token" => token.expose_secret().into(),
+            "expires_at" => Timestamp::from_second(grant.expires_at)
+                .unwrap_or_default()
+                .to_string()
+                .into(),
+            "user_id" => user.id.to_string().into(),
+            "email" => user.email.as_str().into(),
+            "role" => user.role.as_deref().into(),
+            "organization_id" => user.organization.map(|id| id.to_string()).into(),
+            _ => return None,
+        })
+    };
+    contract::fill(&login.reply, &value_of).to_string()
+}
+
+/// An account's bucket, whether or not there is such an account: by a digest, so that names of any length cost the same.
+fn account(email: &str) -> Bucket {
+    let digest = Sha256::digest(email.to_ascii_lowercase().as_bytes());
+    let mut bytes = [0; 16];
+    bytes
+        .iter_mut()
+        .zip(digest.iter())
+        .for_each(|(byte, from)| *byte = *from);
+    Bucket::Account(bytes)
+}

@@ -1,0 +1,10 @@
+//! The pipeline on a real store and a real policy, rule by rule.
+
+mod admission;
+mod credentials;
+mod issuers;
+mod jwks;
+mod limits;
+mod sessions;
+mod tokens;
+mod world;

@@ -1,0 +1,270 @@
+//! What a request leaves behind: an audit record, numbers, a span.
+
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    ops::ControlFlow::{self, Break, Continue},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use scopegate_policy::{CallerKind, Rule};
+use tracing::{Span, field::Empty};
+use uuid::Uuid;
+
+use super::{Gate, Stop, question::Active, question::Question};
+use crate::{
+    Cause, Principal, Request,
+    audit::{Outcome, Record, without_secrets},
+};
+
+/// How much is recorded of a request whose shape was refused, in bytes.
+const RAW_PATH_BYTES_MAX: usize = 1024;
+const RAW_METHOD_BYTES_MAX: usize = 32;
+
+/// What is known of a request so far, for the record.
+pub(super) struct Trail<'r> {
+    pub(super) request_id: Uuid,
+    pub(super) client: IpAddr,
+    pub(super) principal: Option<Arc<Principal>>,
+    pub(super) rule: Option<Rule>,
+    pub(super) span: Span,
+    at_ms: i64,
+    method: &'r str,
+    path: Cow<'r, str>,
+    headers: Vec<(String, String)>,
+    began: Instant,
+}
+
+impl<'r> Trail<'r> {
+    pub(super) fn new(request_id: Uuid, client: IpAddr, request: &Request<'r>) -> Self {
+        let span = tracing::info_span!("request", id = %request_id, path = Empty, outcome = Empty, reason = Empty);
+        Self {
+            request_id,
+            client,
+            principal: None,
+            rule: None,
+            span,
+            at_ms: request.now_ms,
+            method: cut(request.method, RAW_METHOD_BYTES_MAX),
+            path: Cow::Borrowed(cut(request.path, RAW_PATH_BYTES_MAX)),
+            headers: Vec::new(),
+            began: Instant::now(),
+        }
+    }
+
+    /// The request had the right shape: from here on its path is the normalised one.
+    pub(super) fn read(&mut self, question: &Question<'r>) {
+        self.path.clone_from(&question.path);
+        self.headers.clone_from(&question.fields);
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn record(&self, active: Option<&Active>, cause: Option<&Cause>) -> Record {
+        let asked = active.filter(|_| self.rule.is_some());
+        let route = asked
+            .zip(self.rule.and_then(|rule| rule.route))
+            .and_then(|(active, index)| {
+                active
+                    .policy
+                    .description()
+                    .routes
+                    .get(index as usize)
+                    .map(|route| route.pattern.as_str().into())
+            });
+        Record {
+            at_ms: self.at_ms,
+            request_id: self.request_id,
+            principal: self.principal.clone(),
+            client: self.client,
+            method: self.method.into(),
+            path: self.path.as_ref().into(),
+            outcome: if cause.is_some() {
+                Outcome::Refuse
+            } else {
+                Outcome::Admit
+            },
+            cause: cause.cloned(),
+            rule: self.rule,
+            route,
+            policy: asked.map(|active| active.policy.digest().into()),
+            micros: self.micros(),
+            headers: self.headers.clone(),
+            count: 1,
+        }
+    }
+}
+
+/// The start of a text, at most this long.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let end = (0..=bytes_max)
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or(0);
+    text.get(..end).unwrap_or("")
+}
+
+impl Gate {
+    /// Records what came of a request: one audit record, one count, one span. A request that cannot be recorded is not
+    /// admitted.
+    pub(super) async fn record<T>(
+        &self,
+        trail: &Trail<'_>,
+        active: Option<&Active>,
+        outcome: ControlFlow<Stop, T>,
+    ) -> ControlFlow<Stop, T> {
+        let cause = match &outcome {
+            Continue(_) => None,
+            Break(stop) => Some(&stop.cause),
+        };
+        let kind = trail
+            .principal
+            .as_ref()
+            .map_or(CallerKind::Anonymous, |principal| principal.kind);
+        self.meters
+            .decided(kind, cause, trail.began.elapsed().as_secs_f64());
+        if !trail.span.is_disabled() {
+            trail.span.record("path", &*without_secrets(&trail.path));
+            trail
+                .span
+                .record("outcome", if cause.is_some() { "refuse" } else { "admit" });
+            if let Some(cause) = cause {
+                trail.span.record("reason", cause.code());
+                trail.span.in_scope(|| tracing::debug!("refused"));
+            }
+        }
+        if self.audit.is_on() {
+            let record = trail.record(active, cause);
+            if self.audit.record(record).await.is_err() && outcome.is_continue() {
+                return Break(Stop::at(Cause::Unavailable(
+                    "the audit log cannot be written".to_owned(),
+                )));
+            }
+        }
+        outcome
+    }
+}
+
+/// Numbers about decisions. The frequent ones have handles, taken when they are first needed.
+#[derive(Default)]
+pub(super) struct Meters(OnceLock<Handles>);
+
+struct Handles {
+    /// By kind of caller.
+    admitted: [metrics::Counter; 4],
+    seconds: metrics::Histogram,
+}
+
+impl Meters {
+    fn handles(&self) -> &Handles {
+        self.0.get_or_init(|| {
+            metrics::describe_counter!(
+                "scopegate_decisions_total",
+                "Requests, by outcome, reason and kind of caller"
+            );
+            metrics::describe_counter!(
+                "scopegate_rejected_credentials_total",
+                "Rejected credentials, by reason"
+            );
+            metrics::describe_histogram!(
+                "scopegate_gate_seconds",
+                metrics::Unit::Seconds,
+                "Time in the gate for each request"
+            );
+            let admitted = [
+                CallerKind::Anonymous,
+                CallerKind::Session,
+                CallerKind::ApiKey,
+                CallerKind::Agent,
+            ]
+            .map(|kind| {
+                metrics::counter!(
+                    "scopegate_decisions_total",
+                    "outcome" => "admit", "reason" => "none", "kind" => kind_word(kind)
+                )
+            });
+            Handles {
+                admitted,
+                seconds: metrics::histogram!("scopegate_gate_seconds"),
+            }
+        })
+    }
+
+    fn decided(&self, kind: CallerKind, cause: Option<&Cause>, secs: f64) {
+        let handles = self.handles();
+        handles.seconds.record(secs);
+        let [anonymous, session, api_key, agent] = &handles.admitted;
+        match (cause, kind) {
+            (None, CallerKind::Anonymous) => anonymous.increment(1),
+            (None, CallerKind::Session) => session.increment(1),
+            (None, CallerKind::ApiKey) => api_key.increment(1),
+            (None, CallerKind::Agent) => agent.increment(1),
+            (Some(cause), kind) => metrics::counter!(
+                "scopegate_decisions_total",
+                "outcome" => "refuse", "reason" => crate::refusal::code(cause).to_owned(), "kind" => kind_word(kind)
+            )
+            .increment(1),
+        }
+    }
+
+    pub(super) fn rejected(&self, cause: &Cause) {
+        metrics::counter!("scopegate_rejected_credentials_total", "reason" => crate::refusal::code(cause).to_owned())
+            .increment(1);
+    }
+}
+
+fn kind_word(kind: CallerKind) -> &'static str {
+    match kind {
+        CallerKind::Anonymous => "anonymous",
+        CallerKind::Session => "session",
+        CallerKind::ApiKey => "api-key",
+        CallerKind::Agent => "agent",
+    }
+}
+
+/// Makes request ids: UUIDs of version 7 (RFC 9562), so that they sort by time. They name requests and prove nothing, so
+/// a counter behind a mixer serves, which costs no system call.
+pub(super) struct RequestIds {
+    seed: u64,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) fn new() -> Self {
+        // The standard library keys each of its hashers from the operating system.
+        Self {
+            seed: RandomState::new().hash_one(0),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn next(&self, now_ms: i64) -> Uuid {
+        let count = self.count.fetch_add(1, Relaxed);
+        let low = mix(self.seed ^ mix(count)).to_be_bytes();
+        let high = (mix(self.seed.wrapping_add(count)) as u16).to_be_bytes();
+        let mut random = [0; 10];
+        random
+            .iter_mut()
+            .zip(high.into_iter().chain(low))
+            .for_each(|(byte, from)| *byte = from);
+        uuid::Builder::from_unix_timestamp_millis(now_ms.max(0).unsigned_abs(), &random).into_uuid()
+    }
+}
+
+/// The finaliser of SplitMix64: a bijection that leaves no pattern to the eye.
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}

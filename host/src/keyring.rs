@@ -1,0 +1,269 @@
+//! The keys that sign and verify this gate's own session tokens (JWT, RFC 7519).
+//!
+//! A key ring is a JSON file that only its owner can read: the issuer's name and a list of keys, each with a `kid`. The
+//! first key that can sign does; all of them verify, so that a key is changed by putting a new one in front and
+//! taking the old one out when its last token has expired. Each key is bound to one algorithm.
+
+mod file;
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Once,
+};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use secrecy::{SecretString, zeroize::Zeroizing};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use file::{KeyFile, category, malformed, new_file, read_private};
+
+/// Why there is no key ring. Each says which file, and never shows what is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingError {
+    /// The file cannot be read or written.
+    #[error("cannot use the key file `{}`: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// Others than the owner can read the file.
+    #[error("the key file `{}` can be read by others (mode {mode:o}); it must be 600", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file's content is wrong.
+    #[error("the key file `{}` is not usable: {what}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes for a key")]
+    NoRandomness,
+    /// The key cannot sign.
+    #[error("the signing key `{kid}` does not work: {what}")]
+    Signing {
+        /// Which key.
+        kid: String,
+        /// What the library says.
+        what: String,
+    },
+}
+
+/// What a session token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionClaims {
+    /// The issuer: [`KeyRing::issuer`].
+    pub iss: String,
+    /// The audience: the contract's name.
+    pub aud: String,
+    /// The user.
+    pub sub: Uuid,
+    /// The session, which stays when the token is refreshed.
+    pub sid: Uuid,
+    /// The user's organization.
+    pub org_id: Uuid,
+    /// When the token was made, in seconds since the epoch.
+    pub iat: i64,
+    /// The first second at which it is no longer good.
+    pub exp: i64,
+    /// When the user signed in.
+    pub auth_time: i64,
+    /// This token, and no other.
+    pub jti: Uuid,
+}
+
+/// A key that verifies, bound to its name and its one algorithm.
+#[derive(Clone, Debug)]
+pub struct VerifyingKey {
+    /// Its name; external issuers with one key may leave it out.
+    pub kid: Option<String>,
+    /// The only algorithm that it verifies.
+    pub algorithm: Algorithm,
+    /// The key.
+    pub key: DecodingKey,
+}
+
+/// The gate's own keys.
+pub struct KeyRing {
+    issuer: String,
+    signing: SigningKey,
+    verifying: Vec<VerifyingKey>,
+}
+
+struct SigningKey {
+    header: Header,
+    kid: String,
+    key: EncodingKey,
+}
+
+/// Chooses the cryptography behind tokens and behind TLS, once for the process.
+pub(crate) fn install_cryptography() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Who embeds the gate may have chosen before; then theirs stays.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+impl KeyRing {
+    /// A ring with one new HS256 key that is nowhere else: its tokens end with the process.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn ephemeral() -> Result<Self, KeyRingError> {
+        Self::from_file(new_file()?, Path::new("(in memory)"))
+    }
+
+    /// Writes a new key file with one HS256 key of 256 bits and mode 600.
+    ///
+    /// # Errors
+    /// When the file exists already or cannot be written.
+    pub fn create(path: &Path) -> Result<Self, KeyRingError> {
+        let content = new_file()?;
+        let failed = |error: io::Error| KeyRingError::File {
+            path: path.to_owned(),
+            error,
+        };
+        let text = serde_json::to_string_pretty(&content)
+            .map_err(|error| failed(error.into()))
+            .map(Zeroizing::new)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
+        Self::from_file(content, path)
+    }
+
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// When it cannot be read, when others can read it, or when a key in it is weak, broken or named twice.
+    pub fn load(path: &Path) -> Result<Self, KeyRingError> {
+        let text = read_private(path)?;
+        let content = serde_json::from_str(&text).map_err(|error| {
+            malformed(path, format!("line {}: {}", error.line(), category(&error)))
+        })?;
+        Self::from_file(content, path)
+    }
+
+    /// Who the tokens say they are from.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Signs a session token.
+    ///
+    /// # Errors
+    /// When the key does not work for its algorithm.
+    pub fn sign(&self, claims: &SessionClaims) -> Result<SecretString, KeyRingError> {
+        let SigningKey { header, kid, key } = &self.signing;
+        jsonwebtoken::encode(header, claims, key)
+            .map(SecretString::from)
+            .map_err(|error| KeyRingError::Signing {
+                kid: kid.clone(),
+                what: error.to_string(),
+            })
+    }
+
+    /// The key of this name.
+    pub fn verifying(&self, kid: &str) -> Option<&VerifyingKey> {
+        self.verifying
+            .iter()
+            .find(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    fn from_file(content: KeyFile, path: &Path) -> Result<Self, KeyRingError> {
+        install_cryptography();
+        if content.issuer.is_empty() {
+            return Err(malformed(path, "the issuer is empty"));
+        }
+        let mut signing = None;
+        let mut verifying: Vec<VerifyingKey> = Vec::new();
+        for entry in content.keys {
+            if entry.kid.is_empty()
+                || verifying
+                    .iter()
+                    .any(|key| key.kid.as_ref() == Some(&entry.kid))
+            {
+                return Err(malformed(
+                    path,
+                    format!("the kid `{}` is empty or there twice", entry.kid),
+                ));
+            }
+            let (key, public) = entry.read(path)?;
+            verifying.push(VerifyingKey {
+                kid: Some(entry.kid.clone()),
+                algorithm: entry.algorithm,
+                key: public,
+            });
+            if let (None, Some(key)) = (&signing, key) {
+                let header = Header {
+                    kid: Some(entry.kid.clone()),
+                    ..Header::new(entry.algorithm)
+                };
+                signing = Some(SigningKey {
+                    header,
+                    kid: entry.kid,
+                    key,
+                });
+            }
+        }
+        let signing = signing.ok_or_else(|| malformed(path, "it has no key that signs"))?;
+        Ok(Self {
+            issuer: content.issuer,
+            signing,
+            verifying,
+        })
+    }
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kids: Vec<_> = self
+            .verifying
+            .iter()
+            .filter_map(|key| key.kid.as_deref())
+            .collect();
+        f.debug_struct("KeyRing")
+            .field("issuer", &self.issuer)
+            .field("kids", &kids)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A public key in PEM, for the family of its algorithm.
+pub(crate) fn public_pem(
+    algorithm: Algorithm,
+    pem: &[u8],
+) -> jsonwebtoken::errors::Result<DecodingKey> {
+    install_cryptography();
+    match algorithm {
+        Algorithm::ES256 | Algorithm::ES384 => DecodingKey::from_ec_pem(pem),
+        Algorithm::EdDSA => DecodingKey::from_ed_pem(pem),
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
+            Err(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat.into())
+        }
+        _ => DecodingKey::from_rsa_pem(pem),
+    }
+}
+
+#[cfg(test)]
+mod tests;
