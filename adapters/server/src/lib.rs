@@ -1,1 +1,23 @@
-//! .
+//! Scopegate's bundled server: the gate in front of one upstream as a reverse proxy, with log-in, health, metrics,
+//! and a socket for the command line.
+
+mod admin_socket;
+pub mod assemble;
+pub mod config;
+mod connection;
+mod front;
+mod login;
+pub mod metrics;
+mod own;
+mod proxy;
+mod serve;
+
+pub use admin_socket::{AdminSocket, BadSocket, SendError, send};
+pub use assemble::assemble;
+pub use config::Config;
+pub use connection::{ConnectionLimits, Connections};
+pub use front::Front;
+pub use login::{BODY_BYTES_MAX, LOGOUT_PATH};
+pub use own::Own;
+pub use proxy::{BadUpstream, Proxy, ProxyLimits, Tunnels, Upstream};
+pub use serve::{Management, Running, Server, ServerParts, StartError};

@@ -1,0 +1,139 @@
+//! How long an admitted request may go on: until its credential is revoked or expires, whichever is first.
+
+use std::{
+    fmt,
+    future::pending,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use scopegate_host::{Admission, CallerKind, Cause, Gate, Principal};
+
+use crate::Clock;
+
+/// The right to go on, handed to the inner service as a request extension: whoever takes a connection over
+/// (WebSocket) ends it when [`Lease::ended`] resolves.
+#[derive(Clone)]
+pub struct Lease {
+    gate: Arc<Gate>,
+    clock: Clock,
+    principal: Option<Arc<Principal>>,
+    /// The earlier end of the token and of what it stands for, in seconds since the epoch.
+    expires_at: Option<i64>,
+}
+
+impl Lease {
+    pub(crate) fn new(gate: Arc<Gate>, clock: Clock, admission: &Admission) -> Self {
+        let principal = admission.principal.clone();
+        let ends = [
+            admission.expires_at,
+            principal
+                .as_ref()
+                .and_then(|principal| principal.expires_at),
+        ];
+        Self {
+            gate,
+            clock,
+            principal,
+            expires_at: ends.into_iter().flatten().min(),
+        }
+    }
+
+    /// Resolves when the credential is no longer good, with what the caller is told. A request without a
+    /// credential never ends this way.
+    pub async fn ended(&self) -> Cause {
+        let Some(principal) = &self.principal else {
+            return pending().await;
+        };
+        let expired = async {
+            match self.expires_at {
+                Some(at) => self.clock.reached(at.saturating_mul(1000)).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.gate.ended(principal) => Cause::Revoked,
+            () = expired => match principal.kind {
+                CallerKind::Session => Cause::TokenExpired,
+                _ => Cause::Expired,
+            },
+        }
+    }
+
+    /// The body, which breaks off with an error when the lease ends.
+    pub(crate) fn guard(self, body: Body) -> Body {
+        if self.principal.is_none() || body.is_end_stream() {
+            return body;
+        }
+        let ended = Box::pin(async move { self.ended().await });
+        Body::new(Guarded {
+            body,
+            ended: Some(ended),
+        })
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A body that ends with its lease.
+struct Guarded {
+    body: Body,
+    /// Nothing once the body is over, one way or the other.
+    ended: Option<Pin<Box<dyn Future<Output = Cause> + Send>>>,
+}
+
+/// Why a body broke off.
+#[derive(Debug)]
+struct CredentialEnded(Cause);
+
+impl fmt::Display for CredentialEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the credential ended: {}", self.0.code())
+    }
+}
+
+impl std::error::Error for CredentialEnded {}
+
+impl http_body::Body for Guarded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let Some(ended) = &mut this.ended else {
+            return Poll::Ready(None);
+        };
+        // Asked first and every time: a body that never pauses must end as well.
+        if let Poll::Ready(cause) = ended.as_mut().poll(context) {
+            this.ended = None;
+            return Poll::Ready(Some(Err(axum::Error::new(CredentialEnded(cause)))));
+        }
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) {
+            this.ended = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended.is_none() || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,261 @@
+//! From a configuration to a server: reads what it names, opens the store, builds the gate.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use scopegate_axum::Clock;
+use scopegate_host::{
+    Audit, Contract, Directory, Gate, KeyRing, Sessions,
+    authenticate::{BadIssuer, Issuers},
+    counters::Counters,
+    engine::{BadPolicy, BuildError, Policy, Sandbox, SandboxConfig, SandboxError, build_document},
+    gate,
+    keyring::KeyRingError,
+    lock::{LockError, StoreLock, socket_path},
+    password::{BadPassword, Passwords},
+    store::{Missing, OpenError, Purpose, Store, path_of_url},
+};
+use scopegate_policy::{documents, yaml::Report};
+
+use crate::{
+    config::{Config, ContractSource, PolicySource, UpstreamConfig},
+    metrics,
+    proxy::Upstream,
+    serve::ServerParts,
+};
+
+/// Why a configuration does not make a server.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A file that the configuration names cannot be read.
+    #[error("cannot read `{}`: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A contract or a policy document is wrong.
+    #[error("{0}")]
+    Text(Box<Report>),
+    /// The component is not a policy.
+    #[error("the policy `{name}` is refused: {error}")]
+    Policy {
+        /// Which.
+        name: String,
+        /// Why.
+        error: BadPolicy,
+    },
+    /// This program is broken.
+    #[error("{0}")]
+    Broken(String),
+    /// Policies cannot run on this machine.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The store is in use.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The keys of sessions cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// The contract has sessions, and there are no keys to sign them with.
+    #[error("the contract `{0}` has sessions, and `sessions.keys` is not set")]
+    NoKeys(String),
+    /// External issuers that cannot be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Issuers(Vec<BadIssuer>),
+    /// Passwords cannot be hashed on this machine.
+    #[error(transparent)]
+    Passwords(#[from] BadPassword),
+    /// The audit's file cannot be written.
+    #[error("the audit log cannot be opened: {0}")]
+    Audit(io::Error),
+}
+
+/// What a gate is built from, once everything is read.
+#[derive(Debug)]
+pub struct GateParts {
+    /// How it speaks.
+    pub contract: Contract,
+    /// Its rules.
+    pub policy: Arc<Policy>,
+    /// What lasts.
+    pub store: Store,
+    /// What sessions are signed with.
+    pub keyring: KeyRing,
+    /// Others whose tokens are sessions here.
+    pub issuers: Issuers,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where records go.
+    pub audit: Audit,
+    /// Whether the upstream gets the caller's credential.
+    pub forward_credentials: bool,
+}
+
+/// Builds a gate that counts in this process.
+///
+/// # Errors
+/// When passwords cannot be hashed on this machine.
+pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
+    let directory = Directory::new(parts.store, parts.contract.authority.clone());
+    let sessions = Sessions::new(directory.clone(), Passwords::new()?, parts.contract.session);
+    Ok(Gate::new(gate::Parts {
+        contract: parts.contract,
+        directory,
+        sessions,
+        keyring: parts.keyring,
+        issuers: parts.issuers,
+        policy: parts.policy,
+        counters: Counters::memory(),
+        trusted_proxies: parts.trusted_proxies,
+        audit: parts.audit,
+        forward_credentials: parts.forward_credentials,
+    }))
+}
+
+/// Reads what the configuration names, takes the store's lock, opens the store and builds the gate. A demonstration's
+/// store is made here; the one to be served must be there.
+///
+/// # Errors
+/// The first thing that cannot be used.
+pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, AssembleError> {
+    let contract = contract(&config.contract)?;
+    let keyring = match &config.session_keys {
+        Some(path) => KeyRing::load(path)?,
+        None if contract.login.is_none() && !contract.sessions_on_api => KeyRing::ephemeral()?,
+        None => return Err(AssembleError::NoKeys(contract.name)),
+    };
+    let issuers = Issuers::new(config.issuers).map_err(AssembleError::Issuers)?;
+    let upstream = upstream(config.upstream)?;
+    let (name, component) = component(&config.policy, &contract)?;
+    let sandbox = Sandbox::new(SandboxConfig {
+        isolation: config.isolation,
+        ..SandboxConfig::default()
+    })?;
+    // Compiling takes its time, and nothing else runs yet.
+    let policy = tokio::task::spawn_blocking(move || sandbox.load(&component))
+        .await
+        .map_err(|error| AssembleError::Broken(error.to_string()))?
+        .map_err(|error| AssembleError::Policy { name, error })?;
+    let path = path_of_url(&config.store)?;
+    let lock = StoreLock::take(&path)?;
+    let missing = match purpose {
+        Purpose::Serve => Missing::Refuse,
+        Purpose::Demo => Missing::Create,
+    };
+    let store = Store::open(&config.store, purpose, missing).await?;
+    let audit = Audit::open(&config.audit).map_err(AssembleError::Audit)?;
+    let gate = gate(GateParts {
+        contract,
+        policy: Arc::new(policy),
+        store,
+        keyring,
+        issuers,
+        trusted_proxies: config.trusted_proxies.clone(),
+        audit,
+        forward_credentials: config.forward_credentials,
+    })?;
+    Ok(ServerParts {
+        gate: Arc::new(gate),
+        clock: Clock::System,
+        listen: config.listen,
+        management: config.management,
+        upstream,
+        proxy: config.proxy,
+        connections: config.connections,
+        trusted_proxies: config.trusted_proxies,
+        list_bytes_max: config.list_bytes_max,
+        command_line: Some((lock, socket_path(&path))),
+        metrics: metrics::recorder(),
+        drain: config.drain,
+    })
+}
+
+/// The contract that a configuration names.
+///
+/// # Errors
+/// When its file cannot be read, or is wrong.
+pub fn contract(source: &ContractSource) -> Result<Contract, AssembleError> {
+    match source {
+        ContractSource::Builtin(name) => Contract::builtin(name).ok_or_else(|| {
+            AssembleError::Broken(format!("there is no built-in contract `{name}`"))
+        }),
+        ContractSource::File(path) => {
+            Contract::from_yaml(&path.display().to_string(), &read(path)?)
+                .map_err(|report| AssembleError::Text(Box::new(report)))
+        }
+    }
+}
+
+/// The component of the policy that a configuration names, and what to call it.
+///
+/// # Errors
+/// When its file cannot be read, or the document is wrong.
+pub fn component(
+    source: &PolicySource,
+    contract: &Contract,
+) -> Result<(String, Vec<u8>), AssembleError> {
+    let (name, text) = match source {
+        PolicySource::Component(path) => {
+            let bytes = std::fs::read(path).map_err(|error| AssembleError::File {
+                path: path.clone(),
+                error,
+            })?;
+            return Ok((path.display().to_string(), bytes));
+        }
+        PolicySource::Document(path) => (path.display().to_string(), read(path)?),
+        PolicySource::OfContract => builtin(&contract.policy)?,
+        PolicySource::Builtin(name) => builtin(name)?,
+    };
+    match build_document(&name, &text) {
+        Ok(component) => Ok((name, component)),
+        Err(BuildError::Document(report)) => Err(AssembleError::Text(Box::new(report))),
+        Err(error) => Err(AssembleError::Broken(error.to_string())),
+    }
+}
+
+fn builtin(name: &str) -> Result<(String, String), AssembleError> {
+    let text = documents::builtin(name)
+        .ok_or_else(|| AssembleError::Broken(format!("there is no built-in policy `{name}`")))?;
+    Ok((format!("{name}.yaml"), text.to_owned()))
+}
+
+fn upstream(config: UpstreamConfig) -> Result<Upstream, AssembleError> {
+    let roots = match &config.ca {
+        None => Vec::new(),
+        Some(path) => {
+            let failed = |error: io::Error| AssembleError::File {
+                path: path.clone(),
+                error,
+            };
+            let roots: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
+                .and_then(Iterator::collect)
+                .map_err(|error| failed(io::Error::other(error.to_string())))?;
+            if roots.is_empty() {
+                return Err(failed(io::Error::other("there is no certificate in it")));
+            }
+            roots
+        }
+    };
+    Ok(Upstream {
+        url: config.url,
+        preserve_host: config.preserve_host,
+        roots,
+    })
+}
+
+fn read(path: &Path) -> Result<String, AssembleError> {
+    std::fs::read_to_string(path).map_err(|error| AssembleError::File {
+        path: path.to_owned(),
+        error,
+    })
+}

@@ -1,0 +1,165 @@
+//! `scopegate.yaml`: read whole, checked whole, every mistake reported at once with its place.
+//!
+//! What comes out cannot be wrong in itself: addresses are addresses, paths are absolute (those in the file are
+//! relative to it), files that it names are there, secrets are set. A secret is named, by a file or an environment
+//! variable, and never stands in the file.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use scopegate_axum::list;
+use scopegate_host::{audit::Sink, authenticate::IssuerConfig, engine::Isolation};
+use scopegate_policy::yaml::{Reader, Report};
+
+use crate::{connection::ConnectionLimits, proxy::ProxyLimits, serve::Management};
+
+mod issuers;
+mod limits;
+mod read;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// How the gate speaks.
+    pub contract: ContractSource,
+    /// The rules.
+    pub policy: PolicySource,
+    /// Where admitted requests go.
+    pub upstream: UpstreamConfig,
+    /// Such as `sqlite:///var/lib/scopegate/scopegate.db`.
+    pub store: String,
+    /// How decisions are kept apart.
+    pub isolation: Isolation,
+    /// Whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where audit records go.
+    pub audit: Sink,
+    /// Where the `/-/` pages are.
+    pub management: Management,
+    /// The keys that sign sessions; a contract with a log-in needs them.
+    pub session_keys: Option<PathBuf>,
+    /// Others whose tokens are sessions here.
+    pub issuers: Vec<IssuerConfig>,
+    /// Whether the upstream gets the caller's credential.
+    pub forward_credentials: bool,
+    /// What a request to the upstream may take.
+    pub proxy: ProxyLimits,
+    /// What a connection may take.
+    pub connections: ConnectionLimits,
+    /// The largest list that is narrowed, in bytes.
+    pub list_bytes_max: usize,
+    /// How long a shutdown waits for what is under way.
+    pub drain: Duration,
+}
+
+/// Where the contract comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContractSource {
+    /// One that is built in, by name.
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// Where the policy comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicySource {
+    /// The one that goes with the contract.
+    OfContract,
+    /// One that is built in, by name.
+    Builtin(String),
+    /// A policy document.
+    Document(PathBuf),
+    /// A policy component.
+    Component(PathBuf),
+}
+
+/// Where admitted requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Scheme, authority and perhaps a path that is put before every request's.
+    pub url: http::Uri,
+    /// Whether the client's `Host` goes on.
+    pub preserve_host: bool,
+    /// The certificates of whoever signed the upstream's, in PEM; without it, the web's roots.
+    pub ca: Option<PathBuf>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BadConfig {
+    /// The file cannot be read.
+    #[error("cannot read `{}`: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// What it says is wrong, everything at once.
+    #[error("{0}")]
+    Text(Box<Report>),
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, BadConfig> {
+        let failed = |error| BadConfig::File {
+            path: path.to_owned(),
+            error,
+        };
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        let path = std::path::absolute(path).map_err(failed)?;
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        Self::read(&path.display().to_string(), &text, directory, |name| {
+            std::env::var(name).ok()
+        })
+        .map_err(|report| BadConfig::Text(Box::new(report)))
+    }
+
+    /// Reads a text; `name` is what errors call it, relative paths start at `directory`, and `environment` gives
+    /// the value of a variable.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
+    pub fn read(
+        name: &str,
+        text: &str,
+        directory: &Path,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Report> {
+        let (reader, root) = Reader::open(name, text)?;
+        let config = read::config(
+            &read::Context {
+                reader: &reader,
+                directory,
+                environment: &environment,
+            },
+            &root,
+        );
+        reader.finish(config)
+    }
+
+    /// What every configuration starts from: the `scopegate` contract and its policy, on loopback.
+    pub(crate) const LISTEN: SocketAddr = loopback(8080);
+    pub(crate) const MANAGEMENT: SocketAddr = loopback(9080);
+    pub(crate) const LIST_BYTES_MAX: usize = list::LIST_BYTES_MAX;
+    pub(crate) const DRAIN: Duration = Duration::from_secs(25);
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port)
+}
+
+#[cfg(test)]
+mod tests;

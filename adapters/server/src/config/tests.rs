@@ -1,0 +1,125 @@
+//! What is read, and what is reported.
+
+use super::*;
+
+fn read(text: &str) -> Result<Config, Vec<String>> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("keys.json"), "{}").unwrap();
+    std::fs::write(directory.path().join("mine.yaml"), "").unwrap();
+    let keys = directory.path().join("keys.json").display().to_string();
+    let environment = |name: &str| match name {
+        "KEYS" => Some(keys.clone()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    };
+    Config::read("scopegate.yaml", text, directory.path(), environment).map_err(|report| {
+        let here = directory.path().display().to_string();
+        report
+            .places()
+            .map(|p| format!("{}:{} {}", p.line, p.column, p.message.replace(&here, ".")))
+            .collect()
+    })
+}
+
+const LEAST: &str = "upstream: http://127.0.0.1:9000\nstore: sqlite://gate.db\n";
+
+#[test]
+fn the_least_configuration_is_on_loopback_and_strict() {
+    let config = read(LEAST).unwrap();
+    assert_eq!(config.contract, ContractSource::Builtin("scopegate".into()));
+    assert_eq!(config.policy, PolicySource::OfContract);
+    assert!(config.listen.ip().is_loopback());
+    assert!(matches!(config.management, Management::Listen(address) if address.ip().is_loopback()));
+    assert_eq!(config.isolation, Isolation::Fresh);
+    assert!(config.trusted_proxies.is_empty() && !config.forward_credentials);
+    assert!(config.store.starts_with("sqlite:///") && config.store.ends_with("/gate.db"));
+}
+
+#[test]
+fn everything_can_be_said() {
+    let config = read(
+        "listen: '[::]:443'
+contract: kubeadapt
+policy: mine.yaml
+upstream: { url: 'https://api.internal:8443/base', host: preserve }
+store: sqlite:///var/lib/scopegate.db
+counters: memory
+isolation: pooled
+trusted_proxies: [10.0.0.0/8, '2001:db8::1']
+audit: audit.jsonl
+management: { listen: shared }
+sessions: { keys: { env: KEYS } }
+forward_credentials: true
+issuers:
+  - issuer: https://idp.example.com
+    audiences: [scopegate]
+    organization: 0190a7c4-0000-7000-8000-000000000001
+    algorithms: [RS256, ES256]
+    jwks: https://idp.example.com/keys
+limits: { list_bytes_max: 1000, response_time: 5s, drain_time: 1m }
+",
+    )
+    .unwrap();
+    assert_eq!(config.store, "sqlite:///var/lib/scopegate.db");
+    assert!(matches!(&config.policy, PolicySource::Document(path) if path.ends_with("mine.yaml")));
+    assert!(config.upstream.preserve_host);
+    assert_eq!(config.management, Management::Shared);
+    assert_eq!(config.issuers[0].issuer, "https://idp.example.com");
+    assert_eq!(config.trusted_proxies.len(), 2);
+    assert_eq!((config.list_bytes_max, config.drain.as_secs()), (1000, 60));
+    assert_eq!(config.proxy.response.as_secs(), 5);
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let problems = read(
+        "listen: here
+contract: k8cots
+policy: nowhere.yaml
+upstream: ftp://x
+store: gate.db
+isolation: shared
+trusted_proxies: [everyone]
+sessions: { keys: { env: NOT_SET } }
+issuers:
+  - { issuer: x, audiences: [], algorithms: [HS256], jwks: 'http://x/keys', organization: y }
+limits: { drain_time: 0s, list_bytes_max: 0 }
+colour: red
+",
+    )
+    .unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "1:9 `here` is not an address to listen on",
+            "2:11 `k8cots` is neither a built-in contract nor a `.yaml` file",
+            "3:9 cannot read the file `./nowhere.yaml`: No such file or directory (os error 2)",
+            "4:11 `ftp://x` is not the URL of a server",
+            "5:8 `gate.db` is not a store",
+            "6:12 `shared` is not a value of `isolation`",
+            "7:19 `everyone` is neither an address nor a network",
+            "8:26 the environment variable `NOT_SET` is not set",
+            "10:18 `audiences` must name at least one",
+            "10:46 `HS256` is not an algorithm that is verified",
+            "10:60 `http://x/keys` is no https URL",
+            "11:11 `drain_time` must be at least `1s`",
+            "11:43 `list_bytes_max` must be from 1 to 4294967296, not `0`",
+            "12:1 unknown key `colour` in the configuration",
+        ]
+    );
+}
+
+#[test]
+fn a_secret_that_is_not_set_is_no_configuration() {
+    for keys in [
+        "{ env: EMPTY }",
+        "{ env: NOT_SET }",
+        "missing.json",
+        "{}",
+        "{ env: KEYS, file: keys.json }",
+    ] {
+        read(&format!("{LEAST}sessions: {{ keys: {keys} }}\n")).unwrap_err();
+    }
+    read(&format!("{LEAST}sessions: {{}}\n")).unwrap_err();
+    read(&format!("{LEAST}sessions: {{ keys: keys.json }}\n")).unwrap();
+}

@@ -1,0 +1,106 @@
+//! What answers a request on the public listener: the gate's own endpoints, or the upstream behind the gate.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use http::{Request, Response};
+use scopegate_axum::{Clock, GateLayer, GateService, refused};
+use scopegate_host::{Admission, Cause, Gate, Reason};
+use tower::{Layer, Service, ServiceExt};
+
+use crate::{
+    login::{self, Endpoint},
+    own::{self, Own},
+    proxy::Proxy,
+};
+
+/// The public side of a server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Front {
+    own: Own,
+    gated: GateService<Forward>,
+}
+
+impl Front {
+    /// The gate's endpoints, and the proxy behind the gate. Lists of more than `list_bytes_max` are 502.
+    pub fn new(
+        own: Own,
+        gate: Arc<Gate>,
+        clock: Clock,
+        proxy: Proxy,
+        list_bytes_max: usize,
+    ) -> Self {
+        let layer = GateLayer::new(Arc::clone(&gate), clock).with_list_bytes_max(list_bytes_max);
+        Self {
+            own,
+            gated: layer.layer(Forward { gate, proxy }),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(self, request: Request<Body>) -> Response<Body> {
+        let path = request.uri().path();
+        if let Some(endpoint) = Endpoint::at(path, self.own.gate().contract()) {
+            return login::answer(endpoint, self.own.gate(), self.own.clock(), request).await;
+        }
+        if own::is_own(path) {
+            return self.own.answer_public(request).await;
+        }
+        let Ok(reply) = self.gated.oneshot(request).await;
+        reply
+    }
+}
+
+/// Sends on what the gate admitted.
+#[derive(Clone, Debug)]
+struct Forward {
+    gate: Arc<Gate>,
+    proxy: Proxy,
+}
+
+impl Service<Request<Body>> for Forward {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { gate, proxy } = self.clone();
+        Box::pin(async move { Ok(forward(&gate, &proxy, request).await) })
+    }
+}
+
+async fn forward(gate: &Gate, proxy: &Proxy, request: Request<Body>) -> Response<Body> {
+    let method = request.method().clone();
+    let admission = request.extensions().get::<Arc<Admission>>().cloned();
+    // `/%2D/healthy` is `/-/healthy` by now. Whatever the policy says of it, it is not the upstream's.
+    let is_own = own::is_own(request.uri().path())
+        || Endpoint::at(request.uri().path(), gate.contract()).is_some();
+    let reply = if is_own {
+        Err(Cause::Denied(Reason::NoRoute))
+    } else {
+        proxy.forward(request).await
+    };
+    if let Err(cause) = &reply {
+        metrics::counter!("scopegate_proxy_refusals_total", "reason" => cause.code().to_owned())
+            .increment(1);
+    }
+    match (reply, admission) {
+        (Ok(reply), _) => reply,
+        (Err(cause), Some(admission)) => refused(gate.refuse_admitted(cause, &admission), &method),
+        // The gate puts an admission into every request that it lets through.
+        (Err(cause), None) => {
+            let mut reply = Response::new(Body::empty());
+            *reply.status_mut() = cause.status();
+            reply
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The gate's own endpoints under `/-/`: health for whoever asks, metrics for the management listener.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use scopegate_axum::{Clock, refused};
+use scopegate_host::{Cause, Gate, Reason};
+use tokio_util::sync::CancellationToken;
+
+use scopegate_axum::convert;
+
+/// The gate's own endpoints. Cheap to clone.
+#[derive(Clone)]
+pub struct Own {
+    gate: Arc<Gate>,
+    clock: Clock,
+    metrics: PrometheusHandle,
+    /// Whether the public listener has the management pages too.
+    shared: bool,
+    stopping: CancellationToken,
+}
+
+/// Whether a path is one of the gate's own, whoever may see it.
+pub(crate) fn is_own(path: &str) -> bool {
+    path == "/-" || path.starts_with("/-/")
+}
+
+impl Own {
+    /// The endpoints of this gate; not ready once `stopping` is cancelled.
+    pub fn new(
+        gate: Arc<Gate>,
+        clock: Clock,
+        metrics: PrometheusHandle,
+        shared: bool,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            gate,
+            clock,
+            metrics,
+            shared,
+            stopping,
+        }
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Answers on the public listener: health, and the rest only where the listeners are shared.
+    pub(crate) async fn answer_public(&self, request: Request<Body>) -> Response<Body> {
+        let path = request.uri().path();
+        if self.shared || matches!(path, "/-/healthy" | "/-/ready") {
+            self.answer(request).await
+        } else {
+            self.refuse(Cause::Denied(Reason::NoRoute), request)
+        }
+    }
+
+    /// Answers on the management listener.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let known = matches!(
+            request.uri().path(),
+            "/-/healthy" | "/-/ready" | "/-/metrics"
+        );
+        if !known {
+            return self.refuse(Cause::Denied(Reason::NoRoute), request);
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut reply = self.refuse(Cause::MethodNotAllowed, request);
+            reply
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return reply;
+        }
+        match request.uri().path() {
+            "/-/healthy" => reply(
+                StatusCode::OK,
+                "application/json",
+                r#"{"status":"ok"}"#.into(),
+            ),
+            "/-/ready" => self.ready().await,
+            _ => reply(
+                StatusCode::OK,
+                "text/plain; version=0.0.4; charset=utf-8",
+                self.metrics.render(),
+            ),
+        }
+    }
+
+    async fn ready(&self) -> Response<Body> {
+        let stopping = self.stopping.is_cancelled();
+        let store = self
+            .gate
+            .directory()
+            .store()
+            .list_organizations()
+            .await
+            .is_ok();
+        let checks = serde_json::json!({
+            "status": if store && !stopping { "ready" } else { "not ready" },
+            "store": store,
+            "stopping": stopping,
+            "policy": self.gate.policy().digest(),
+        });
+        let status = if store && !stopping {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        reply(status, "application/json", checks.to_string())
+    }
+
+    fn refuse(&self, cause: Cause, request: Request<Body>) -> Response<Body> {
+        let (parts, _) = request.into_parts();
+        refused(
+            self.gate
+                .refuse(cause, &convert(&parts, self.clock.now_ms())),
+            &parts.method,
+        )
+    }
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut reply = Response::new(Body::from(body));
+    *reply.status_mut() = status;
+    reply
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Own")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}

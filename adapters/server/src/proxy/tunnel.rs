@@ -1,0 +1,162 @@
+//! WebSockets: bytes both ways, until either side closes, nothing moves for too long, the credential ends or the
+//! server stops.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use scopegate_axum::Lease;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The open tunnels.
+#[derive(Clone, Debug, Default)]
+pub struct Tunnels {
+    open: TaskTracker,
+    cut: CancellationToken,
+}
+
+impl Tunnels {
+    /// Joins the two sides as soon as both have switched protocols.
+    pub(super) fn open(
+        &self,
+        client: OnUpgrade,
+        upstream: OnUpgrade,
+        lease: Option<Lease>,
+        idle: Duration,
+    ) {
+        let cut = self.cut.clone();
+        self.open.spawn(async move {
+            let ended = async {
+                match &lease {
+                    Some(lease) => lease.ended().await.code().to_owned(),
+                    None => std::future::pending().await,
+                }
+            };
+            // Both connections close when their ends are dropped here.
+            tokio::select! {
+                biased;
+                why = ended => tracing::info!(why, "a WebSocket was ended with its credential"),
+                () = cut.cancelled() => tracing::info!("a WebSocket was cut by the shutdown"),
+                carried = carry(client, upstream, idle) => if let Err(error) = carried {
+                    tracing::debug!(%error, "a WebSocket broke off");
+                },
+            }
+        });
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Waits until none is open.
+    pub async fn closed(&self) {
+        self.open.close();
+        self.open.wait().await;
+    }
+
+    /// Cuts those that are open.
+    pub fn cut(&self) {
+        self.cut.cancel();
+    }
+}
+
+async fn carry(client: OnUpgrade, upstream: OnUpgrade, idle: Duration) -> io::Result<()> {
+    let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
+    let activity = Arc::new(Activity {
+        started: Instant::now(),
+        last_ms: AtomicU64::new(0),
+    });
+    let mut client = Active {
+        io: TokioIo::new(client),
+        activity: Arc::clone(&activity),
+    };
+    let mut upstream = TokioIo::new(upstream);
+    tokio::select! {
+        carried = tokio::io::copy_bidirectional(&mut client, &mut upstream) => carried.map(drop),
+        () = activity.ceased(idle) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// When something last moved.
+struct Activity {
+    started: Instant,
+    last_ms: AtomicU64,
+}
+
+impl Activity {
+    fn moved(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(now, Ordering::Relaxed);
+    }
+
+    async fn ceased(&self, idle: Duration) {
+        loop {
+            let last = self.started + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
+            if last.elapsed() >= idle {
+                return;
+            }
+            tokio::time::sleep_until(last + idle).await;
+        }
+    }
+}
+
+/// The client's end, which sees every byte: those that it sends and those that it is sent.
+struct Active {
+    io: TokioIo<Upgraded>,
+    activity: Arc<Activity>,
+}
+
+impl AsyncRead for Active {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_read(context, buf);
+        if polled.is_ready() {
+            self.activity.moved();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Active {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write(context, bytes);
+        if polled.is_ready() {
+            self.activity.moved();
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}

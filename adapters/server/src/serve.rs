@@ -1,0 +1,236 @@
+//! The server: its listeners, its socket for the command line, and its end.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::Request;
+use ipnet::IpNet;
+use metrics_exporter_prometheus::PrometheusHandle;
+use scopegate_axum::Clock;
+use scopegate_host::{Gate, lock::StoreLock};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin_socket::{AdminSocket, BadSocket},
+    connection::{ConnectionLimits, Connections},
+    front::Front,
+    own::Own,
+    proxy::{BadUpstream, Proxy, ProxyLimits, Tunnels, Upstream},
+};
+
+/// What a server is put together from.
+#[derive(Debug)]
+pub struct ServerParts {
+    /// The gate.
+    pub gate: Arc<Gate>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where the public listener is; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the `/-/` pages are.
+    pub management: Management,
+    /// Where admitted requests go.
+    pub upstream: Upstream,
+    /// What a request to it may take.
+    pub proxy: ProxyLimits,
+    /// What a connection may take.
+    pub connections: ConnectionLimits,
+    /// Whose `X-Forwarded-*` goes on to the upstream.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The largest list that is narrowed, in bytes.
+    pub list_bytes_max: usize,
+    /// The store's lock, held while the server runs, and where the socket for the command line is made.
+    pub command_line: Option<(StoreLock, PathBuf)>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// How long a shutdown waits for what is under way.
+    pub drain: Duration,
+}
+
+/// Where the `/-/` pages are, health aside, which is everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Management {
+    /// On a listener of their own.
+    Listen(SocketAddr),
+    /// On the public listener: anyone who reaches that reaches them.
+    Shared,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on `{address}`: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The upstream cannot be proxied to.
+    #[error(transparent)]
+    Upstream(#[from] BadUpstream),
+    /// The command line's socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] BadSocket),
+}
+
+/// A server.
+#[derive(Clone, Copy, Debug)]
+pub struct Server;
+
+impl Server {
+    /// Starts listening; when it returns, requests are answered.
+    ///
+    /// # Errors
+    /// When an address, the upstream or the socket cannot be used. Nothing is left running then.
+    pub async fn start(parts: ServerParts) -> Result<Running, StartError> {
+        let proxy = Proxy::new(parts.upstream, parts.proxy, parts.trusted_proxies)?;
+        let (listener, public_addr) = bind(parts.listen).await?;
+        let management = match parts.management {
+            Management::Listen(address) => Some(bind(address).await?),
+            Management::Shared => None,
+        };
+        let (lock, socket) = match parts.command_line {
+            Some((lock, path)) => (Some(lock), Some(AdminSocket::bind(path)?)),
+            None => (None, None),
+        };
+        let stopping = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let shared = management.is_none();
+        let own = Own::new(
+            Arc::clone(&parts.gate),
+            parts.clock.clone(),
+            parts.metrics.clone(),
+            shared,
+            stopping.clone(),
+        );
+        let tunnels = proxy.tunnels().clone();
+        let gate = Arc::clone(&parts.gate);
+        let front = Front::new(
+            own.clone(),
+            gate,
+            parts.clock.clone(),
+            proxy,
+            parts.list_bytes_max,
+        );
+        let connections = || Connections::new(parts.connections, stopping.clone());
+        let answer = move |request: Request<Body>| front.clone().answer(request);
+        let serving = connections().serve(listener, answer, parts.drain);
+        tasks.spawn(async move {
+            serving.await;
+            // Requests may change the store until here.
+            drop(lock);
+        });
+        let management_addr = management.as_ref().map(|(_, address)| *address);
+        if let Some((listener, _)) = management {
+            let answer = move |request: Request<Body>| {
+                let own = own.clone();
+                async move { own.answer(request).await }
+            };
+            tasks.spawn(connections().serve(listener, answer, parts.drain));
+        }
+        if let Some(socket) = socket {
+            tasks.spawn(socket.serve(Arc::clone(&parts.gate), parts.clock, stopping.clone()));
+        }
+        tasks.spawn(upkeep(parts.metrics, stopping.clone()));
+        tasks.close();
+        tracing::info!(public = %public_addr, management = ?management_addr, "listening");
+        Ok(Running {
+            public_addr,
+            management_addr,
+            gate: parts.gate,
+            tunnels,
+            tasks,
+            stopping,
+            drain: parts.drain,
+        })
+    }
+}
+
+/// A server that runs. Dropping it lets it run on; [`Running::shutdown`] ends it.
+#[derive(Debug)]
+pub struct Running {
+    public_addr: SocketAddr,
+    management_addr: Option<SocketAddr>,
+    gate: Arc<Gate>,
+    tunnels: Tunnels,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    drain: Duration,
+}
+
+impl Running {
+    /// Where the public listener is.
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public_addr
+    }
+
+    /// Where the management listener is, if it is one of its own.
+    pub fn management_addr(&self) -> Option<SocketAddr> {
+        self.management_addr
+    }
+
+    /// The gate that runs here.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Accepts nothing more, lets what is under way finish until the drain's time is over, cuts the rest, and
+    /// writes what the audit still holds.
+    pub async fn shutdown(self) {
+        self.stopping.cancel();
+        let over = async {
+            self.tasks.wait().await;
+            self.tunnels.closed().await;
+        };
+        // A WebSocket is not over by itself: it gets the same time as everything else.
+        let _ = tokio::time::timeout(self.drain, over).await;
+        self.tunnels.cut();
+        self.tunnels.closed().await;
+        self.tasks.wait().await;
+        self.gate.flush().await;
+        self.gate.directory().store().close().await;
+    }
+
+    /// Runs until the process is told to stop (SIGTERM, SIGINT), then shuts down.
+    ///
+    /// # Errors
+    /// When the signals cannot be listened to.
+    pub async fn until_signal(self) -> io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: waiting for what is under way");
+        self.shutdown().await;
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound
+        .await
+        .map_err(|error| StartError::Listen { address, error })
+}
+
+/// Histograms are folded together now and then, so that they do not grow between two scrapes.
+async fn upkeep(metrics: PrometheusHandle, stopping: CancellationToken) {
+    while tokio::time::timeout(Duration::from_secs(5), stopping.cancelled())
+        .await
+        .is_err()
+    {
+        metrics.run_upkeep();
+    }
+}
