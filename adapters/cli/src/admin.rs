@@ -1,0 +1,116 @@
+//! The way of a change from the terminal to the store. Where a server runs, it holds the store's lock and makes the
+//! change itself, so that what it has cached goes before the command returns; where none runs, the change is made here.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use jiff::Timestamp;
+use scopegate_host::{
+    Contract, Directory,
+    admin::{Admin as Executor, AdminError, Command, ErrorKind, Reply},
+    lock::{LockError, StoreLock, socket_path},
+    store::{Missing, Purpose, Store, path_of_url},
+};
+use scopegate_policy::Description;
+use scopegate_server::{Config, SendError, send};
+
+use crate::{Common, assembly, failure::Failure};
+
+/// How often, and for how long at most, a lock is tried that another command holds.
+const RETRY: Duration = Duration::from_millis(50);
+const RETRIES_MAX: u32 = 100;
+
+/// Whoever executes commands.
+#[derive(Debug)]
+pub(crate) enum Admin {
+    /// The server that listens on this socket.
+    Server(PathBuf),
+    /// This process.
+    Here(Box<Here>),
+}
+
+/// A store that no server runs on.
+#[derive(Debug)]
+pub(crate) struct Here {
+    directory: Directory,
+    contract: Contract,
+    description: Description,
+    _lock: StoreLock,
+}
+
+impl Admin {
+    /// Finds the server of the configuration's store, or takes the store.
+    pub(crate) async fn open(common: &Common) -> Result<Self> {
+        let config = assembly::configuration(&common.config)?;
+        let path = path_of_url(&config.store)?;
+        let socket = socket_path(&path);
+        let mut tries = 0;
+        loop {
+            match StoreLock::take(&path) {
+                Ok(lock) => return Here::open(&config, lock).await,
+                // A server that is just starting has no socket yet, and another command will be done soon.
+                Err(LockError::Held { .. }) if socket.exists() => return Ok(Self::Server(socket)),
+                Err(LockError::Held { .. }) if tries < RETRIES_MAX => tries += 1,
+                Err(error) => return Err(error.into()),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Executes a command. What it changed is in force when this returns.
+    pub(crate) async fn execute(&self, command: Command) -> Result<Reply> {
+        let answer = match self {
+            Self::Server(socket) => send(socket, &command).await.map_err(no_answer)?,
+            Self::Here(here) => here.execute(command).await,
+        };
+        answer.map_err(refused)
+    }
+}
+
+impl Here {
+    async fn open(config: &Config, lock: StoreLock) -> Result<Admin> {
+        let contract = assembly::contract(config)?;
+        let description = assembly::description(config, &contract)?;
+        let store = Store::open(&config.store, Purpose::Serve, Missing::Refuse)
+            .await
+            .map_err(assembly::with_help)?;
+        let directory = Directory::new(store, contract.authority.clone());
+        Ok(Admin::Here(Box::new(Self {
+            directory,
+            contract,
+            description,
+            _lock: lock,
+        })))
+    }
+
+    async fn execute(&self, command: Command) -> Result<Reply, AdminError> {
+        let executor = Executor::new(&self.directory, &self.contract, &self.description);
+        executor
+            .execute(command, Timestamp::now().as_millisecond())
+            .await
+    }
+}
+
+/// What was asked for is not to be had: the command line is to be worded differently, or things are as they are.
+fn refused(error: AdminError) -> anyhow::Error {
+    let failure = match error.kind {
+        ErrorKind::Invalid => Failure::usage(error.message),
+        ErrorKind::Unknown | ErrorKind::Conflict | ErrorKind::Unavailable => {
+            Failure::new(error.message)
+        }
+    };
+    match error.help {
+        Some(help) => failure.help(help).into(),
+        None => failure.into(),
+    }
+}
+
+fn no_answer(error: SendError) -> anyhow::Error {
+    let help = match &error {
+        SendError::NoServer { .. } => {
+            "the server is just starting or ending, or belongs to another user"
+        }
+        SendError::NoAnswer { .. } => "look with `list` whether the change was made",
+    };
+    Failure::new(error.to_string()).help(help).into()
+}

@@ -1,0 +1,68 @@
+//! From a configuration to a gate that runs, and what to do about it where that does not work.
+
+use std::path::Path;
+
+use anyhow::Result;
+use scopegate_host::{
+    Contract,
+    engine::{Sandbox, SandboxConfig},
+    lock::LockError,
+    store::{OpenError, Purpose},
+};
+use scopegate_policy::Description;
+use scopegate_server::{
+    Config, Running, Server,
+    assemble::{self, AssembleError, assemble},
+};
+
+use crate::failure::Failure;
+
+/// Reads the configuration; all its mistakes at once.
+pub(crate) fn configuration(path: &Path) -> Result<Config> {
+    if !path.exists() {
+        return Err(
+            Failure::new(format!("there is no configuration at `{}`", path.display()))
+                .help("`scopegate init` writes one; `--config FILE` names another")
+                .into(),
+        );
+    }
+    Ok(Config::load(path)?)
+}
+
+/// The contract that the configuration names.
+pub(crate) fn contract(config: &Config) -> Result<Contract> {
+    assemble::contract(&config.contract).map_err(with_help)
+}
+
+/// What the configuration's policy says of itself.
+pub(crate) fn description(config: &Config, contract: &Contract) -> Result<Description> {
+    let (name, component) = assemble::component(&config.policy, contract).map_err(with_help)?;
+    let policy = Sandbox::new(SandboxConfig::default())?.load(&component);
+    let policy = policy.map_err(|error| with_help(AssembleError::Policy { name, error }))?;
+    Ok(Description::clone(policy.description()))
+}
+
+/// Starts the gate. When this returns, requests are answered.
+pub(crate) async fn start(config: Config, purpose: Purpose) -> Result<Running> {
+    let parts = assemble(config, purpose).await.map_err(with_help)?;
+    Ok(Server::start(parts).await?)
+}
+
+/// What is wrong, and what to do about it.
+pub(crate) fn with_help(error: impl Into<AssembleError>) -> anyhow::Error {
+    let error = error.into();
+    let help = match &error {
+        AssembleError::Store(OpenError::Missing(_)) => "`scopegate init` makes one",
+        AssembleError::Store(OpenError::WrongPurpose { .. }) => {
+            "name another store, or let `scopegate init` make one"
+        }
+        AssembleError::Lock(LockError::Held { .. }) => {
+            "another server runs on it: end that one first"
+        }
+        AssembleError::NoKeys(_) => {
+            "name a key file with `sessions: { keys: FILE }`; `scopegate init` writes one"
+        }
+        _ => return error.into(),
+    };
+    Failure::new(error.to_string()).help(help).into()
+}

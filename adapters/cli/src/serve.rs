@@ -1,0 +1,43 @@
+//! `scopegate serve`: the gate, until it is told to stop.
+
+use anyhow::Result;
+use clap::Args;
+use scopegate_host::store::Purpose;
+use tracing_subscriber::EnvFilter;
+
+use crate::{Common, assembly, output::note};
+
+const EXAMPLES: &str = "\
+Examples:
+  scopegate serve
+  scopegate serve --config /etc/scopegate/scopegate.yaml
+  SCOPEGATE_LOG=debug scopegate serve
+
+Logs go to standard error, audit records where the configuration says. SIGTERM and Ctrl-C let
+what is under way finish. A store that `scopegate demo` made is refused: its secrets were printed.";
+
+/// Run the gate as the configuration says
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {}
+
+pub(crate) async fn run(Serve {}: Serve, common: &Common) -> Result<()> {
+    log("info");
+    let config = assembly::configuration(&common.config)?;
+    let running = assembly::start(config, Purpose::Serve).await?;
+    note(&format!("listening on http://{}", running.public_addr()));
+    if let Some(address) = running.management_addr() {
+        note(&format!("metrics on http://{address}/-/metrics"));
+    }
+    running.until_signal().await?;
+    Ok(())
+}
+
+/// Logs to standard error, as much as `SCOPEGATE_LOG` says or else this much.
+pub(crate) fn log(level: &str) {
+    let filter = EnvFilter::try_from_env("SCOPEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
