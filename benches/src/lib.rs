@@ -1,1 +1,13 @@
-//! .
+//! The gate and its peers, asked the same questions in the same run.
+//!
+//! Every figure is measured when the program runs: nothing here carries a number that was measured before.
+
+pub mod decide;
+pub mod gate;
+pub mod http;
+pub mod measure;
+pub mod peers;
+pub mod questions;
+pub mod run;
+pub mod table;
+pub mod typed;

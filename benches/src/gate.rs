@@ -1,0 +1,148 @@
+//! The whole gate on a store of its own: what a warm request with an API key costs from credential to audit record.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use anyhow::{Context as _, Result, bail};
+use http::{HeaderMap, HeaderValue};
+use scopegate_host::{
+    Audit, Contract, Gate, KeyRing, Request, Verdict,
+    admin::{Admin, Command, KeyRequest, Reply, UserRequest},
+    audit::Sink,
+    authenticate::Issuers,
+    contract::Limits,
+    engine::{Isolation, Sandbox, SandboxConfig, build_document},
+    store::{Missing, Purpose, Store},
+};
+use scopegate_server::assemble::{GateParts, gate};
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+
+use crate::{decide::finish, questions::document};
+
+/// Milliseconds since the epoch, for every question.
+const NOW_MS: i64 = 1_767_225_600_000;
+
+/// A gate with one organization, a viewer, and a viewer's key on two of three clusters.
+pub struct GateWithKey {
+    /// The gate.
+    pub gate: Arc<Gate>,
+    /// The key, in plain.
+    pub key: String,
+    /// Goes with the value.
+    _directory: TempDir,
+}
+
+impl GateWithKey {
+    /// Builds it: the `scopegate` contract with limits out of the way, the benches' policy, audit into a file.
+    ///
+    /// # Errors
+    /// When something of it cannot be set up.
+    pub async fn new(isolation: Isolation) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let sandbox = Sandbox::new(SandboxConfig {
+            isolation,
+            ..SandboxConfig::default()
+        })?;
+        let policy = sandbox.load(&build_document("bench.yaml", &document(10))?)?;
+        let store = format!("sqlite://{}", directory.path().join("gate.db").display());
+        let mut contract = Contract::builtin("scopegate").context("the contract is built in")?;
+        contract.limits = without_limits(contract.limits);
+        let gate = gate(GateParts {
+            contract,
+            policy: Arc::new(policy),
+            store: Store::open(&store, Purpose::Serve, Missing::Create).await?,
+            keyring: KeyRing::ephemeral()?,
+            issuers: Issuers::default(),
+            trusted_proxies: Vec::new(),
+            audit: Audit::open(&Sink::File(directory.path().join("audit.jsonl")))?,
+            forward_credentials: false,
+        })?;
+        let key = mint(&gate).await?;
+        Ok(Self {
+            gate: Arc::new(gate),
+            key,
+            _directory: directory,
+        })
+    }
+
+    /// Checks a request that is admitted, again and again. Call it within a runtime.
+    ///
+    /// # Errors
+    /// When the key does not fit into a header.
+    pub fn checking(&self) -> Result<impl FnMut() -> bool + use<>> {
+        let gate = Arc::clone(&self.gate);
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("api.example"));
+        headers.insert("user-agent", HeaderValue::from_static("bench/1"));
+        headers.insert("accept", HeaderValue::from_static("*/*"));
+        headers.insert("x-api-key", HeaderValue::from_str(&self.key)?);
+        Ok(move || {
+            let request = Request {
+                method: "GET",
+                path: "/v1/clusters/prod/workloads",
+                query: "",
+                authority: None,
+                headers: &headers,
+                peer: Ipv4Addr::LOCALHOST.into(),
+                now_ms: NOW_MS,
+            };
+            matches!(finish(gate.check(&request)), Verdict::Admit(_))
+        })
+    }
+}
+
+async fn mint(gate: &Gate) -> Result<String> {
+    let policy = gate.policy();
+    let admin = Admin::new(gate.directory(), gate.contract(), policy.description());
+    let email = "viewer@acme.example";
+    admin
+        .execute(
+            Command::OrganizationCreate {
+                name: "acme".into(),
+            },
+            NOW_MS,
+        )
+        .await?;
+    for id in ["prod", "staging", "dev"] {
+        admin
+            .execute(
+                Command::ClusterAdd {
+                    organization: None,
+                    id: id.into(),
+                },
+                NOW_MS,
+            )
+            .await?;
+    }
+    let user = Command::UserAdd(UserRequest {
+        organization: None,
+        email: email.into(),
+        password: None,
+        role: "viewer".into(),
+        clusters: None,
+    });
+    admin.execute(user, NOW_MS).await?;
+    let request = KeyRequest {
+        organization: None,
+        owner: Some(email.into()),
+        name: "bench".into(),
+        scopes: Some(vec!["clusters:read".into()]),
+        allowed_cluster_ids: vec!["prod".into(), "staging".into()],
+        expires_at: None,
+    };
+    match admin.execute(Command::KeyMint(request), NOW_MS).await? {
+        Reply::Minted { secret, .. } => Ok(secret.expose_secret().to_owned()),
+        _ => bail!("minting a key gave something else"),
+    }
+}
+
+/// As many as can be counted: what is measured is a request that passes.
+fn without_limits(limits: Limits) -> Limits {
+    Limits {
+        session: u32::MAX,
+        api_key: u32::MAX,
+        agent: u32::MAX,
+        anonymous: u32::MAX,
+        ..limits
+    }
+}
