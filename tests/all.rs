@@ -1,1 +1,9 @@
+//! One binary for every test that crosses crates: linking the whole gate many times would cost minutes.
 
+mod cli;
+mod corpus;
+mod harness;
+mod products;
+mod sandbox;
+mod wire;
+mod workspace;

@@ -1,0 +1,133 @@
+//! The README and the pages in docs/: what they show is what happens.
+
+use std::{fs, path::Path};
+
+use regex::Regex;
+use scopegate_policy::document;
+
+use super::binary::{Running, repository, shell, text};
+
+/// A fenced block: its info string and its text.
+struct Block {
+    info: String,
+    text: String,
+}
+
+fn blocks(page: &Path) -> Vec<Block> {
+    let content = fs::read_to_string(page).expect("a page");
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for line in content.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(info), None) => {
+                open = Some(Block {
+                    info: info.to_owned(),
+                    text: String::new(),
+                })
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some(block)) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// `…` stands for anything, line ends included.
+fn matches(promised: &str, printed: &str) -> bool {
+    let pattern: Vec<String> = promised
+        .trim()
+        .split('…')
+        .map(|part| regex::escape(part.trim_matches('\n')))
+        .collect();
+    let pattern = Regex::new(&format!("(?s)^{}$", pattern.join(".*"))).expect("a pattern");
+    pattern.is_match(printed.replace('\r', "").trim())
+}
+
+#[test]
+fn the_readme_tour_prints_what_it_promises() {
+    let mut demo = Running::start(Path::new("."), &["demo", "--listen", "127.0.0.1:0"]);
+    let printed = demo.lines_until("Ctrl-C");
+    let exports: Vec<&str> = printed
+        .lines()
+        .filter(|line| line.starts_with("export "))
+        .collect();
+    assert!(exports.len() >= 5, "{printed}");
+    let readme = blocks(&repository().join("README.md"));
+    let mut run = 0;
+    for pair in readme
+        .windows(2)
+        .filter(|pair| pair[0].info == "sh" && pair[1].info == "text")
+    {
+        let output = shell(&format!("{}\n{}", exports.join("\n"), pair[0].text));
+        let printed = text(&output.stdout);
+        assert!(
+            matches(&pair[1].text, &printed),
+            "```\n{}```\nprinted\n{printed}\nand not\n{}",
+            pair[0].text,
+            pair[1].text
+        );
+        run += 1;
+    }
+    assert!(run >= 6, "only {run} steps were found");
+    demo.interrupt();
+}
+
+#[test]
+fn policy_documents_in_the_pages_compile_or_fail_as_shown() {
+    let mut compiled = 0;
+    for entry in fs::read_dir(repository().join("docs"))
+        .expect("docs/")
+        .flatten()
+    {
+        let page = entry.path();
+        let blocks = blocks(&page);
+        for (index, block) in blocks.iter().enumerate() {
+            let name = "policy.yaml";
+            match (block.info.as_str(), document::compile(name, &block.text)) {
+                ("yaml policy", Ok(_)) => compiled += 1,
+                ("yaml policy", Err(report)) => panic!("{}: {report}", page.display()),
+                ("yaml broken", Ok(_)) => panic!("{}: it is not broken", page.display()),
+                ("yaml broken", Err(report)) => {
+                    let shown = &blocks[index + 1].text;
+                    assert_eq!(
+                        report.to_string().trim(),
+                        shown.trim(),
+                        "{}",
+                        page.display()
+                    );
+                    compiled += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(compiled >= 2, "only {compiled} documents were found");
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let link = Regex::new(r"\]\(([^)#\s]+)(?:#[^)]*)?\)").expect("a pattern");
+    let root = repository();
+    let docs = fs::read_dir(root.join("docs"))
+        .expect("docs/")
+        .flatten()
+        .map(|entry| entry.path());
+    for page in docs
+        .chain([root.join("README.md")])
+        .filter(|page| page.extension().is_some_and(|ending| ending == "md"))
+    {
+        let content = fs::read_to_string(&page).expect("a page");
+        for target in link
+            .captures_iter(&content)
+            .map(|found| found[1].to_owned())
+        {
+            let leads = target.starts_with("http")
+                || page.parent().expect("a directory").join(&target).exists();
+            assert!(leads, "{} links to `{target}`", page.display());
+        }
+    }
+}

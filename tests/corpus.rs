@@ -1,0 +1,218 @@
+//! One corpus of decision cases, `cases/*.yaml`, put to every implementation of the gate. `cases/README.md` explains
+//! the format.
+
+pub mod caller;
+pub mod case;
+pub mod coverage;
+pub mod file;
+pub mod over_http;
+pub mod run;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use scopegate_policy::documents;
+
+use file::File;
+use run::{Implementation, Kind, Maker};
+
+const CASES_MIN: usize = 300;
+const CASES_OF_A_PRODUCT_MIN: usize = 60;
+
+/// Every file of the corpus, by name.
+pub fn files() -> Vec<File> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    let entries = std::fs::read_dir(&folder).expect("the folder of cases");
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    paths.sort();
+    let mut broken = Vec::new();
+    let mut files = Vec::new();
+    for path in paths {
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        match file::read(&name, &text) {
+            Ok(file) => files.push(file),
+            Err(report) => broken.push(report.to_string()),
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n\n"));
+    files
+}
+
+/// Puts every case of every file to implementations of one kind, and gives what came out differently.
+pub async fn differences(files: &[File], kind: Kind) -> Vec<String> {
+    let maker = Maker::new(kind);
+    let mut differences = Vec::new();
+    for file in files {
+        let implementation = maker.implementation(file);
+        for case in &file.cases {
+            let outcome = implementation.answer(file, case).await.outcome;
+            if outcome != case.expected {
+                let expected = &case.expected;
+                differences.push(format!(
+                    "{case}\n    expected {expected:?}\n    got      {outcome:?}"
+                ));
+            }
+        }
+    }
+    differences
+}
+
+async fn assert_as_expected(kind: Kind) {
+    let differences = differences(&files(), kind).await;
+    assert!(
+        differences.is_empty(),
+        "{} cases, {kind:?}:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+#[tokio::test]
+async fn every_case_comes_out_as_expected_natively() {
+    assert_as_expected(Kind::Native).await;
+}
+
+#[tokio::test]
+async fn every_case_comes_out_as_expected_in_fresh_instances() {
+    assert_as_expected(Kind::Fresh).await;
+}
+
+#[tokio::test]
+async fn every_case_comes_out_as_expected_in_pooled_instances() {
+    assert_as_expected(Kind::Pooled).await;
+}
+
+#[tokio::test]
+async fn every_case_comes_out_as_expected_through_the_typed_world() {
+    assert_as_expected(Kind::Typed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_comes_out_as_expected_over_http() {
+    let mut differences = Vec::new();
+    for file in &files() {
+        differences.extend(over_http::differences(file).await);
+    }
+    assert!(
+        differences.is_empty(),
+        "{} cases over HTTP:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+#[tokio::test]
+async fn the_corpus_is_large_and_leaves_nothing_out() {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut reasons = coverage::Reasons::default();
+    let mut missing = Vec::new();
+    for file in files() {
+        let mut routes = coverage::Routes::default();
+        for case in &file.cases {
+            reasons.note(&case.expected);
+            let answer = Implementation::Native.answer(&file, case).await;
+            routes.note(answer.route, &answer.outcome);
+        }
+        if file.document.builtin {
+            let gaps = routes.missing(file.document.tables.description());
+            missing.extend(gaps.iter().map(|gap| format!("{}: {gap}", file.name)));
+        }
+        *counts.entry(file.document.name).or_default() += file.cases.len();
+    }
+    assert!(
+        missing.is_empty(),
+        "{} gaps:\n{}",
+        missing.len(),
+        missing.join("\n")
+    );
+    assert_eq!(
+        reasons.missing(),
+        Vec::<&str>::new(),
+        "reasons that no case expects"
+    );
+    for name in documents::names() {
+        let count = counts.get(name).copied().unwrap_or_default();
+        assert!(count >= CASES_OF_A_PRODUCT_MIN, "{name} has {count} cases");
+    }
+    let total: usize = counts.values().sum();
+    assert!(total >= CASES_MIN, "{total} cases");
+}
+
+#[tokio::test]
+async fn a_case_that_comes_out_differently_is_found() {
+    let text = "\
+document: kubeadapt
+clusters: [prod, dev]
+callers:
+  bot: { key: { scopes: [\"clusters:read\"], allowed_cluster_ids: [prod] } }
+cases:
+  - { name: too much is expected, caller: bot, request: GET /v1/clusters, expect: all }
+  - { name: too little is expected, caller: bot, request: GET /v1/clusters/prod, expect: none }
+  - { name: another reason, caller: bot, request: GET /v1/nodes, expect: no-route }
+  - { name: about another cluster, caller: bot, request: GET /v1/clusters/dev, expect: cluster-not-allowed, about: prod }
+  - { name: this is right, caller: bot, request: HEAD /v1/clusters, expect: [prod] }
+";
+    let files = match file::read("wrong.yaml", text) {
+        Ok(file) => [file],
+        Err(report) => panic!("{report}"),
+    };
+    for kind in [Kind::Native, Kind::Pooled] {
+        let differences = differences(&files, kind).await;
+        assert_eq!(differences.len(), 4, "{}", differences.join("\n"));
+        assert!(
+            differences
+                .iter()
+                .all(|text| text.starts_with("wrong.yaml:")),
+            "{differences:?}"
+        );
+    }
+}
+
+#[test]
+fn a_broken_file_shows_everything_with_its_place() {
+    let text = "\
+document: kubeadapt
+clusters: [prod]
+callers:
+  bot: { key: { scopes: [\"clusters:raed\", \"metrics:write\"] } }
+  person: { session: { role: admin } }
+  idle: { agent: prodd }
+cases:
+  - { name: one, caller: bto, request: GET /v1/clusters, expect: all }
+  - { name: two, caller: bot, request: /v1/clusters, expect: no-rout }
+  - { name: three, caller: bot, request: GET /v1/nodes, expect: missing-permission }
+tables:
+  - name: four
+    callers: [bot, anonymous]
+    rows:
+      - { request: GET /v1/clusters, expect: [all] }
+";
+    let report = file::read("mine.yaml", text).err().expect("mistakes");
+    let places: Vec<String> = report
+        .places()
+        .map(|place| format!("{}:{} {}", place.line, place.column, place.message))
+        .collect();
+    let expected = [
+        "4:26 the policy has no permission `clusters:raed`",
+        "4:43 no key can carry `metrics:write`",
+        "5:13 `kubeadapt` has no sessions on its API",
+        "6:18 the organization never had a cluster `prodd`",
+        "8:26 there is no caller `bto`",
+        "9:40 `/v1/clusters` is not a request",
+        "9:62 `no-rout` is not an outcome",
+        "10:65 `missing-permission` is about something that is not said",
+        "15:38 1 expectations for 2 callers",
+    ];
+    assert_eq!(places, expected, "{report}");
+}

@@ -1,0 +1,353 @@
+//! The corpus through a whole server: each caller is made in its store with the credential that a client would hold,
+//! each case is a request on the wire, and the audit record says what was decided and why.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use scopegate_host::{
+    admin::{AgentRequest, Command, KeyRequest, Reply, UserRequest},
+    contract::Scheme,
+    password,
+    store::{Actor, Change},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::caller::{Caller, Role, User};
+use super::case::{Case, Outcome};
+use super::file::File;
+use crate::harness::{Options, PASSWORD, World, json_reply, raw};
+
+const ORGANIZATION: &str = "corpus";
+/// Cases before the clock moves to the next minute: below every limit.
+const CASES_A_MINUTE: usize = 15;
+
+/// Puts every case of a file to a server, and gives what came out differently.
+pub async fn differences(file: &File) -> Vec<String> {
+    let (world, id) = world_of(file).await;
+    let credentials = credentials(&world, id, file).await;
+    let keeps_time = file
+        .callers
+        .values()
+        .any(|caller| signed_in_minutes_ago(caller) > 0);
+    let mut answers = Vec::new();
+    for (index, case) in file.cases.iter().enumerate() {
+        if index % CASES_A_MINUTE == 0 && !keeps_time {
+            world.clock.advance(Duration::from_secs(61));
+        }
+        answers.push(ask(&world, case, credentials.get(&case.caller)).await);
+    }
+    let records: BTreeMap<String, Value> = world
+        .audit()
+        .await
+        .into_iter()
+        .map(|record| {
+            let id = record["request_id"].as_str().unwrap_or_default().to_owned();
+            (id, record)
+        })
+        .collect();
+    let cases = file.cases.iter().zip(&answers);
+    cases
+        .filter_map(|(case, answer)| difference(file, case, answer, &records))
+        .collect()
+}
+
+/// What a client and the upstream saw of a case.
+struct Answered {
+    status: u16,
+    request_id: String,
+    /// What `X-Scopegate-Clusters` told the upstream, if the request reached it.
+    clusters: Option<String>,
+}
+
+fn difference(
+    file: &File,
+    case: &Case,
+    answer: &Answered,
+    records: &BTreeMap<String, Value>,
+) -> Option<String> {
+    let text = |record: &Value, member: &str| record[member].as_str().map(str::to_owned);
+    let got = match (&answer.clusters, records.get(&answer.request_id)) {
+        (Some(clusters), Some(record)) if record["outcome"] == "admit" => {
+            Some(Outcome::Allow(visible(clusters, &file.clusters)))
+        }
+        (None, Some(record)) if record["outcome"] == "refuse" => Some(Outcome::Deny {
+            reason: text(record, "reason").unwrap_or_default(),
+            about: text(record, "about"),
+        }),
+        _ => None,
+    };
+    let status = match &case.expected {
+        Outcome::Allow(_) => 200,
+        Outcome::Deny { reason, .. } => match reason.as_str() {
+            "not-authenticated" => 401,
+            "no-route" => 404,
+            "ambiguous-path" => 400,
+            _ => 403,
+        },
+    };
+    let same = got.as_ref() == Some(&case.expected) && answer.status == status;
+    (!same).then(|| {
+        let expected = &case.expected;
+        format!(
+            "{case}\n    expected {status} {expected:?}\n    got      {} {got:?}",
+            answer.status
+        )
+    })
+}
+
+/// The clusters that the header stands for.
+fn visible(header: &str, registered: &BTreeSet<String>) -> BTreeSet<String> {
+    match header {
+        "*" => registered.clone(),
+        "!none" => BTreeSet::new(),
+        ids => ids.split(',').map(str::to_owned).collect(),
+    }
+}
+
+async fn ask(world: &World, case: &Case, credential: Option<&String>) -> Answered {
+    let asked = &case.request;
+    let target = if asked.query.is_empty() {
+        asked.path.clone()
+    } else {
+        format!("{}?{}", asked.path, asked.query)
+    };
+    let mut headers: Vec<String> = asked
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    headers.extend(credential.cloned());
+    if !matches!(asked.method.as_str(), "GET" | "HEAD") {
+        headers.push("Content-Length: 0".to_owned());
+    }
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    let before = world.upstream.count();
+    let line = format!("{} {target} HTTP/1.1", asked.method);
+    let reply = world.raw_request(&line, &headers).await;
+    let request_id = reply
+        .lines()
+        .find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("x-request-id: ")
+                .map(str::to_owned)
+        })
+        .unwrap_or_default();
+    let reached = world.upstream.count() > before;
+    Answered {
+        status: raw::status_of(&reply),
+        request_id,
+        clusters: reached.then(|| {
+            world
+                .upstream
+                .last()
+                .header("x-scopegate-clusters")
+                .to_owned()
+        }),
+    }
+}
+
+async fn world_of(file: &File) -> (World, Uuid) {
+    let contract: &'static str = file.contract.name.clone().leak();
+    let world = World::with(Options {
+        policy: Some(file.document.text.clone().leak()),
+        people: false,
+        ..Options::of(contract)
+    })
+    .await;
+    world.upstream.answers(|_| {
+        json_reply(
+            200,
+            json!({ "clusters": [], "items": [], "data": { "items": [] } }),
+        )
+    });
+    let name = ORGANIZATION.to_owned();
+    let Reply::Organization { organization } =
+        done(&world, Command::OrganizationCreate { name }).await
+    else {
+        panic!("another reply");
+    };
+    for cluster in file.clusters.union(&file.retired) {
+        world.add_cluster(ORGANIZATION, cluster).await;
+    }
+    (world, organization.id)
+}
+
+async fn done(world: &World, command: Command) -> Reply {
+    let shown = format!("{command:?}");
+    world
+        .command(command)
+        .await
+        .unwrap_or_else(|error| panic!("{shown}: {error}"))
+}
+
+fn signed_in_minutes_ago(caller: &Caller) -> i64 {
+    match caller {
+        Caller::Session {
+            signed_in_minutes_ago,
+            ..
+        } => *signed_in_minutes_ago,
+        _ => 0,
+    }
+}
+
+/// The header of each caller's credential. Those who signed in longest ago come first, and the clock moves between.
+async fn credentials(world: &World, id: Uuid, file: &File) -> BTreeMap<String, String> {
+    let mut callers: Vec<(&String, &Caller)> = file.callers.iter().collect();
+    callers.sort_by_key(|(_, caller)| -signed_in_minutes_ago(caller));
+    let mut ago = callers
+        .first()
+        .map_or(0, |(_, caller)| signed_in_minutes_ago(caller));
+    let mut headers = BTreeMap::new();
+    for (name, caller) in callers {
+        let minutes = signed_in_minutes_ago(caller);
+        let passed = u64::try_from(ago - minutes).expect("sorted");
+        world.clock.advance(Duration::from_secs(passed * 60));
+        ago = minutes;
+        if let Some(header) = credential(world, id, file, name, caller).await {
+            headers.insert(name.clone(), header);
+        }
+    }
+    world.clock.advance(Duration::from_secs(
+        u64::try_from(ago).expect("positive") * 60,
+    ));
+    for id in &file.retired {
+        let organization = Some(ORGANIZATION.to_owned());
+        let id = id.clone();
+        done(world, Command::ClusterDelete { organization, id }).await;
+    }
+    headers
+}
+
+async fn credential(
+    world: &World,
+    id: Uuid,
+    file: &File,
+    name: &str,
+    caller: &Caller,
+) -> Option<String> {
+    let organization = Some(ORGANIZATION.to_owned());
+    match caller {
+        Caller::Anonymous => None,
+        Caller::Session { user, .. } => {
+            let email = add_user(world, id, name, user).await;
+            let login = world.contract.login.clone().expect("a log-in");
+            let body = json!({ "email": email, "password": PASSWORD });
+            let reply = world.anonymous().post(&login.path, body).await;
+            assert_eq!(reply.status, 200, "log-in of {name}: {}", reply.body);
+            let token = reply.json()["token"].as_str().expect("a token").to_owned();
+            Some(format!("Authorization: Bearer {token}"))
+        }
+        Caller::Key {
+            owner,
+            scopes,
+            allowed,
+        } => {
+            let owner_email = match owner {
+                // As the widest user there is: what the key may do later is not bounded by what its owner is now.
+                Some(_) => {
+                    let wide = User {
+                        role: Role::Custom(vec!["*".to_owned()]),
+                        clusters: None,
+                    };
+                    Some(add_user(world, id, name, &wide).await)
+                }
+                None => None,
+            };
+            let request = KeyRequest {
+                organization,
+                owner: owner_email.clone(),
+                name: name.to_owned(),
+                scopes: scopes.clone(),
+                allowed_cluster_ids: allowed.clone(),
+                expires_at: None,
+            };
+            let secret = minted(done(world, Command::KeyMint(request)).await);
+            if let (Some(owner), Some(email)) = (owner, owner_email) {
+                let role = role_of(world, id, name, &owner.role).await;
+                done(
+                    world,
+                    Command::UserSetRole {
+                        email: email.clone(),
+                        role,
+                    },
+                )
+                .await;
+                let clusters = owner.clusters.clone();
+                done(world, Command::UserSetClusters { email, clusters }).await;
+            }
+            Some(key_header(file, &secret))
+        }
+        Caller::Agent(cluster) => {
+            let request = AgentRequest {
+                organization,
+                cluster: cluster.clone(),
+                ..AgentRequest::default()
+            };
+            let secret = minted(done(world, Command::AgentMint(request)).await);
+            Some(format!("Authorization: Bearer {secret}"))
+        }
+    }
+}
+
+/// A key in the way that the contract prefers.
+fn key_header(file: &File, secret: &str) -> String {
+    let schemes = &file.contract.schemes;
+    if schemes.contains(&Scheme::XApiKey) {
+        format!("X-API-Key: {secret}")
+    } else if schemes.contains(&Scheme::ApiKey) {
+        format!("Authorization: ApiKey {secret}")
+    } else {
+        format!("Authorization: Bearer {secret}")
+    }
+}
+
+fn minted(reply: Reply) -> String {
+    match reply {
+        Reply::Minted { secret, .. } => secret.expose_secret().to_owned(),
+        _ => panic!("minting answered with something else"),
+    }
+}
+
+async fn add_user(world: &World, organization: Uuid, name: &str, user: &User) -> String {
+    let email = format!("{name}@corpus.example");
+    let role = role_of(world, organization, name, &user.role).await;
+    let request = UserRequest {
+        organization: Some(ORGANIZATION.to_owned()),
+        email: email.clone(),
+        password: Some(password_hash()),
+        role,
+        clusters: user.clusters.clone(),
+    };
+    done(world, Command::UserAdd(request)).await;
+    email
+}
+
+/// [`PASSWORD`], hashed once.
+fn password_hash() -> password::PasswordHash {
+    static HASH: std::sync::LazyLock<password::PasswordHash> =
+        std::sync::LazyLock::new(|| password::hash(&SecretString::from(PASSWORD)).expect("a hash"));
+    HASH.clone()
+}
+
+async fn role_of(world: &World, organization: Uuid, name: &str, role: &Role) -> String {
+    match role {
+        Role::Builtin(role) => role.clone(),
+        Role::Custom(permissions) => {
+            let role = format!("{name}-role");
+            // Past the checks of a command: an older policy may have had permissions that this one lacks.
+            let set = Change::SetCustomRole {
+                organization,
+                name: role.clone(),
+                permissions: permissions.clone(),
+            };
+            let directory = world.running().gate().directory().clone();
+            let made = directory.apply(set, Actor::Machine, world.clock.now_ms());
+            made.await.expect("a role");
+            role
+        }
+    }
+}

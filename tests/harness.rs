@@ -1,0 +1,291 @@
+//! A whole server in this process: any contract on free ports, a store in a directory of its own, a clock that tests
+//! move, an upstream that records, and the actors who call it.
+//!
+//! ```ignore
+//! let world = World::start("kubeadapt").await;
+//! let key = world.key(Key { scopes: &["clusters:read"], clusters: &["prod"], ..Key::default() }).await;
+//! let reply = key.get("/v1/clusters/dev").await;
+//! assert_eq!(reply.status, 403);
+//! world.upstream.answers(|seen| json_reply(200, json!({ "path": seen.path })));
+//! world.clock.advance(Duration::from_secs(60));
+//! ```
+#![allow(dead_code, reason = "every suite uses its own part of it")]
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, LazyLock, OnceLock},
+    time::Duration,
+};
+
+use rustls::pki_types::CertificateDer;
+use scopegate_axum::Clock;
+use scopegate_host::{
+    Audit, Contract, KeyRing,
+    audit::Sink,
+    authenticate::Issuers,
+    engine::{Policy, Sandbox, SandboxConfig, build_document},
+    lock::{StoreLock, socket_path},
+    store::{Missing, Purpose, Store},
+};
+use scopegate_policy::documents;
+use scopegate_server::{
+    Config, ConnectionLimits, Management, ProxyLimits, Running, Server, ServerParts,
+    assemble::{GateParts, gate},
+    metrics,
+};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+pub mod actor;
+pub mod people;
+pub mod raw;
+pub mod upstream;
+
+pub use actor::{Actor, Reply};
+pub use people::Key;
+pub use upstream::{Seen, Upstream, json_reply};
+
+/// Where every world's clock starts: 2026-03-31 12:00:00 UTC, the start of a minute, in milliseconds.
+pub const START_MS: i64 = 1_774_958_400_000;
+/// The password of every user.
+pub const PASSWORD: &str = "correct horse battery staple";
+/// The clusters that every world has.
+pub const CLUSTERS: [&str; 3] = ["dev", "prod", "staging"];
+/// The name of every world's first organization.
+pub const ORGANIZATION: &str = "acme";
+
+/// What differs from world to world.
+pub struct Options {
+    /// The contract's name.
+    pub contract: &'static str,
+    /// Changes the contract before the gate is built.
+    pub adjust: fn(&mut Contract),
+    /// A policy document instead of the contract's.
+    pub policy: Option<&'static str>,
+    /// Whether there are users `admin`, `editor` and `viewer`; a policy without these roles wants none.
+    pub people: bool,
+    /// How the proxy is bounded.
+    pub proxy: ProxyLimits,
+    /// How connections are bounded.
+    pub connections: ConnectionLimits,
+    /// Peers whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: &'static [&'static str],
+    /// The largest list that is narrowed, in bytes.
+    pub list_bytes_max: usize,
+    /// Whether the `/-/` pages are on the public listener.
+    pub shared: bool,
+    /// Another upstream than the recording one.
+    pub upstream: Option<String>,
+    /// Who signed its certificate.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// How long a shutdown waits.
+    pub drain: Duration,
+    /// Whether the upstream gets credentials.
+    pub forward_credentials: bool,
+}
+
+impl Options {
+    /// The contract as it comes.
+    pub fn of(contract: &'static str) -> Self {
+        Self {
+            contract,
+            adjust: |_| {},
+            policy: None,
+            people: true,
+            proxy: ProxyLimits::default(),
+            connections: ConnectionLimits::default(),
+            trusted_proxies: &[],
+            list_bytes_max: 8 << 20,
+            shared: false,
+            upstream: None,
+            roots: Vec::new(),
+            drain: Duration::from_secs(5),
+            forward_credentials: false,
+        }
+    }
+}
+
+/// A running server and everything around it.
+pub struct World {
+    /// The server; taken by [`World::shutdown`].
+    pub running: Option<Running>,
+    /// `http://127.0.0.1:PORT` of the public listener.
+    pub url: String,
+    /// The same of the management listener; the public one's where they are shared.
+    pub management: String,
+    /// What time it is there.
+    pub clock: Clock,
+    /// What the gate forwards to.
+    pub upstream: Upstream,
+    /// The contract.
+    pub contract: Contract,
+    /// The id of [`ORGANIZATION`].
+    pub organization: Uuid,
+    /// Signs sessions as the gate does.
+    pub keyring: Arc<KeyRing>,
+    directory: tempfile::TempDir,
+    users: HashMap<String, Uuid>,
+}
+
+impl World {
+    /// A world of this contract.
+    pub async fn start(contract: &'static str) -> Self {
+        Self::with(Options::of(contract)).await
+    }
+
+    /// A world.
+    pub async fn with(options: Options) -> Self {
+        let mut contract = Contract::builtin(options.contract).expect("a built-in contract");
+        (options.adjust)(&mut contract);
+        let policy = match options.policy {
+            Some(document) => policy_of(document).await,
+            None => {
+                policy_of(documents::builtin(&contract.policy).expect("a built-in policy")).await
+            }
+        };
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("gate.db");
+        let lock = StoreLock::take(&path).expect("the lock");
+        let url = format!("sqlite://{}", path.display());
+        let store = Store::open(&url, Purpose::Serve, Missing::Create)
+            .await
+            .expect("a store");
+        let clock = Clock::settable(START_MS);
+        let upstream = Upstream::start().await;
+        let trusted_proxies: Vec<_> = options
+            .trusted_proxies
+            .iter()
+            .map(|net| net.parse().expect("a network"))
+            .collect();
+        // The gate takes its key ring whole; a second one from the same file signs for the tests.
+        let keys = directory.path().join("keys.json");
+        let keyring = KeyRing::create(&keys).expect("a key ring");
+        let gate = gate(GateParts {
+            contract: contract.clone(),
+            policy,
+            store,
+            keyring: KeyRing::load(&keys).expect("the same key ring"),
+            issuers: Issuers::default(),
+            trusted_proxies: trusted_proxies.clone(),
+            audit: Audit::open(&Sink::File(directory.path().join("audit.jsonl")))
+                .expect("an audit log"),
+            forward_credentials: options.forward_credentials,
+        })
+        .expect("a gate");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let target = options.upstream.unwrap_or_else(|| upstream.url.clone());
+        let running = Server::start(ServerParts {
+            gate: Arc::new(gate),
+            clock: clock.clone(),
+            listen: any,
+            management: if options.shared {
+                Management::Shared
+            } else {
+                Management::Listen(any)
+            },
+            upstream: scopegate_server::Upstream {
+                url: target.parse().expect("a URL"),
+                preserve_host: false,
+                roots: options.roots,
+            },
+            proxy: options.proxy,
+            connections: options.connections,
+            trusted_proxies,
+            list_bytes_max: options.list_bytes_max,
+            command_line: Some((lock, socket_path(&path))),
+            metrics: metrics::recorder(),
+            drain: options.drain,
+        })
+        .await
+        .expect("a server");
+        let url = format!("http://{}", running.public_addr());
+        let management = running
+            .management_addr()
+            .map_or(url.clone(), |address| format!("http://{address}"));
+        let mut world = Self {
+            running: Some(running),
+            url,
+            management,
+            clock,
+            upstream,
+            contract,
+            organization: Uuid::nil(),
+            keyring: Arc::new(keyring),
+            directory,
+            users: HashMap::new(),
+        };
+        world.organization = world.add_organization(ORGANIZATION).await;
+        let roles: &[&str] = if options.people {
+            &["admin", "editor", "viewer"]
+        } else {
+            &[]
+        };
+        for role in roles {
+            world
+                .add_user(ORGANIZATION, &format!("{role}@acme.example"), role, None)
+                .await;
+        }
+        world
+    }
+
+    /// The store's file.
+    pub fn store_path(&self) -> PathBuf {
+        self.directory.path().join("gate.db")
+    }
+
+    /// The audit log's records so far, whole.
+    pub async fn audit(&self) -> Vec<Value> {
+        self.running().gate().flush().await;
+        let text = std::fs::read_to_string(self.directory.path().join("audit.jsonl"))
+            .expect("the audit log");
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a record"))
+            .collect()
+    }
+
+    /// The server.
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("a running server")
+    }
+
+    /// Stops the server and waits for its end.
+    pub async fn shutdown(&mut self) {
+        self.running
+            .take()
+            .expect("a running server")
+            .shutdown()
+            .await;
+    }
+}
+
+/// A policy document, built and loaded once for all tests.
+pub async fn policy_of(document: &'static str) -> Arc<Policy> {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    static POLICIES: LazyLock<Mutex<HashMap<&'static str, Arc<Policy>>>> =
+        LazyLock::new(Mutex::default);
+    let mut policies = POLICIES.lock().await;
+    if let Some(policy) = policies.get(document) {
+        return Arc::clone(policy);
+    }
+    let sandbox =
+        SANDBOX.get_or_init(|| Sandbox::new(SandboxConfig::default()).expect("a sandbox"));
+    let component =
+        build_document("policy.yaml", document).unwrap_or_else(|error| panic!("{error}"));
+    let policy = Arc::new(
+        sandbox
+            .load(&component)
+            .unwrap_or_else(|error| panic!("{error}")),
+    );
+    policies.insert(document, Arc::clone(&policy));
+    policy
+}
+
+/// What `scopegate.yaml` says, with nothing in the environment.
+pub fn config(
+    text: &str,
+    directory: &std::path::Path,
+) -> Result<Config, scopegate_policy::yaml::Report> {
+    Config::read("scopegate.yaml", text, directory, |_| None)
+}

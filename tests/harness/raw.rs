@@ -1,0 +1,59 @@
+//! Bytes on a connection, for what no well-behaved client sends.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::World;
+
+impl World {
+    /// A connection to the public listener.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.running().public_addr())
+            .await
+            .expect("a connection")
+    }
+
+    /// Sends bytes on a new connection and reads until the server closes it, or says nothing for half a second.
+    pub async fn raw(&self, bytes: &str) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes.as_bytes()).await.expect("written");
+        read_some(&mut stream).await
+    }
+
+    /// Sends a request's head, with a `Host` and `Connection: close` put in and every line ended.
+    pub async fn raw_request(&self, line: &str, headers: &[&str]) -> String {
+        let mut text = format!("{line}\r\nHost: gate.example\r\nConnection: close\r\n");
+        for header in headers {
+            text.push_str(header);
+            text.push_str("\r\n");
+        }
+        text.push_str("\r\n");
+        self.raw(&text).await
+    }
+}
+
+/// What comes until the end, or until nothing came for half a second.
+pub async fn read_some(stream: &mut TcpStream) -> String {
+    let mut all = Vec::new();
+    let mut more = [0; 4096];
+    while let Ok(Ok(length @ 1..)) =
+        timeout(Duration::from_millis(500), stream.read(&mut more)).await
+    {
+        all.extend_from_slice(&more[..length]);
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// The status of a raw reply; 0 when there is none.
+pub fn status_of(reply: &str) -> u16 {
+    reply
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,16 @@
+//! What goes over the wire: the server as a client and an upstream see it.
+
+mod bodies;
+mod forwarding;
+mod in_flight;
+mod layer;
+mod limits;
+mod lists;
+mod own;
+mod refusals;
+mod sessions;
+mod shape;
+mod shutdown;
+mod slow;
+mod tls;
+mod websocket;
