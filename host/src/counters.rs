@@ -1,12 +1,12 @@
 //! The counters behind limits: who is counted, and where the counts are kept.
 
 use std::{
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use hashbrown::HashTable;
 use parking_lot::RwLock;
 use uuid::Uuid;
 
@@ -91,7 +91,8 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct Shard {
-    cells: HashMap<Bucket, AtomicU64>,
+    /// By the hash that chose the shard, so that a request hashes each of its buckets once.
+    cells: HashTable<(Bucket, AtomicU64)>,
     strangers: usize,
     /// The minute in which idle cells were last swept out.
     swept: i64,
@@ -109,28 +110,36 @@ impl Memory {
     }
 
     fn take(&self, bucket: Bucket, limit: u32, now_ms: i64) -> Taken {
-        let Some(shard) = self.shard(&bucket) else {
+        let (shard, hash) = self.shard(&bucket);
+        let Some(shard) = shard else {
             return refused(limit, now_ms);
         };
-        if let Some(cell) = shard.read().cells.get(&bucket) {
+        if let Some(cell) = shard.read().cell(&bucket, hash) {
             return swap(cell, limit, now_ms);
         }
         let mut shard = shard.write();
-        if !shard.cells.contains_key(&bucket)
+        if shard.cell(&bucket, hash).is_none()
             && !shard.admit(bucket, self.strangers_max_per_shard, now_ms)
         {
             return swap(shard.shared_cell(bucket), limit, now_ms);
         }
-        swap(shard.cells.entry(bucket).or_default(), limit, now_ms)
+        let place = shard.cells.entry(
+            hash,
+            |(known, _)| *known == bucket,
+            |(known, _)| self.hasher.hash_one(known),
+        );
+        let place = place.or_insert_with(|| (bucket, AtomicU64::default()));
+        swap(&place.get().1, limit, now_ms)
     }
 
     fn look(&self, bucket: Bucket, limit: u32, now_ms: i64) -> Taken {
-        let Some(shard) = self.shard(&bucket) else {
+        let (shard, hash) = self.shard(&bucket);
+        let Some(shard) = shard else {
             return refused(limit, now_ms);
         };
         let shard = shard.read();
         let full = bucket.is_strangers() && shard.strangers >= self.strangers_max_per_shard;
-        let bits = match shard.cells.get(&bucket) {
+        let bits = match shard.cell(&bucket, hash) {
             Some(cell) => cell.load(Relaxed),
             None if full => shard.shared_cell(bucket).load(Relaxed),
             None => 0,
@@ -138,9 +147,10 @@ impl Memory {
         limit::look(Cells::from_bits(bits), limit, now_ms)
     }
 
-    fn shard(&self, bucket: &Bucket) -> Option<&RwLock<Shard>> {
+    /// A bucket's shard and its hash, which is keyed: strangers choose what they are counted by.
+    fn shard(&self, bucket: &Bucket) -> (Option<&RwLock<Shard>>, u64) {
         let hash = self.hasher.hash_one(bucket);
-        self.shards.get((hash >> 32) as usize % SHARDS)
+        (self.shards.get((hash >> 32) as usize % SHARDS), hash)
     }
 }
 
@@ -167,17 +177,22 @@ fn swap(cell: &AtomicU64, limit: u32, now_ms: i64) -> Taken {
 }
 
 impl Shard {
+    fn cell(&self, bucket: &Bucket, hash: u64) -> Option<&AtomicU64> {
+        let found = self.cells.find(hash, |(known, _)| known == bucket);
+        found.map(|(_, cell)| cell)
+    }
+
     /// Whether there is room for a new bucket; sweeps once a minute, and counts it in.
     fn admit(&mut self, bucket: Bucket, strangers_max: usize, now_ms: i64) -> bool {
         let minute = now_ms.div_euclid(CELL_MS);
         if self.swept != minute {
             self.swept = minute;
             self.cells
-                .retain(|_, cell| !limit::is_idle(Cells::from_bits(cell.load(Relaxed)), now_ms));
+                .retain(|(_, cell)| !limit::is_idle(Cells::from_bits(cell.load(Relaxed)), now_ms));
             self.strangers = self
                 .cells
-                .keys()
-                .filter(|bucket| bucket.is_strangers())
+                .iter()
+                .filter(|(bucket, _)| bucket.is_strangers())
                 .count();
         }
         if bucket.is_strangers() {
@@ -201,7 +216,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, sync::atomic::AtomicI64};
+    use std::{collections::HashMap, net::Ipv4Addr, sync::atomic::AtomicI64};
 
     use super::*;
 

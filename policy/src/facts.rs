@@ -127,6 +127,23 @@ impl Caller {
             None => both,
         }
     }
+
+    /// Whether the effective clusters have this one; builds no set.
+    pub fn may_touch(&self, cluster: &str) -> bool {
+        let is_own = match &self.agent_cluster {
+            Some(own) => own == cluster,
+            None => self.kind != CallerKind::Agent,
+        };
+        is_own && self.clusters.contains(cluster) && self.allowed_clusters.contains(cluster)
+    }
+
+    /// Whether the effective clusters are fewer than "every cluster".
+    pub fn is_restricted(&self) -> bool {
+        self.kind == CallerKind::Agent
+            || self.agent_cluster.is_some()
+            || self.clusters.is_restricted()
+            || self.allowed_clusters.is_restricted()
+    }
 }
 
 /// What is asked for. Everything is normalised before it gets here.

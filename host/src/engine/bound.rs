@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use scopegate_policy::{
     Caller, CallerKind, ClusterSource, Clusters, Decision, Description, Grant, Outcome, Reason,
-    RouteInfo, Vocabulary, packed::RequestRef, routing::pattern,
+    RouteInfo, Rule, Vocabulary, packed::RequestRef, routing::pattern,
 };
 
 /// Bytes of a hand-written policy's own reason.
@@ -23,7 +23,7 @@ pub(super) fn check_sense(
     caller: &Caller,
     request: &RequestRef<'_>,
 ) -> Result<(), String> {
-    let route = route_of(decision, description)?;
+    let route = route_of(&decision.rule, description)?;
     if let Grant::Role(index) = decision.rule.grant
         && description.roles.get(index as usize).is_none()
     {
@@ -72,65 +72,76 @@ pub fn bound(
     request: &RequestRef<'_>,
     registered: &BTreeSet<String>,
 ) -> Result<Decision, String> {
-    let Outcome::Allow(visible) = &decision.outcome else {
+    let Outcome::Allow(visible) = decision.outcome else {
         return Ok(decision);
     };
-    let Some(route) = route_of(&decision, description)? else {
+    let rule = decision.rule;
+    let Some(route) = route_of(&rule, description)? else {
         return Err("it allows without a route".to_owned());
     };
     let is_anonymous = caller.kind == CallerKind::Anonymous;
-    if !route.public && (is_anonymous || decision.rule.grant == Grant::Public) {
+    if !route.public && (is_anonymous || rule.grant == Grant::Public) {
         return Err(format!(
             "it opens `{} {}`, which is not public",
             route.method, route.pattern
         ));
     }
-    let own = if is_anonymous {
-        Clusters::Only(Vec::new())
-    } else {
-        caller.effective_clusters()
-    };
+    let may_touch = |cluster: &str| registered.contains(cluster) && caller.may_touch(cluster);
     let outcome = match named_cluster(route, caller, request) {
-        _ if route.public => Outcome::Allow(within(visible, &own, registered)),
+        _ if is_anonymous => Outcome::Allow(Clusters::Only(Vec::new())),
+        _ if route.public => Outcome::Allow(within(visible, caller, may_touch)),
         // A cluster that does not exist is refused in the words for one that is forbidden.
-        Some(cluster) if !own.contains(cluster) || !registered.contains(cluster) => {
+        Some(cluster) if !may_touch(cluster) => {
             Outcome::Deny(Reason::ClusterNotAllowed(cluster.to_owned()))
         }
-        Some(cluster) => Outcome::Allow(within(visible, &Clusters::only([cluster]), registered)),
+        Some(cluster) => Outcome::Allow(one_of(visible, cluster)),
         None => match route.cluster {
-            ClusterSource::Spans if own.is_restricted() => {
+            ClusterSource::Spans if caller.is_restricted() => {
                 Outcome::Deny(Reason::ClustersRestricted)
             }
             ClusterSource::Path(_) | ClusterSource::Query(_) | ClusterSource::Header(_)
-                if own.is_restricted() =>
+                if caller.is_restricted() =>
             {
                 Outcome::Deny(Reason::ClusterRequired)
             }
-            _ => Outcome::Allow(within(visible, &own, registered)),
+            _ => Outcome::Allow(within(visible, caller, may_touch)),
         },
     };
-    Ok(Decision {
-        outcome,
-        rule: decision.rule,
-    })
+    Ok(Decision { outcome, rule })
 }
 
-/// The clusters of both sets that are registered. All of all stays all: it means the registered ones.
-fn within(visible: &Clusters, own: &Clusters, registered: &BTreeSet<String>) -> Clusters {
-    match visible.intersect(own) {
+/// Of the visible clusters those that the caller may touch. All of all stays all: it means the registered ones.
+fn within(visible: Clusters, caller: &Caller, may_touch: impl Fn(&str) -> bool) -> Clusters {
+    let visible = match visible {
+        Clusters::All if !caller.is_restricted() => return Clusters::All,
+        Clusters::All => caller.effective_clusters(),
+        only @ Clusters::Only(_) => only,
+    };
+    match visible {
         Clusters::All => Clusters::All,
         Clusters::Only(mut ids) => {
-            ids.retain(|id| registered.contains(id));
+            ids.retain(|id| may_touch(id));
+            Clusters::Only(ids)
+        }
+    }
+}
+
+/// This cluster, if it is among the visible ones.
+fn one_of(visible: Clusters, cluster: &str) -> Clusters {
+    match visible {
+        Clusters::All => Clusters::Only(vec![cluster.to_owned()]),
+        Clusters::Only(mut ids) => {
+            ids.retain(|id| id == cluster);
             Clusters::Only(ids)
         }
     }
 }
 
 fn route_of<'d>(
-    decision: &Decision,
+    rule: &Rule,
     description: &'d Description,
 ) -> Result<Option<&'d RouteInfo>, String> {
-    let Some(index) = decision.rule.route else {
+    let Some(index) = rule.route else {
         return Ok(None);
     };
     match description.routes.get(index as usize) {

@@ -192,18 +192,19 @@ fn pack_segments(buffer: &mut Vec<u8>, path: &[u8]) -> Option<u8> {
     if path.len() > usize::from(u16::MAX) {
         return None;
     }
-    let mut entries = [[0; 8]; SEGMENTS_MAX];
     let mut count = 0_u8;
     let mut start = 1_usize;
     while let Some(rest) = path.get(start..) {
         let len = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
         let segment = rest.get(..len).filter(|segment| !segment.is_empty())?;
+        if usize::from(count) == SEGMENTS_MAX {
+            return None;
+        }
         let end = start + len;
-        *entries.get_mut(usize::from(count))? = entry(start as u16, end as u16, segment);
+        buffer.extend_from_slice(&entry(start as u16, end as u16, segment));
         count += 1;
         start = end + 1;
     }
-    buffer.extend_from_slice(entries.get(..usize::from(count))?.as_flattened());
     Some(count)
 }
 
