@@ -11,3 +11,7 @@ pub mod questions;
 pub mod run;
 pub mod table;
 pub mod typed;
+
+/// The server's allocator, for everybody here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -24,7 +24,7 @@ use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
 
 pub(crate) use record::without_secrets;
-pub use record::{Outcome, Record};
+pub use record::{Judge, Outcome, Record};
 use writer::Writer;
 
 /// Records that may wait to be written.
@@ -56,7 +56,7 @@ pub struct Audit {
 /// record in costs no system call.
 #[derive(Debug)]
 struct Queue {
-    records: ArrayQueue<Record>,
+    records: ArrayQueue<Arc<Record>>,
     /// How many records were handed in, and how many of them are on their way to the disk.
     pushed: AtomicU64,
     written: AtomicU64,
@@ -66,6 +66,21 @@ struct Queue {
 /// The log cannot be written.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stuck;
+
+impl Queue {
+    async fn push_when_there_is_room(&self, mut record: Arc<Record>) -> Result<(), Stuck> {
+        let mut waited = Duration::ZERO;
+        while waited < ROOM_WAIT_MAX {
+            tokio::time::sleep(ROOM_POLL).await;
+            waited += ROOM_POLL;
+            match self.records.push(record) {
+                Ok(()) => return Ok(()),
+                Err(back) => record = back,
+            }
+        }
+        Err(Stuck)
+    }
+}
 
 impl Audit {
     /// Opens the log and starts its writer.
@@ -125,19 +140,13 @@ impl Audit {
     ///
     /// # Errors
     /// When there was no room for two seconds: the log cannot be written.
-    pub async fn record(&self, record: Record) -> Result<(), Stuck> {
+    pub async fn record(&self, record: impl Into<Arc<Record>>) -> Result<(), Stuck> {
         let Some(queue) = &self.queue else {
             return Ok(());
         };
-        let mut record = record;
-        let mut waited = Duration::ZERO;
-        while let Err(back) = queue.records.push(record) {
-            if waited >= ROOM_WAIT_MAX {
-                return Err(Stuck);
-            }
-            record = back;
-            tokio::time::sleep(ROOM_POLL).await;
-            waited += ROOM_POLL;
+        if let Err(record) = queue.records.push(record.into()) {
+            // Boxed: it is rare, and every request would carry room for it.
+            Box::pin(queue.push_when_there_is_room(record)).await?;
         }
         queue.pushed.fetch_add(1, Ordering::Release);
         Ok(())

@@ -136,9 +136,8 @@ impl Authenticator {
             }
             Some(issuer) => match self.issuers.find(issuer) {
                 Some(issuer) => {
-                    issuer
-                        .authenticate(token, &self.directory, effort, now_ms)
-                        .await
+                    // Boxed: it may fetch keys, and every request would carry room for that.
+                    Box::pin(issuer.authenticate(token, &self.directory, effort, now_ms)).await
                 }
                 None => Err(Cause::InvalidToken("issuer")),
             },

@@ -60,6 +60,8 @@ pub enum SessionLookup {
 }
 
 /// The look-up cache and the way in which everything behind it is changed. Clones share one cache.
+///
+/// Looking into the store is boxed: it is rare, and every request would carry room for it.
 #[derive(Clone, Debug)]
 pub struct Directory {
     inner: Arc<Inner>,
@@ -113,7 +115,7 @@ impl Directory {
             .map(|place| Arc::clone(place.value()));
         let principal = match kept {
             Some(principal) => principal,
-            None => match self.inner.load_key(hash).await? {
+            None => match Box::pin(self.inner.load_key(hash)).await? {
                 Loaded::Live(principal) => principal,
                 Loaded::Ended => return Ok(KeyLookup::Revoked),
                 Loaded::Nothing => return Ok(KeyLookup::Unknown),
@@ -150,7 +152,7 @@ impl Directory {
             .map(|place| Arc::clone(place.value()));
         let principal = match kept {
             Some(principal) => principal,
-            None => match self.inner.load_session(session).await? {
+            None => match Box::pin(self.inner.load_session(session)).await? {
                 Loaded::Live(principal) => principal,
                 Loaded::Ended => return Ok(SessionLookup::Revoked),
                 Loaded::Nothing => return Ok(SessionLookup::Unknown),
@@ -207,9 +209,11 @@ impl Directory {
             standing.stale().await;
             // Something about it has changed: perhaps only its role.
             let now = match principal.kind {
-                CallerKind::Session => self.inner.load_session(principal.credential).await,
+                CallerKind::Session => {
+                    Box::pin(self.inner.load_session(principal.credential)).await
+                }
                 CallerKind::ApiKey | CallerKind::Agent => {
-                    self.inner.load_credential(principal.credential).await
+                    Box::pin(self.inner.load_credential(principal.credential)).await
                 }
                 CallerKind::Anonymous => return,
             };

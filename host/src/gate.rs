@@ -9,6 +9,7 @@ mod session;
 mod trail;
 
 use std::{
+    convert::Infallible,
     ops::ControlFlow::{self, Break, Continue},
     sync::Arc,
 };
@@ -153,29 +154,42 @@ impl Gate {
             .decide(request, &active, &mut trail)
             .instrument(span)
             .await;
-        let outcome = self.record(&trail, Some(&active), outcome).await;
-        match outcome {
-            Continue(admission) => Verdict::Admit(Box::new(admission)),
+        match self.record(&trail, Some(&active), outcome).await {
+            Continue((mut admission, record)) => {
+                // Nobody else has it yet.
+                if let Some(admission) = Arc::get_mut(&mut admission) {
+                    admission.record = record;
+                }
+                Verdict::Admit(admission)
+            }
             Break(stop) => Verdict::Refuse(Box::new(self.refusal(stop, &trail, request.now_ms))),
         }
     }
 
     /// The words for a refusal that an adapter makes without [`Gate::check`]: 404, 405 and 413 of endpoints of the
     /// gate itself.
-    pub fn refuse(&self, cause: Cause, request: &Request<'_>) -> Refusal {
+    pub async fn refuse(&self, cause: Cause, request: &Request<'_>) -> Refusal {
         let trail = self.trail(request);
-        self.refusal(Stop::at(cause), &trail, request.now_ms)
+        let refused: ControlFlow<Stop, Infallible> = Break(Stop::at(cause));
+        let Break(stop) = self.record(&trail, None, refused).await;
+        self.refusal(stop, &trail, request.now_ms)
     }
 
     /// The words for a refusal after [`Gate::check`] admitted, with that admission's request id and limit: an upstream
     /// that fails, a list that cannot be narrowed, a credential that ended.
-    pub fn refuse_admitted(&self, cause: Cause, admission: &Admission) -> Refusal {
+    pub async fn refuse_admitted(&self, cause: Cause, admission: &Admission) -> Refusal {
+        self.record_failure(&cause, admission).await;
         refusal::refuse(
             &self.contract,
             cause,
             &admission.limit,
             admission.request_id,
         )
+    }
+
+    /// Records that an admitted request was broken off when its answer had begun, so that nobody can be told.
+    pub async fn broken_off(&self, cause: &Cause, admission: &Admission) {
+        self.record_failure(cause, admission).await;
     }
 
     /// Resolves when an admitted request must be broken off because its credential was revoked, its session ended or
@@ -216,7 +230,7 @@ impl Gate {
         request: &Request<'r>,
         active: &Active,
         trail: &mut Trail<'r>,
-    ) -> ControlFlow<Stop, Admission> {
+    ) -> ControlFlow<Stop, Arc<Admission>> {
         let question = match Question::read(request, active) {
             Ok(question) => question,
             Err(cause) => return Break(Stop::at(cause)),
@@ -233,7 +247,7 @@ impl Gate {
         question: &Question<'_>,
         counted: Counted,
         trail: &mut Trail<'_>,
-    ) -> ControlFlow<Stop, Admission> {
+    ) -> ControlFlow<Stop, Arc<Admission>> {
         let stop = |cause| Break(Stop::with(cause, counted.limit));
         let principal = counted
             .authenticated

@@ -41,6 +41,8 @@ pub struct Principal {
     pub standing: Standing,
     /// The same as headers for the upstream, made when they are first needed.
     pub identity: OnceLock<Identity>,
+    /// The same as the log has it, likewise.
+    pub in_log: OnceLock<Box<[u8]>>,
 }
 
 /// Whether the facts of a [`Principal`] still stand. Its place in the look-up cache holds the other end: whatever

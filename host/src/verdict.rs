@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use scopegate_policy::{Clusters, ListShape};
 use uuid::Uuid;
 
-use crate::{Cause, Principal, limit::Taken};
+use crate::{Cause, Principal, audit::Record, limit::Taken};
 
 /// The gate's answer.
 #[derive(Debug)]
 pub enum Verdict {
     /// Let it through, as the admission says.
-    Admit(Box<Admission>),
+    Admit(Arc<Admission>),
     /// Answer with this instead.
     Refuse(Box<Refusal>),
 }
@@ -46,6 +46,8 @@ pub struct Admission {
     pub response: Vec<(HeaderName, HeaderValue)>,
     /// The state of the bucket that the request counted against, as `response` has it.
     pub limit: Taken,
+    /// What the audit was told of it, where there is one.
+    pub record: Option<Arc<Record>>,
 }
 
 impl fmt::Debug for Admission {

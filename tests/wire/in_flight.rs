@@ -78,6 +78,17 @@ async fn revoking_a_key_breaks_a_reply_off() {
     assert_eq!(body.next().await.unwrap().unwrap(), "first");
     world.revoke(&key).await;
     assert!(soon(body.next()).await.unwrap().is_err());
+    // Nobody can be told any more, but the audit is.
+    soon(async {
+        while world.audit().await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let records = world.audit().await;
+    assert_eq!(records[0]["outcome"], "admit");
+    assert_eq!(records[1]["reason"], "revoked");
+    assert_eq!(records[1]["request_id"], records[0]["request_id"]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::{FutureExt as _, future};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header::CONTENT_LENGTH};
 use scopegate_host::{Admission, Cause, Gate, Refusal, Verdict};
 use tower::{Layer, Service, ServiceExt};
@@ -75,6 +76,22 @@ pub struct GateService<S> {
     layer: GateLayer,
 }
 
+/// An answer on its way.
+pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+impl<S> GateService<S> {
+    /// Answers a request: what [`Service::call`] does, which cannot fail.
+    pub fn answer<B>(&self, request: Request<B>) -> Answering
+    where
+        S: Service<Request<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Response: axum::response::IntoResponse,
+        S::Future: Send,
+        B: Send + 'static,
+    {
+        Box::pin(self.layer.clone().answer(self.inner.clone(), request))
+    }
+}
+
 impl<S, B> Service<Request<B>> for GateService<S>
 where
     S: Service<Request<B>, Error = Infallible> + Clone + Send + 'static,
@@ -84,7 +101,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = future::Map<Answering, fn(Response<Body>) -> Result<Response<Body>, Infallible>>;
 
     // The inner service is made ready only for what is admitted.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -92,8 +109,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Self { inner, layer } = self.clone();
-        Box::pin(async move { Ok(layer.answer(inner, request).await) })
+        self.answer(request).map(Ok)
     }
 }
 
@@ -107,13 +123,18 @@ impl GateLayer {
         request::end_connection(&mut parts.headers);
         let question = request::convert(&parts, self.clock.now_ms());
         let admission = match self.gate.check(&question).await {
-            Verdict::Admit(admission) => Arc::new(*admission),
+            Verdict::Admit(admission) => admission,
             Verdict::Refuse(refusal) => return refused(*refusal, &parts.method),
         };
         if let Err(cause) = request::apply(&mut parts, &admission) {
-            return refused(self.gate.refuse_admitted(cause, &admission), &parts.method);
+            let refusal = self.gate.refuse_admitted(cause, &admission).await;
+            return refused(refusal, &parts.method);
         }
-        let lease = Lease::new(Arc::clone(&self.gate), self.clock.clone(), &admission);
+        let lease = Lease::new(
+            Arc::clone(&self.gate),
+            self.clock.clone(),
+            Arc::clone(&admission),
+        );
         parts.extensions.insert(lease.clone());
         let method = parts.method.clone();
         let answered = async {
@@ -135,7 +156,7 @@ impl GateLayer {
                 set(reply.headers_mut(), &admission.response);
                 reply.map(|body| lease.guard(body))
             }
-            Err(cause) => refused(self.gate.refuse_admitted(cause, &admission), &method),
+            Err(cause) => refused(self.gate.refuse_admitted(cause, &admission).await, &method),
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use scopegate_host::{Admission, CallerKind, Cause, Gate, Principal};
+use scopegate_host::{Admission, CallerKind, Cause, Gate};
 
 use crate::Clock;
 
@@ -21,24 +21,24 @@ use crate::Clock;
 pub struct Lease {
     gate: Arc<Gate>,
     clock: Clock,
-    principal: Option<Arc<Principal>>,
+    admission: Arc<Admission>,
     /// The earlier end of the token and of what it stands for, in seconds since the epoch.
     expires_at: Option<i64>,
 }
 
 impl Lease {
-    pub(crate) fn new(gate: Arc<Gate>, clock: Clock, admission: &Admission) -> Self {
-        let principal = admission.principal.clone();
+    pub(crate) fn new(gate: Arc<Gate>, clock: Clock, admission: Arc<Admission>) -> Self {
         let ends = [
             admission.expires_at,
-            principal
+            admission
+                .principal
                 .as_ref()
                 .and_then(|principal| principal.expires_at),
         ];
         Self {
             gate,
             clock,
-            principal,
+            admission,
             expires_at: ends.into_iter().flatten().min(),
         }
     }
@@ -46,7 +46,7 @@ impl Lease {
     /// Resolves when the credential is no longer good, with what the caller is told. A request without a
     /// credential never ends this way.
     pub async fn ended(&self) -> Cause {
-        let Some(principal) = &self.principal else {
+        let Some(principal) = &self.admission.principal else {
             return pending().await;
         };
         let expired = async {
@@ -65,14 +65,22 @@ impl Lease {
         }
     }
 
+    /// Records that what was under way was broken off for this cause; for whoever ends a connection by
+    /// [`Lease::ended`], after it is closed.
+    pub async fn broken_off(&self, cause: &Cause) {
+        self.gate.broken_off(cause, &self.admission).await;
+    }
+
     /// The body, which breaks off with an error when the lease ends.
     pub(crate) fn guard(self, body: Body) -> Body {
-        if self.principal.is_none() || body.is_end_stream() {
+        if self.admission.principal.is_none() || body.is_end_stream() {
             return body;
         }
-        let ended = Box::pin(async move { self.ended().await });
+        let lease = self.clone();
+        let ended = Box::pin(async move { lease.ended().await });
         Body::new(Guarded {
             body,
+            lease: self,
             ended: Some(ended),
         })
     }
@@ -81,7 +89,7 @@ impl Lease {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("principal", &self.principal)
+            .field("admission", &self.admission)
             .finish_non_exhaustive()
     }
 }
@@ -89,6 +97,7 @@ impl fmt::Debug for Lease {
 /// A body that ends with its lease.
 struct Guarded {
     body: Body,
+    lease: Lease,
     /// Nothing once the body is over, one way or the other.
     ended: Option<Pin<Box<dyn Future<Output = Cause> + Send>>>,
 }
@@ -120,6 +129,9 @@ impl http_body::Body for Guarded {
         // Asked first and every time: a body that never pauses must end as well.
         if let Poll::Ready(cause) = ended.as_mut().poll(context) {
             this.ended = None;
+            let (lease, told) = (this.lease.clone(), cause.clone());
+            // The stream ends now; the record may have to wait for room.
+            tokio::spawn(async move { lease.broken_off(&told).await });
             return Poll::Ready(Some(Err(axum::Error::new(CredentialEnded(cause)))));
         }
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));

@@ -12,6 +12,6 @@ pub mod list;
 mod request;
 
 pub use clock::Clock;
-pub use layer::{GateLayer, GateService, refused};
+pub use layer::{Answering, GateLayer, GateService, refused};
 pub use lease::Lease;
 pub use request::convert;

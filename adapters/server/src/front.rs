@@ -9,9 +9,9 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response};
-use scopegate_axum::{Clock, GateLayer, GateService, refused};
+use scopegate_axum::{Answering, Clock, GateLayer, GateService, refused};
 use scopegate_host::{Admission, Cause, Gate, Reason};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service};
 
 use crate::{
     login::{self, Endpoint},
@@ -22,14 +22,14 @@ use crate::{
 /// The public side of a server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Front {
-    own: Own,
+    own: Arc<Own>,
     gated: GateService<Forward>,
 }
 
 impl Front {
     /// The gate's endpoints, and the proxy behind the gate. Lists of more than `list_bytes_max` are 502.
     pub fn new(
-        own: Own,
+        own: Arc<Own>,
         gate: Arc<Gate>,
         clock: Clock,
         proxy: Proxy,
@@ -43,16 +43,19 @@ impl Front {
     }
 
     /// Answers one request.
-    pub async fn answer(self, request: Request<Body>) -> Response<Body> {
+    pub fn answer(&self, request: Request<Body>) -> Answering {
         let path = request.uri().path();
         if let Some(endpoint) = Endpoint::at(path, self.own.gate().contract()) {
-            return login::answer(endpoint, self.own.gate(), self.own.clock(), request).await;
+            let own = Arc::clone(&self.own);
+            return Box::pin(async move {
+                login::answer(endpoint, own.gate(), own.clock(), request).await
+            });
         }
         if own::is_own(path) {
-            return self.own.answer_public(request).await;
+            let own = Arc::clone(&self.own);
+            return Box::pin(async move { own.answer_public(request).await });
         }
-        let Ok(reply) = self.gated.oneshot(request).await;
-        reply
+        self.gated.answer(request)
     }
 }
 
@@ -95,7 +98,9 @@ async fn forward(gate: &Gate, proxy: &Proxy, request: Request<Body>) -> Response
     }
     match (reply, admission) {
         (Ok(reply), _) => reply,
-        (Err(cause), Some(admission)) => refused(gate.refuse_admitted(cause, &admission), &method),
+        (Err(cause), Some(admission)) => {
+            refused(gate.refuse_admitted(cause, &admission).await, &method)
+        }
         // The gate puts an admission into every request that it lets through.
         (Err(cause), None) => {
             let mut reply = Response::new(Body::empty());

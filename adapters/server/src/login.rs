@@ -66,10 +66,8 @@ pub(crate) async fn answer(
     let (parts, body) = request.into_parts();
     let question = convert(&parts, clock.now_ms());
     if parts.method != Method::POST {
-        let mut reply = refused(
-            gate.refuse(Cause::MethodNotAllowed, &question),
-            &parts.method,
-        );
+        let refusal = gate.refuse(Cause::MethodNotAllowed, &question).await;
+        let mut reply = refused(refusal, &parts.method);
         reply
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static("POST"));
@@ -78,7 +76,7 @@ pub(crate) async fn answer(
     let answer = match endpoint {
         Endpoint::LogIn => match read(&parts.headers, body).await {
             Ok(Login { email, password }) => gate.login(&question, &email, password).await,
-            Err(cause) => Answer::Refuse(Box::new(gate.refuse(cause, &question))),
+            Err(cause) => Answer::Refuse(Box::new(gate.refuse(cause, &question).await)),
         },
         Endpoint::Refresh => gate.refresh(&question).await,
         Endpoint::LogOut => gate.logout(&question).await,

@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use scopegate_axum::convert;
 
-/// The gate's own endpoints. Cheap to clone.
-#[derive(Clone)]
+/// The gate's own endpoints.
 pub struct Own {
     gate: Arc<Gate>,
     clock: Clock,
@@ -62,7 +61,7 @@ impl Own {
         if self.shared || matches!(path, "/-/healthy" | "/-/ready") {
             self.answer(request).await
         } else {
-            self.refuse(Cause::Denied(Reason::NoRoute), request)
+            self.refuse(Cause::Denied(Reason::NoRoute), request).await
         }
     }
 
@@ -73,10 +72,10 @@ impl Own {
             "/-/healthy" | "/-/ready" | "/-/metrics"
         );
         if !known {
-            return self.refuse(Cause::Denied(Reason::NoRoute), request);
+            return self.refuse(Cause::Denied(Reason::NoRoute), request).await;
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut reply = self.refuse(Cause::MethodNotAllowed, request);
+            let mut reply = self.refuse(Cause::MethodNotAllowed, request).await;
             reply
                 .headers_mut()
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -120,13 +119,11 @@ impl Own {
         reply(status, "application/json", checks.to_string())
     }
 
-    fn refuse(&self, cause: Cause, request: Request<Body>) -> Response<Body> {
+    async fn refuse(&self, cause: Cause, request: Request<Body>) -> Response<Body> {
         let (parts, _) = request.into_parts();
-        refused(
-            self.gate
-                .refuse(cause, &convert(&parts, self.clock.now_ms())),
-            &parts.method,
-        )
+        let question = convert(&parts, self.clock.now_ms());
+        let refusal = self.gate.refuse(cause, &question).await;
+        refused(refusal, &parts.method)
     }
 }
 

@@ -99,24 +99,24 @@ impl Server {
         let stopping = CancellationToken::new();
         let tasks = TaskTracker::new();
         let shared = management.is_none();
-        let own = Own::new(
+        let own = Arc::new(Own::new(
             Arc::clone(&parts.gate),
             parts.clock.clone(),
             parts.metrics.clone(),
             shared,
             stopping.clone(),
-        );
+        ));
         let tunnels = proxy.tunnels().clone();
         let gate = Arc::clone(&parts.gate);
         let front = Front::new(
-            own.clone(),
+            Arc::clone(&own),
             gate,
             parts.clock.clone(),
             proxy,
             parts.list_bytes_max,
         );
         let connections = || Connections::new(parts.connections, stopping.clone());
-        let answer = move |request: Request<Body>| front.clone().answer(request);
+        let answer = move |request: Request<Body>| front.answer(request);
         let serving = connections().serve(listener, answer, parts.drain);
         tasks.spawn(async move {
             serving.await;
@@ -126,7 +126,7 @@ impl Server {
         let management_addr = management.as_ref().map(|(_, address)| *address);
         if let Some((listener, _)) = management {
             let answer = move |request: Request<Body>| {
-                let own = own.clone();
+                let own = Arc::clone(&own);
                 async move { own.answer(request).await }
             };
             tasks.spawn(connections().serve(listener, answer, parts.drain));

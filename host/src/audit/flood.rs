@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -32,12 +33,12 @@ pub(super) struct Flood {
 struct Seen {
     count: u64,
     /// The latest of those that were not written.
-    held: Option<Record>,
+    held: Option<Arc<Record>>,
 }
 
 impl Flood {
     /// Adds what is to be written for this record: it, or nothing; and before it what an ended minute has left.
-    pub(super) fn pass(&mut self, record: Record, out: &mut Vec<Record>) {
+    pub(super) fn pass(&mut self, record: Arc<Record>, out: &mut Vec<Arc<Record>>) {
         let minute = record.at_ms.div_euclid(CELL_MS);
         if minute > self.minute {
             self.end(out);
@@ -67,11 +68,11 @@ impl Flood {
     }
 
     /// Adds what was counted, and starts over.
-    pub(super) fn end(&mut self, out: &mut Vec<Record>) {
+    pub(super) fn end(&mut self, out: &mut Vec<Arc<Record>>) {
         self.since = None;
         for (_, seen) in self.seen.drain() {
             if let Some(mut record) = seen.held {
-                record.count = seen.count - SINGLE_MAX;
+                Arc::make_mut(&mut record).count = seen.count - SINGLE_MAX;
                 out.push(record);
             }
         }

@@ -1,9 +1,9 @@
 //! One record: who, what, outcome, reason, and what is needed to decide it again.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt::Write as _, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
-use scopegate_policy::{CallerKind, Rule};
+use scopegate_policy::{Description, Rule};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
 
@@ -19,7 +19,8 @@ pub enum Outcome {
     Refuse,
 }
 
-/// A record as the gate hands it in. Query strings and credentials are not in it.
+/// A record as the gate hands it in. Credentials are not in it, and of the query string only the parameters that
+/// the policy was told.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Milliseconds since the epoch.
@@ -31,7 +32,7 @@ pub struct Record {
     /// The client's address.
     pub client: IpAddr,
     /// As received.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Normalised, or as received where it was refused for its shape.
     pub path: Box<str>,
     /// What came of it.
@@ -40,102 +41,163 @@ pub struct Record {
     pub cause: Option<Cause>,
     /// The rule that decided.
     pub rule: Option<Rule>,
-    /// The pattern of the route that matched.
-    pub route: Option<Box<str>>,
-    /// The digest of the policy that was asked.
-    pub policy: Option<Box<str>>,
+    /// The policy that was asked.
+    pub policy: Option<Arc<Judge>>,
     /// How long the gate took.
     pub micros: u64,
+    /// The query parameters that the policy was told.
+    pub query: Vec<(String, String)>,
     /// The headers that the policy was told.
     pub headers: Vec<(String, String)>,
     /// How many refusals this record stands for.
     pub count: u64,
 }
 
-/// The line, in the order in which it is read.
-#[derive(Serialize)]
-struct Line<'r> {
-    time: String,
-    request_id: Uuid,
-    kind: CallerKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    organization: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'r str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent: Option<&'r str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credential: Option<Uuid>,
-    address: IpAddr,
-    method: &'r str,
-    path: Cow<'r, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'r str>,
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'r str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    about: Option<&'r str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<Rule>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'r str>,
-    micros: u64,
-    #[serde(skip_serializing_if = "Fields::is_empty")]
-    headers: Fields<'r>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
+/// A policy as records name it.
+#[derive(Debug)]
+pub struct Judge {
+    /// `sha256:` and the hash of the component in hex.
+    pub digest: String,
+    /// Where a rule's route has its pattern.
+    pub description: Arc<Description>,
 }
 
-/// Headers as one JSON object.
-struct Fields<'r>(&'r [(String, String)]);
+impl Record {
+    /// The pattern of the route that matched.
+    fn route(&self) -> Option<&str> {
+        let index = self.rule?.route? as usize;
+        let route = self.policy.as_ref()?.description.routes.get(index)?;
+        Some(&route.pattern)
+    }
 
-impl Fields<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Appends the record's line, in the order in which it is read.
+    pub(super) fn write(&self, times: &mut Times, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let mut line = Line { out };
+        line.out.push(b'{');
+        line.text("time", times.text(self.at_ms));
+        line.uuid("request_id", self.request_id);
+        match self.principal.as_deref() {
+            Some(principal) => {
+                let facts = principal.in_log.get_or_init(|| facts(principal));
+                line.out.extend_from_slice(facts);
+            }
+            None => line.text("kind", "anonymous"),
+        }
+        line.field("address", &self.client)?;
+        line.field("method", &self.method)?;
+        line.field("path", &without_secrets(&self.path))?;
+        line.optional("route", self.route())?;
+        line.field("outcome", &self.outcome)?;
+        line.optional("reason", self.cause.as_ref().map(Cause::code))?;
+        let about = self.cause.as_ref().and_then(about);
+        line.optional("about", about.map(without_secrets))?;
+        line.optional("rule", self.rule)?;
+        line.optional("policy", self.policy.as_ref().map(|policy| &policy.digest))?;
+        line.field("micros", &self.micros)?;
+        line.fields("query", &self.query)?;
+        line.fields("headers", &self.headers)?;
+        line.optional("count", (self.count > 1).then_some(self.count))?;
+        line.out.extend_from_slice(b"}\n");
+        Ok(())
     }
 }
+
+/// What a line says of a caller: the same for every request, so it is written once for each.
+fn facts(principal: &Principal) -> Box<[u8]> {
+    let mut out = Vec::new();
+    let mut line = Line { out: &mut out };
+    // Strings and UUIDs into memory: there is nothing to fail at.
+    let _ = line.field("kind", &principal.kind);
+    line.uuid("organization", principal.organization);
+    let _ = line.field("name", &principal.name);
+    let _ = line.optional("agent", principal.key_name.as_deref());
+    line.uuid("credential", principal.credential);
+    out.into_boxed_slice()
+}
+
+/// A JSON object that is being written. Names are literals that need no escaping; values are serde's.
+struct Line<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl Line<'_> {
+    fn name(&mut self, name: &'static str) {
+        if self.out.last() != Some(&b'{') {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn field(&mut self, name: &'static str, value: &impl Serialize) -> serde_json::Result<()> {
+        self.name(name);
+        serde_json::to_writer(&mut *self.out, value)
+    }
+
+    fn optional(
+        &mut self,
+        name: &'static str,
+        value: Option<impl Serialize>,
+    ) -> serde_json::Result<()> {
+        value.map_or(Ok(()), |value| self.field(name, &value))
+    }
+
+    fn fields(
+        &mut self,
+        name: &'static str,
+        fields: &[(String, String)],
+    ) -> serde_json::Result<()> {
+        let fields = Some(Fields(fields)).filter(|fields| !fields.0.is_empty());
+        self.optional(name, fields)
+    }
+
+    /// A value that needs no escaping.
+    fn text(&mut self, name: &'static str, value: &str) {
+        self.name(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value.as_bytes());
+        self.out.push(b'"');
+    }
+
+    fn uuid(&mut self, name: &'static str, value: Uuid) {
+        self.text(
+            name,
+            value.hyphenated().encode_lower(&mut Uuid::encode_buffer()),
+        );
+    }
+}
+
+/// Names and values as one JSON object.
+struct Fields<'r>(&'r [(String, String)]);
 
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, value) in self.0 {
-            map.serialize_entry(name, value)?;
+            map.serialize_entry(name, &without_secrets(value))?;
         }
         map.end()
     }
 }
 
-impl Record {
-    /// Appends the record's line.
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        let principal = self.principal.as_deref();
-        let line = Line {
-            time: Timestamp::from_millisecond(self.at_ms)
-                .unwrap_or_default()
-                .to_string(),
-            request_id: self.request_id,
-            kind: principal.map_or(CallerKind::Anonymous, |principal| principal.kind),
-            organization: principal.map(|principal| principal.organization),
-            name: principal.map(|principal| principal.name.as_str()),
-            agent: principal.and_then(|principal| principal.key_name.as_deref()),
-            credential: principal.map(|principal| principal.credential),
-            address: self.client,
-            method: &self.method,
-            path: without_secrets(&self.path),
-            route: self.route.as_deref(),
-            outcome: self.outcome,
-            reason: self.cause.as_ref().map(Cause::code),
-            about: self.cause.as_ref().and_then(about),
-            rule: self.rule,
-            policy: self.policy.as_deref(),
-            micros: self.micros,
-            headers: Fields(&self.headers),
-            count: (self.count > 1).then_some(self.count),
-        };
-        serde_json::to_writer(&mut *out, &line)?;
-        out.push(b'\n');
-        Ok(())
+/// Milliseconds as RFC 3339 text. Records come many to a millisecond, so the last text is kept.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    at_ms: i64,
+    text: String,
+}
+
+impl Times {
+    fn text(&mut self, at_ms: i64) -> &str {
+        if self.text.is_empty() || self.at_ms != at_ms {
+            self.at_ms = at_ms;
+            self.text.clear();
+            let time = Timestamp::from_millisecond(at_ms).unwrap_or_default();
+            // Into memory: there is nothing to fail at.
+            let _ = write!(self.text, "{time}");
+        }
+        &self.text
     }
 }
 
@@ -153,17 +215,16 @@ fn about(cause: &Cause) -> Option<&str> {
     }
 }
 
-/// A path with what looks like a key or a token taken out, because people paste them into the wrong place.
-pub(crate) fn without_secrets(path: &str) -> Cow<'_, str> {
-    let is_secret = |segment: &str| {
-        segment.contains("_live_") || segment.contains("_agent_") || segment.contains("eyJ")
-    };
-    if !path.split('/').any(is_secret) {
-        return Cow::Borrowed(path);
+/// A path or a value with what looks like a key or a token taken out, because people paste them into the wrong place.
+pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
+    let has_secret =
+        |text: &str| text.contains("_live_") || text.contains("_agent_") || text.contains("eyJ");
+    if !has_secret(text) {
+        return Cow::Borrowed(text);
     }
-    let segments: Vec<&str> = path
+    let segments: Vec<&str> = text
         .split('/')
-        .map(|part| if is_secret(part) { "[redacted]" } else { part })
+        .map(|part| if has_secret(part) { "[redacted]" } else { part })
         .collect();
     Cow::Owned(segments.join("/"))
 }

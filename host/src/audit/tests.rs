@@ -5,6 +5,7 @@ use std::{
     sync::Barrier,
 };
 
+use scopegate_policy::Reason;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -28,9 +29,9 @@ fn record(cause: Option<Cause>) -> Record {
         },
         cause,
         rule: None,
-        route: None,
         policy: None,
         micros: 7,
+        query: Vec::new(),
         headers: vec![("x-cluster-id".into(), "prod".into())],
         count: 1,
     }
@@ -79,7 +80,13 @@ fn a_line_says_what_happened() {
             .unwrap();
         let pasted = Record {
             path: "/v1/sg_live_abc/x".into(),
-            ..record(None)
+            query: vec![
+                ("cluster_id".into(), "prod".into()),
+                ("other".into(), "sg_agent_abc".into()),
+            ],
+            ..record(Some(Cause::Denied(Reason::ClusterNotAllowed(
+                "sg_live_abc".into(),
+            ))))
         };
         audit.record(pasted).await.unwrap();
         audit.flush().await;
@@ -93,7 +100,10 @@ fn a_line_says_what_happened() {
     assert_eq!(lines[0]["micros"], 7);
     assert_eq!(lines[0]["headers"]["x-cluster-id"], "prod");
     assert_eq!(lines[1]["path"], "/v1/[redacted]/x");
-    assert_eq!(lines[1]["outcome"], "admit");
+    assert_eq!(lines[1]["query"]["cluster_id"], "prod");
+    assert_eq!(lines[1]["query"]["other"], "[redacted]");
+    assert_eq!(lines[1]["about"], "[redacted]");
+    assert!(lines[0].get("query").is_none() && lines[0].get("count").is_none());
 }
 
 #[test]

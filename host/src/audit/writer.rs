@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Queue, flood::Flood, record::Record};
+use super::{
+    Queue,
+    flood::Flood,
+    record::{Record, Times},
+};
 
 /// How long the writer rests when there is nothing to write.
 const REST: Duration = Duration::from_millis(5);
@@ -20,6 +24,7 @@ pub(super) struct Writer {
     out: Box<dyn Write + Send>,
     queue: Arc<Queue>,
     flood: Flood,
+    times: Times,
     /// Lines that are not written yet.
     lines: Vec<u8>,
     /// How many records of the queue those lines settle.
@@ -32,6 +37,7 @@ impl Writer {
             out,
             queue,
             flood: Flood::default(),
+            times: Times::default(),
             lines: Vec::new(),
             settled: 0,
         }
@@ -62,7 +68,7 @@ impl Writer {
         if !self.lines.is_empty() {
             return false;
         }
-        let mut records: Vec<Record> = Vec::new();
+        let mut records: Vec<Arc<Record>> = Vec::new();
         let mut taken = 0;
         while taken < BATCH_MAX {
             let Some(record) = self.queue.records.pop() else {
@@ -76,7 +82,7 @@ impl Writer {
             self.flood.end(&mut records);
         }
         for record in records {
-            if let Err(error) = record.write(&mut self.lines) {
+            if let Err(error) = record.write(&mut self.times, &mut self.lines) {
                 tracing::error!(%error, "an audit record cannot be written as JSON");
             }
         }

@@ -308,6 +308,7 @@ impl Issuer {
             standing: crate::principal::Standing::default(),
             packed: crate::engine::PackedCaller::default(),
             identity: std::sync::OnceLock::new(),
+            in_log: std::sync::OnceLock::new(),
         })
     }
 

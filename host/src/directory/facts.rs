@@ -91,6 +91,7 @@ pub(super) fn credential_principal(
         standing: Standing::default(),
         packed: PackedCaller::default(),
         identity: OnceLock::new(),
+        in_log: OnceLock::new(),
     })
 }
 
@@ -137,6 +138,7 @@ pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) ->
         standing: Standing::default(),
         packed: PackedCaller::default(),
         identity: OnceLock::new(),
+        in_log: OnceLock::new(),
     })
 }
 

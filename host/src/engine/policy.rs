@@ -150,7 +150,8 @@ impl Policy {
     ) -> Result<Decision, DecideError> {
         let place = match self.core.places.try_take() {
             Some(place) => Some(place),
-            None => self.core.places.take(self.core.limits.place_wait).await,
+            // Boxed: it is rare, and every request would carry room for it.
+            None => Box::pin(self.core.places.take(self.core.limits.place_wait)).await,
         };
         let Some(_place) = place else {
             return Err(overloaded());

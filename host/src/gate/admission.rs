@@ -39,7 +39,7 @@ pub(super) struct Allowed<'a> {
 }
 
 /// Lets a request through.
-pub(super) fn admit(allowed: Allowed<'_>) -> Admission {
+pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
     let Allowed {
         request_id,
         question,
@@ -75,7 +75,15 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Admission {
         }
         _ => {}
     }
-    identity.extend(kept_cookies(question.headers));
+    let mut remove = to_remove(
+        question.headers,
+        allowed.declared,
+        allowed.forward_credentials,
+    );
+    if let Some(kept) = kept_cookies(question.headers) {
+        remove.push(header::COOKIE);
+        identity.extend(kept.map(|kept| (header::COOKIE, kept)));
+    }
     let (list, list_clusters) = match (cluster, &principal) {
         (Some(ClusterSource::Lists(shape)), principal) => (
             Some(shape.clone()),
@@ -86,7 +94,7 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Admission {
     let mut response = Vec::with_capacity(4);
     response.extend(limit_headers(&limit));
     response.push((REQUEST_ID, id));
-    Admission {
+    Arc::new(Admission {
         request_id,
         principal,
         expires_at,
@@ -96,14 +104,11 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Admission {
         list,
         list_clusters,
         identity,
-        remove: to_remove(
-            question.headers,
-            allowed.declared,
-            allowed.forward_credentials,
-        ),
+        remove,
         response,
         limit,
-    }
+        record: None,
+    })
 }
 
 /// The identity headers of a caller that do not change from request to request.
@@ -237,8 +242,9 @@ fn to_remove(
     names
 }
 
-/// The client's cookies without the gate's own; nothing when there are none of those.
-fn kept_cookies(sent: &HeaderMap) -> Option<(HeaderName, HeaderValue)> {
+/// What the client's cookies become where the gate's own are among them: the others, or none. Nothing where they go
+/// on as they came.
+fn kept_cookies(sent: &HeaderMap) -> Option<Option<HeaderValue>> {
     let is_own = |cookie: &str| {
         let name = cookie.trim_start();
         let name = name
@@ -248,26 +254,23 @@ fn kept_cookies(sent: &HeaderMap) -> Option<(HeaderName, HeaderValue)> {
         name.get(..COOKIE_PREFIX.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(COOKIE_PREFIX))
     };
-    let cookies = || {
-        let values = sent.get_all(header::COOKIE).iter();
-        values.map(|value| String::from_utf8_lossy(value.as_bytes()))
-    };
-    if !cookies().any(|value| value.split(';').any(is_own)) {
+    let values: Vec<_> = sent
+        .get_all(header::COOKIE)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    let cookies = || values.iter().flat_map(|value| value.split(';'));
+    if !cookies().any(is_own) {
         return None;
     }
-    let kept: Vec<String> = cookies()
-        .flat_map(|value| {
-            let kept: Vec<String> = value
-                .split(';')
-                .filter(|cookie| !is_own(cookie))
-                .map(|cookie| cookie.trim().to_owned())
-                .collect();
-            kept
-        })
+    let kept: Vec<&str> = cookies()
+        .filter(|cookie| !is_own(cookie))
+        .map(str::trim)
         .filter(|cookie| !cookie.is_empty())
         .collect();
-    let value = HeaderValue::from_str(&kept.join("; ")).unwrap_or(NOTHING);
-    Some((header::COOKIE, value))
+    // What is no header any more, because it was none that is UTF-8, does not go on.
+    let kept = HeaderValue::from_str(&kept.join("; ")).ok();
+    Some(kept.filter(|kept| !kept.is_empty()))
 }
 
 impl Admission {

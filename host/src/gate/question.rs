@@ -7,6 +7,7 @@ use scopegate_policy::{ClusterSource, packed::RequestRef};
 
 use crate::{
     Cause, Request,
+    audit::Judge,
     engine::Policy,
     headers::{self, X_API_KEY},
     path,
@@ -15,6 +16,8 @@ use crate::{
 /// The active policy and what it reads of requests. One value, so that a request sees one policy from start to end.
 pub(super) struct Active {
     pub(super) policy: Arc<Policy>,
+    /// The policy, for records.
+    pub(super) judge: Arc<Judge>,
     /// Query parameters.
     queries: Vec<String>,
     /// Headers; never one that carries a credential.
@@ -36,8 +39,13 @@ impl Active {
                 _ => {}
             }
         }
+        let judge = Arc::new(Judge {
+            digest: policy.digest().to_owned(),
+            description: Arc::clone(policy.description()),
+        });
         Self {
             policy,
+            judge,
             queries,
             headers,
         }

@@ -99,7 +99,7 @@ impl Gate {
         outcome: ControlFlow<Stop, Done>,
     ) -> Answer {
         let done = match self.record(trail, None, outcome).await {
-            Continue(done) => done,
+            Continue((done, _)) => done,
             Break(stop) => {
                 return Answer::Refuse(Box::new(self.refusal(stop, trail, request.now_ms)));
             }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{Gate, Stop, question::Active, question::Question};
 use crate::{
-    Cause, Principal, Request,
+    Admission, Cause, Principal, Request,
     audit::{Outcome, Record, without_secrets},
 };
 
@@ -36,13 +36,14 @@ pub(super) struct Trail<'r> {
     at_ms: i64,
     method: &'r str,
     path: Cow<'r, str>,
+    query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     began: Instant,
 }
 
 impl<'r> Trail<'r> {
     pub(super) fn new(request_id: Uuid, client: IpAddr, request: &Request<'r>) -> Self {
-        let span = tracing::info_span!("request", id = %request_id, path = Empty, outcome = Empty, reason = Empty);
+        let span = tracing::debug_span!("request", id = %request_id, path = Empty, outcome = Empty, reason = Empty);
         Self {
             request_id,
             client,
@@ -52,6 +53,7 @@ impl<'r> Trail<'r> {
             at_ms: request.now_ms,
             method: cut(request.method, RAW_METHOD_BYTES_MAX),
             path: Cow::Borrowed(cut(request.path, RAW_PATH_BYTES_MAX)),
+            query: Vec::new(),
             headers: Vec::new(),
             began: Instant::now(),
         }
@@ -60,7 +62,21 @@ impl<'r> Trail<'r> {
     /// The request had the right shape: from here on its path is the normalised one.
     pub(super) fn read(&mut self, question: &Question<'r>) {
         self.path.clone_from(&question.path);
+        self.query.clone_from(&question.query);
         self.headers.clone_from(&question.fields);
+    }
+
+    fn end_span(&self, cause: Option<&Cause>) {
+        let span = &self.span;
+        if span.is_disabled() {
+            return;
+        }
+        span.record("path", &*without_secrets(&self.path));
+        span.record("outcome", if cause.is_some() { "refuse" } else { "admit" });
+        if let Some(cause) = cause {
+            span.record("reason", cause.code());
+            span.in_scope(|| tracing::debug!("refused"));
+        }
     }
 
     fn micros(&self) -> u64 {
@@ -69,22 +85,12 @@ impl<'r> Trail<'r> {
 
     fn record(&self, active: Option<&Active>, cause: Option<&Cause>) -> Record {
         let asked = active.filter(|_| self.rule.is_some());
-        let route = asked
-            .zip(self.rule.and_then(|rule| rule.route))
-            .and_then(|(active, index)| {
-                active
-                    .policy
-                    .description()
-                    .routes
-                    .get(index as usize)
-                    .map(|route| route.pattern.as_str().into())
-            });
         Record {
             at_ms: self.at_ms,
             request_id: self.request_id,
             principal: self.principal.clone(),
             client: self.client,
-            method: self.method.into(),
+            method: method_text(self.method),
             path: self.path.as_ref().into(),
             outcome: if cause.is_some() {
                 Outcome::Refuse
@@ -93,13 +99,21 @@ impl<'r> Trail<'r> {
             },
             cause: cause.cloned(),
             rule: self.rule,
-            route,
-            policy: asked.map(|active| active.policy.digest().into()),
+            policy: asked.map(|active| Arc::clone(&active.judge)),
             micros: self.micros(),
+            query: self.query.clone(),
             headers: self.headers.clone(),
             count: 1,
         }
     }
+}
+
+/// The method; the common ones cost no memory.
+fn method_text(method: &str) -> Cow<'static, str> {
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed)
 }
 
 /// The start of a text, at most this long.
@@ -116,13 +130,13 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 impl Gate {
     /// Records what came of a request: one audit record, one count, one span. A request that cannot be recorded is not
-    /// admitted.
+    /// admitted. Gives the record back, for what may still become of the request.
     pub(super) async fn record<T>(
         &self,
         trail: &Trail<'_>,
         active: Option<&Active>,
         outcome: ControlFlow<Stop, T>,
-    ) -> ControlFlow<Stop, T> {
+    ) -> ControlFlow<Stop, (T, Option<Arc<Record>>)> {
         let cause = match &outcome {
             Continue(_) => None,
             Break(stop) => Some(&stop.cause),
@@ -133,25 +147,40 @@ impl Gate {
             .map_or(CallerKind::Anonymous, |principal| principal.kind);
         self.meters
             .decided(kind, cause, trail.began.elapsed().as_secs_f64());
-        if !trail.span.is_disabled() {
-            trail.span.record("path", &*without_secrets(&trail.path));
-            trail
-                .span
-                .record("outcome", if cause.is_some() { "refuse" } else { "admit" });
-            if let Some(cause) = cause {
-                trail.span.record("reason", cause.code());
-                trail.span.in_scope(|| tracing::debug!("refused"));
-            }
+        trail.end_span(cause);
+        let record = self
+            .audit
+            .is_on()
+            .then(|| Arc::new(trail.record(active, cause)));
+        let written = match &record {
+            Some(record) => self.audit.record(Arc::clone(record)).await,
+            None => Ok(()),
+        };
+        match (outcome, written) {
+            (Continue(_), Err(_)) => Break(Stop::at(Cause::Unavailable(
+                "the audit log cannot be written".to_owned(),
+            ))),
+            (Continue(value), Ok(())) => Continue((value, record)),
+            (Break(stop), _) => Break(stop),
         }
-        if self.audit.is_on() {
-            let record = trail.record(active, cause);
-            if self.audit.record(record).await.is_err() && outcome.is_continue() {
-                return Break(Stop::at(Cause::Unavailable(
-                    "the audit log cannot be written".to_owned(),
-                )));
-            }
+    }
+
+    /// Records that an admitted request failed after all: a second record under the same request id.
+    pub(super) async fn record_failure(&self, cause: &Cause, admission: &Admission) {
+        let Some(admitted) = &admission.record else {
+            return;
+        };
+        let failed = Record {
+            outcome: Outcome::Refuse,
+            cause: Some(cause.clone()),
+            ..Record::clone(admitted)
+        };
+        if self.audit.record(Arc::new(failed)).await.is_err() {
+            tracing::error!(
+                code = cause.code(),
+                "the audit log cannot be written: the end of a request is not in it"
+            );
         }
-        outcome
     }
 }
 

@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use secrecy::ExposeSecret as _;
+
 use super::*;
 
 fn claims(ring: &KeyRing) -> SessionClaims {
@@ -120,6 +122,7 @@ fn keys_of_other_algorithms_come_from_pem_files() {
     for (name, algorithm, kind) in [
         ("ES256", Algorithm::ES256, &rcgen::PKCS_ECDSA_P256_SHA256),
         ("EdDSA", Algorithm::EdDSA, &rcgen::PKCS_ED25519),
+        ("RS256", Algorithm::RS256, &rcgen::PKCS_RSA_SHA256),
     ] {
         let pair = rcgen::KeyPair::generate_for(kind).unwrap();
         write(
@@ -137,7 +140,11 @@ fn keys_of_other_algorithms_come_from_pem_files() {
         let ring = KeyRing::load(&path).unwrap();
         let key_a = ring.verifying("a").unwrap();
         assert_eq!(key_a.algorithm, algorithm);
-        assert!(ring.sign(&claims(&ring)).is_ok());
+        let token = ring.sign(&claims(&ring)).unwrap();
+        let (message, signature) = token.expose_secret().rsplit_once('.').unwrap();
+        let verified =
+            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key_a.key, algorithm);
+        assert!(verified.unwrap(), "{name}");
         write(&path, &key("public_key", "public.pem").to_string(), 0o600);
         assert!(
             KeyRing::load(&path)

@@ -151,5 +151,6 @@ fn admission_of(path: &str, query: &str) -> Admission {
             reset_at: 60,
             retry_after_ms: 0,
         },
+        record: None,
     }
 }

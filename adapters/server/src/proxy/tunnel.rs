@@ -41,19 +41,31 @@ impl Tunnels {
         self.open.spawn(async move {
             let ended = async {
                 match &lease {
-                    Some(lease) => lease.ended().await.code().to_owned(),
+                    Some(lease) => (lease, lease.ended().await),
                     None => std::future::pending().await,
                 }
             };
-            // Both connections close when their ends are dropped here.
-            tokio::select! {
+            // Both connections close when their ends are dropped with `carry`.
+            let ended = tokio::select! {
                 biased;
-                why = ended => tracing::info!(why, "a WebSocket was ended with its credential"),
-                () = cut.cancelled() => tracing::info!("a WebSocket was cut by the shutdown"),
-                carried = carry(client, upstream, idle) => if let Err(error) = carried {
-                    tracing::debug!(%error, "a WebSocket broke off");
-                },
-            }
+                ended = ended => ended,
+                () = cut.cancelled() => {
+                    tracing::info!("a WebSocket was cut by the shutdown");
+                    return;
+                }
+                carried = carry(client, upstream, idle) => {
+                    if let Err(error) = carried {
+                        tracing::debug!(%error, "a WebSocket broke off");
+                    }
+                    return;
+                }
+            };
+            let (lease, cause) = ended;
+            tracing::info!(
+                why = cause.code(),
+                "a WebSocket was ended with its credential"
+            );
+            lease.broken_off(&cause).await;
         });
     }
 

@@ -131,6 +131,12 @@ async fn the_gates_own_cookie_is_never_forwarded() {
             .await,
     );
     assert!(!headers.contains_key("cookie"), "left as it is");
+    let admission = get("/v1/health")
+        .header("cookie", "__Secure-scopegate-session=secret")
+        .admitted(&world)
+        .await;
+    assert!(removes(&admission, "cookie"), "none of its own is left");
+    assert!(!identity(&admission).contains_key("cookie"));
 }
 
 #[tokio::test]

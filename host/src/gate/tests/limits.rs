@@ -70,11 +70,26 @@ async fn the_state_is_on_admissions_and_denials() {
     );
     let again = world
         .gate
-        .refuse_admitted(Cause::GatewayTimeout, &admission);
+        .refuse_admitted(Cause::GatewayTimeout, &admission)
+        .await;
     assert_eq!(limits(&again.headers), (200, 199));
     assert_eq!(
         again.headers["x-request-id"],
         admission.request_id.to_string().as_str()
+    );
+    // Its end is in the log beside its admission.
+    let log = world.log().await;
+    let of_it: Vec<_> = log
+        .iter()
+        .filter(|line| line["request_id"] == admission.request_id.to_string())
+        .map(|line| (line["outcome"].as_str(), line["reason"].as_str()))
+        .collect();
+    assert_eq!(
+        of_it,
+        [
+            (Some("admit"), None),
+            (Some("refuse"), Some("gateway-timeout"))
+        ]
     );
 }
 

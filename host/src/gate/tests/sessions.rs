@@ -255,9 +255,13 @@ async fn an_adapters_own_refusals_are_in_the_same_words() {
     let request = ask("GET", "/auth/login");
     let refusal = world
         .gate
-        .refuse(Cause::MethodNotAllowed, &request.request());
+        .refuse(Cause::MethodNotAllowed, &request.request())
+        .await;
     assert_eq!(refusal.status, 405);
     assert_eq!(refusal.headers["content-type"], "application/json");
     assert_eq!(limits(&refusal.headers), (100, 100));
+    let log = world.log().await;
+    assert_eq!(log[0]["reason"], "method-not-allowed");
+    assert_eq!(log[0]["path"], "/auth/login");
     assert!(refusal.headers.contains_key("x-request-id"));
 }

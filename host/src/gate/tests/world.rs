@@ -292,7 +292,7 @@ impl Ask {
 
     pub(super) async fn admitted(&self, world: &World) -> Admission {
         match self.on(world).await {
-            Verdict::Admit(admission) => *admission,
+            Verdict::Admit(admission) => Arc::into_inner(admission).unwrap(),
             Verdict::Refuse(refusal) => panic!("refused: {:?}", refusal.cause),
         }
     }
