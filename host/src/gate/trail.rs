@@ -9,7 +9,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use scopegate_policy::{CallerKind, Rule};
@@ -79,11 +79,7 @@ impl<'r> Trail<'r> {
         }
     }
 
-    fn micros(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    fn record(&self, active: Option<&Active>, cause: Option<&Cause>) -> Record {
+    fn record(&self, active: Option<&Active>, cause: Option<&Cause>, took: Duration) -> Record {
         let asked = active.filter(|_| self.rule.is_some());
         Record {
             at_ms: self.at_ms,
@@ -100,7 +96,7 @@ impl<'r> Trail<'r> {
             cause: cause.cloned(),
             rule: self.rule,
             policy: asked.map(|active| Arc::clone(&active.judge)),
-            micros: self.micros(),
+            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             query: self.query.clone(),
             headers: self.headers.clone(),
             count: 1,
@@ -145,13 +141,13 @@ impl Gate {
             .principal
             .as_ref()
             .map_or(CallerKind::Anonymous, |principal| principal.kind);
-        self.meters
-            .decided(kind, cause, trail.began.elapsed().as_secs_f64());
+        let took = trail.began.elapsed();
+        self.meters.decided(kind, cause, took);
         trail.end_span(cause);
         let record = self
             .audit
             .is_on()
-            .then(|| Arc::new(trail.record(active, cause)));
+            .then(|| Arc::new(trail.record(active, cause, took)));
         let written = match &record {
             Some(record) => self.audit.record(Arc::clone(record)).await,
             None => Ok(()),
@@ -229,9 +225,9 @@ impl Meters {
         })
     }
 
-    fn decided(&self, kind: CallerKind, cause: Option<&Cause>, secs: f64) {
+    fn decided(&self, kind: CallerKind, cause: Option<&Cause>, took: Duration) {
         let handles = self.handles();
-        handles.seconds.record(secs);
+        handles.seconds.record(took.as_secs_f64());
         let [anonymous, session, api_key, agent] = &handles.admitted;
         match (cause, kind) {
             (None, CallerKind::Anonymous) => anonymous.increment(1),

@@ -22,6 +22,9 @@ use std::{
 const WASM_PAGE_BYTES: usize = 64 * 1024;
 /// Room for the ordinary question: a caller with a thousand clusters fits.
 const CALL_BYTES: usize = 24 * 1024;
+/// What of it must be left behind small tables before the memory gets another page, which every fresh instance would
+/// pay for: a caller with hundreds of clusters fits.
+const CALL_BYTES_MIN: usize = 12 * 1024;
 /// Encoded tables up to this size are small: decoded they take some ten times as much.
 const SMALL_TABLES_BYTES: usize = 6 * 1024;
 
@@ -107,7 +110,7 @@ impl Arena {
         if keeping == Keeping::Here {
             state.kept = (start, state.top);
             state.start = state.top;
-            ensure(state.top + CALL_BYTES);
+            ensure(state.top + CALL_BYTES_MIN);
             state.end = memory_bytes();
             state.behind = state.end;
         } else {
