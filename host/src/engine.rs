@@ -11,6 +11,7 @@ mod caller;
 mod core;
 mod description;
 mod instance;
+mod lane;
 mod limits;
 mod places;
 mod policy;

@@ -5,35 +5,47 @@ use std::{
     time::Duration,
 };
 
+use crossbeam_utils::CachePadded;
 use tokio::sync::Notify;
 
-/// The places of a sandbox.
+use super::lane;
+
+/// The places of a sandbox, dealt out to lanes: a thread takes from its own first, so that threads do not pass one
+/// counter to and fro.
 pub(super) struct Places {
-    free: AtomicU32,
-    waiting: AtomicU32,
+    free: Box<[CachePadded<AtomicU32>]>,
+    waiting: CachePadded<AtomicU32>,
     freed: Notify,
 }
 
 /// A place; free again when it is dropped.
-pub(super) struct Place<'a>(&'a Places);
+pub(super) struct Place<'a> {
+    places: &'a Places,
+    lane: &'a AtomicU32,
+}
 
 impl Places {
     pub(super) fn new(count: u32) -> Self {
+        let lanes = count.clamp(1, lane::COUNT);
+        let share = |lane| count / lanes + u32::from(lane < count % lanes);
         Self {
-            free: AtomicU32::new(count),
-            waiting: AtomicU32::new(0),
+            free: (0..lanes)
+                .map(|lane| AtomicU32::new(share(lane)).into())
+                .collect(),
+            waiting: AtomicU32::new(0).into(),
             freed: Notify::new(),
         }
     }
 
     /// A place, if one is free now.
     pub(super) fn try_take(&self) -> Option<Place<'_>> {
-        self.free
-            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |free| {
+        lane::from_own(&self.free).find_map(|lane| {
+            lane.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |free| {
                 free.checked_sub(1)
             })
             .ok()
-            .map(|_| Place(self))
+            .map(|_| Place { places: self, lane })
+        })
     }
 
     /// A place, as soon as one is free; none if that takes longer than `wait`.
@@ -57,9 +69,9 @@ impl Places {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.free.fetch_add(1, Ordering::SeqCst);
-        if self.0.waiting.load(Ordering::SeqCst) > 0 {
-            self.0.freed.notify_one();
+        self.lane.fetch_add(1, Ordering::SeqCst);
+        if self.places.waiting.load(Ordering::SeqCst) > 0 {
+            self.places.freed.notify_one();
         }
     }
 }
@@ -83,6 +95,24 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_places_can_be_taken_from_any_thread_and_no_more() {
+        for count in [0, 1, 3, 16, 64, 67] {
+            let places = Places::new(count);
+            let taken: Vec<_> = std::iter::from_fn(|| places.try_take()).collect();
+            assert_eq!(taken.len(), count as usize);
+            drop(taken);
+            let others = std::thread::scope(|scope| {
+                let taking = scope.spawn(|| {
+                    let taken: Vec<_> = std::iter::from_fn(|| places.try_take()).collect();
+                    taken.len()
+                });
+                taking.join().unwrap()
+            });
+            assert_eq!(others, count as usize);
+        }
+    }
 
     #[tokio::test]
     async fn a_taken_place_is_waited_for_and_then_given_up() {

@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use crossbeam_queue::ArrayQueue;
+use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
 use scopegate_policy::{
     Decision, Description, Vocabulary,
     packed::{self, Answer, RequestRef},
@@ -19,6 +20,7 @@ use super::{
     caller::{CallerRef, Digest},
     core::Core,
     instance::{Exports, Instance, Said},
+    lane,
     limits::{self, Meter, POOLED_POLICIES_MAX},
 };
 
@@ -53,8 +55,25 @@ pub struct Policy {
 }
 
 struct Idle {
-    instances: ArrayQueue<Instance>,
+    /// At most one for each lane: a thread mostly meets the instance that it used last.
+    instances: Box<[CachePadded<Mutex<Option<Instance>>>]>,
     calls_max: u32,
+}
+
+impl Idle {
+    fn take(&self) -> Option<Instance> {
+        lane::from_own(&self.instances).find_map(|place| place.try_lock()?.take())
+    }
+
+    /// One too many is dropped.
+    fn keep(&self, instance: Instance) {
+        let empty = lane::from_own(&self.instances)
+            .filter_map(|place| place.try_lock())
+            .find(|place| place.is_none());
+        if let Some(mut place) = empty {
+            *place = Some(instance);
+        }
+    }
 }
 
 /// What [`super::Sandbox::load`] found out about a component.
@@ -77,9 +96,10 @@ impl Policy {
                     .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |count| {
                         (count < POOLED_POLICIES_MAX).then_some(count + 1)
                     });
-            let instances = ArrayQueue::new(core.limits.idle_max().max(1) as usize);
             taken.ok().map(|_| Idle {
-                instances,
+                instances: (0..core.limits.idle_max().max(1))
+                    .map(|_| CachePadded::default())
+                    .collect(),
                 calls_max,
             })
         });
@@ -198,7 +218,7 @@ impl Policy {
 
     fn instance(&self) -> Result<Instance, DecideError> {
         if let Some(idle) = &self.idle
-            && let Some(instance) = idle.instances.pop()
+            && let Some(instance) = idle.take()
         {
             return Ok(instance);
         }
@@ -224,8 +244,7 @@ impl Policy {
         if let Some(idle) = &self.idle
             && instance.is_reusable(idle.calls_max)
         {
-            // One too many is dropped.
-            let _ = idle.instances.push(instance);
+            idle.keep(instance);
         }
     }
 
