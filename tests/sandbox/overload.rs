@@ -28,7 +28,15 @@ async fn a_request_without_a_place_is_told_within_milliseconds() {
             .enable_time()
             .build()
             .unwrap();
-        runtime.block_on(ask(&endless, &viewer(), &get("/v1/x")))
+        runtime.block_on(async {
+            // Until it has the place: the others ask for it meanwhile, and any of them may be quicker.
+            loop {
+                let answer = ask(&endless, &viewer(), &get("/v1/x")).await;
+                if answer != Err(DecideError::Overloaded) {
+                    return answer;
+                }
+            }
+        })
     });
     let mut overloaded = 0;
     let mut slowest = Duration::ZERO;
