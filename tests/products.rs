@@ -6,6 +6,7 @@ mod k8cost;
 mod kubeadapt;
 mod kubevision;
 mod kubewatch;
+mod routes;
 mod world;
 
 /// The statements that the gate itself makes true; others belong to the dashboard and to key management.

@@ -126,6 +126,10 @@ async fn kv_06_15_a_key_has_its_owners_role_and_clusters() {
         .send()
         .await;
     assert_eq!(session.status, 403, "as for the owner's own session");
+    let list = || world.get("/api/v1/clusters");
+    let by_key = list().header("authorization", &value).send().await.json();
+    assert_eq!(by_key["clusters"], json!([{"id": "staging"}]));
+    assert_eq!(list().bearer(&token).send().await.json(), by_key);
     world.disable("viewer").await;
     assert_eq!(patch("staging").await, 401);
 }
@@ -227,8 +231,16 @@ async fn kv_09_16_the_audit_names_owner_and_key() {
         .header("authorization", &value)
         .send()
         .await;
+    let refused = world.get("/api/v1/users").header("authorization", &value);
+    assert_eq!(refused.send().await.status, 403);
     let (email, _) = world.password_of("editor");
     let records = world.audit().await;
+    let outcomes: Vec<_> = records
+        .iter()
+        .filter(|record| record["agent"] == "github-actions-deploy" && record["name"] == *email)
+        .map(|record| record["outcome"].as_str().expect("an outcome"))
+        .collect();
+    assert_eq!(outcomes, ["admit", "refuse"]);
     let record = records
         .iter()
         .find(|record| record["agent"] == "github-actions-deploy")

@@ -54,17 +54,13 @@ async fn kw_02_log_in_answers_token_expiry_and_user() {
         .cloned()
         .collect();
     assert_eq!(user, ["email", "id", "orgId"]);
-    assert!(
-        body["user"]["id"]
-            .as_str()
-            .expect("id")
-            .starts_with("user_")
-    );
-    assert!(
-        body["user"]["orgId"]
-            .as_str()
-            .expect("orgId")
-            .starts_with("org_")
+    assert_eq!(body["expiresAt"], "2026-04-01T12:00:00Z", "a day later");
+    assert_eq!(body["user"]["email"], email.as_str());
+    let id = body["user"]["id"].as_str().expect("an id");
+    assert!(id.starts_with("user_"), "{id}");
+    assert_eq!(
+        body["user"]["orgId"],
+        format!("org_{}", world.organization_id())
     );
     assert_eq!(
         jwt_header(body["token"].as_str().expect("a token"))["alg"],
@@ -88,17 +84,16 @@ async fn kw_03_a_token_lives_24_hours_and_is_not_refreshed() {
         .send()
         .await;
     assert_eq!(refresh.status, 404, "{refresh:?}");
-    world.advance_secs(24 * 3600);
+    let status = async |token: &str| {
+        let request = world.get("/api/v1/agents").bearer(token);
+        request.send().await.status
+    };
+    world.advance_secs(24 * 3600 - 1);
+    assert_eq!(status(&token).await, 200);
+    world.advance_secs(1);
+    assert_eq!(status(&token).await, 401);
     let again = world.login("viewer").await;
-    assert_eq!(
-        world
-            .get("/api/v1/agents")
-            .bearer(&again)
-            .send()
-            .await
-            .status,
-        200
-    );
+    assert_eq!(status(&again).await, 200);
 }
 
 /// KW-08: a key is scoped to the organization that it was created in.
@@ -129,6 +124,13 @@ async fn kw_08_a_key_sees_its_organization_only() {
             .status,
         403
     );
+    let (own, theirs) = (
+        json!({"cluster_id": "prod"}),
+        json!({"cluster_id": "theirs"}),
+    );
+    world.upstream_lists("items", json!([own, theirs]));
+    let list = world.get("/api/v1/agents").api_key(&key.secret);
+    assert_eq!(list.send().await.json()["items"], json!([own]));
 }
 
 /// KW-09: an admin's permissions for reading metrics and managing agents, and only those.
@@ -158,6 +160,11 @@ async fn kw_09_a_key_reads_metrics_and_manages_agents_only() {
             "{path} for an admin's session"
         );
     }
+    world
+        .assert_may(&key.secret, |permission| {
+            permission == "metrics:read" || permission.starts_with("agents:")
+        })
+        .await;
     world.disable("viewer").await;
     assert_eq!(
         status("GET", "/api/v1/agents").await,
@@ -189,7 +196,14 @@ async fn kw_11_unauthorized() {
     let world = World::start("kubewatch").await;
     let key = world.key("admin").mint().await;
     let path = "/api/v1/agents";
+    let expired = world.agent_for_secs("prod", 60).await;
+    world.advance_secs(60);
+    let ended = world.login("viewer").await;
+    let logout = world.post("/auth/logout", json!({})).bearer(&ended);
+    assert_eq!(logout.send().await.status, 204);
     let causes = [
+        ("expired", world.get(path).bearer(&expired.secret)),
+        ("ended session", world.get(path).bearer(&ended)),
         ("missing", world.get(path)),
         (
             "unknown key",

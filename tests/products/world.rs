@@ -7,13 +7,14 @@ use jsonwebtoken::{EncodingKey, Header};
 use scopegate_host::{
     admin::{AdminError, AgentRequest, Command, KeyRequest, Reply as AdminReply},
     engine::Policy,
+    store::{Actor as StoreActor, Change, Session},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sqlx::Row;
 
 use super::call::{Answer, Call};
-use crate::harness::{self, ORGANIZATION, PASSWORD, json_reply};
+use crate::harness::{self, ORGANIZATION, Options, PASSWORD, json_reply};
 
 /// A running product.
 pub struct World {
@@ -108,7 +109,12 @@ fn email(role: &str) -> String {
 impl World {
     /// A product with users `admin`, `editor` and `viewer` and clusters `dev`, `prod` and `staging`.
     pub async fn start(contract: &'static str) -> Self {
-        let inner = harness::World::start(contract).await;
+        Self::with(Options::of(contract)).await
+    }
+
+    /// One with something else in its contract.
+    pub async fn with(options: Options) -> Self {
+        let inner = harness::World::with(options).await;
         inner.upstream.answers(product);
         Self { inner }
     }
@@ -134,9 +140,25 @@ impl World {
             .to_owned()
     }
 
-    /// A good token of a user, signed with the gate's own key.
+    /// A good token of a user: its session is in the store, and it is signed with the gate's own key.
     pub async fn sign_session(&self, role: &str) -> String {
-        self.inner.sign(self.inner.claims(&email(role)))
+        let claims = self.inner.claims(&email(role));
+        let session = Session {
+            id: claims.sid,
+            user: claims.sub,
+            auth_time: claims.auth_time,
+            mfa: false,
+            expires_at: claims.exp,
+            revoked_at: None,
+        };
+        let directory = self.inner.running().gate().directory();
+        let opened = directory.apply(
+            Change::OpenSession(session),
+            StoreActor::Machine,
+            self.inner.clock.now_ms(),
+        );
+        opened.await.expect("the store takes a session");
+        self.inner.sign(claims)
     }
 
     /// A key of a role's user.
@@ -153,9 +175,19 @@ impl World {
 
     /// The token of a cluster's agent.
     pub async fn agent(&self, cluster: &str) -> Minted {
+        self.mint_agent(cluster, None).await
+    }
+
+    /// The same, for so long.
+    pub async fn agent_for_secs(&self, cluster: &str, secs: i64) -> Minted {
+        self.mint_agent(cluster, Some(self.now_secs() + secs)).await
+    }
+
+    async fn mint_agent(&self, cluster: &str, expires_at: Option<i64>) -> Minted {
         let request = AgentRequest {
             organization: Some(ORGANIZATION.to_owned()),
             cluster: cluster.to_owned(),
+            expires_at,
             ..AgentRequest::default()
         };
         minted(self.done(Command::AgentMint(request)).await)
@@ -394,6 +426,11 @@ impl Heard {
             .headers
             .get(name)
             .map(|value| value.to_str().expect("text"))
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.0.method
     }
 
     /// The body as JSON.
