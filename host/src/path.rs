@@ -221,7 +221,7 @@ fn resolve_segments(path: &str) -> Result<String, BadPath> {
 /// order of `declared`.
 ///
 /// # Errors
-/// When one of them stands there twice, in another case, behind a `;` that some readers split at, or badly encoded;
+/// When one of them stands there twice, in another spelling, behind a `;` that some readers split at, or badly encoded;
 /// when the query has raw control characters or more than [`QUERY_PARAMETERS_MAX`] parameters.
 pub fn declared_parameters(
     query: &str,
@@ -339,25 +339,48 @@ fn declared_name<'d>(pair: Pair<'_>, declared: &'d [String]) -> Result<Option<&'
             });
         }
     }
+    if declared.is_empty() {
+        return Ok(None);
+    }
+    let Some(decoded) = decode_form(pair.name) else {
+        return Err(BadPath {
+            what: "a parameter whose name cannot be read",
+            at: pair.at,
+        });
+    };
     let Some(name) = matching(pair.name, declared) else {
         return Ok(None);
     };
-    if decode_form(pair.name).as_deref() != Some(name) {
+    if decoded != name {
         return Err(BadPath {
-            what: "a declared parameter in another case",
+            what: "a declared parameter in another spelling",
             at: pair.at,
         });
     }
     Ok(Some(name))
 }
 
-/// The declared name that an encoded one equals when case is ignored.
+/// The declared name that some reader could take an encoded one for.
 fn matching<'d>(name: &str, declared: &'d [String]) -> Option<&'d str> {
-    let name = decode_form(name)?;
+    let name = folded(&decode_form(name)?);
     declared
         .iter()
         .map(String::as_str)
-        .find(|known| known.eq_ignore_ascii_case(&name))
+        .find(|known| folded(known) == name)
+}
+
+/// A parameter's name as the least careful readers have it: in any case, without what makes it one of several
+/// (`name[]`, `name[0]`), with `.` and space as `_`.
+fn folded(name: &str) -> String {
+    let name = name.trim();
+    let name = name.split('[').next().unwrap_or(name);
+    name.trim_end()
+        .chars()
+        .map(|c| match c {
+            '.' | ' ' | '-' => '_',
+            other => other.to_ascii_lowercase(),
+        })
+        .collect()
 }
 
 /// Form-decodes a name or a value; `None` when an encoding is broken or the octets are not UTF-8 text without

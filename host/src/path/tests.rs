@@ -110,11 +110,11 @@ fn a_parameter_that_two_readers_could_read_differently_is_refused() {
     }
     assert_eq!(
         read("Cluster=a"),
-        Err("a declared parameter in another case")
+        Err("a declared parameter in another spelling")
     );
     assert_eq!(
         read("cluster=a&CLUSTER=b"),
-        Err("a declared parameter in another case")
+        Err("a declared parameter in another spelling")
     );
     assert_eq!(
         read("x=1;cluster=b"),
@@ -144,6 +144,45 @@ fn a_parameter_that_two_readers_could_read_differently_is_refused() {
     assert_eq!(
         read(&"a".repeat(QUERY_BYTES_MAX + 1)),
         Err("the query is too long")
+    );
+}
+
+/// Frameworks fold these into one parameter, and each takes another of the two values.
+#[test]
+fn spellings_that_some_reader_takes_for_a_declared_parameter_are_refused() {
+    let declared = ["cluster_id".to_owned()];
+    for spelling in [
+        "cluster_id[]",
+        "cluster_id%5B%5D",
+        "cluster_id[0]",
+        "cluster.id",
+        "cluster%20id",
+        "+cluster_id",
+        "cluster_id+",
+        "cluster-id",
+        "Cluster_ID",
+    ] {
+        let query = format!("cluster_id=prod&{spelling}=dev");
+        let read = declared_parameters(&query, &declared).map_err(|bad| bad.what);
+        assert_eq!(
+            read,
+            Err("a declared parameter in another spelling"),
+            "{spelling}"
+        );
+    }
+    for unreadable in ["cluster_id%00", "%ff", "%zz"] {
+        let query = format!("cluster_id=prod&{unreadable}=dev");
+        let read = declared_parameters(&query, &declared).map_err(|bad| bad.what);
+        assert_eq!(
+            read,
+            Err("a parameter whose name cannot be read"),
+            "{unreadable}"
+        );
+    }
+    let other = declared_parameters("cluster_id=prod&clusters=2&id[]=3", &declared);
+    assert_eq!(
+        other.unwrap(),
+        [("cluster_id".to_owned(), "prod".to_owned())]
     );
 }
 
