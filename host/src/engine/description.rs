@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use http::{HeaderName, header};
 use scopegate_policy::{ClusterSource, Description, ListShape, RouteInfo, permission, routing};
+
+use crate::headers;
 
 const PERMISSIONS_MAX: usize = scopegate_policy::PERMISSIONS_MAX;
 const ROLES_MAX: usize = scopegate_policy::ROLES_MAX;
@@ -14,11 +17,19 @@ const NAME_BYTES_MAX: usize = 128;
 const TEXT_BYTES_MAX: usize = 1024;
 const KEPT_MAX: usize = 256;
 /// Headers that carry credentials. A policy never reads them.
-const CREDENTIAL_HEADERS: [&str; 4] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "x-api-key",
+const CREDENTIAL_HEADERS: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::PROXY_AUTHORIZATION,
+    headers::X_API_KEY,
+];
+/// Headers that say where a message goes and how long it is.
+const FRAMING_HEADERS: [HeaderName; 5] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::FORWARDED,
+    header::VIA,
 ];
 
 /// Checks a description.
@@ -124,10 +135,23 @@ fn check_header(name: &str) -> Result<(), String> {
             shown(name)
         ));
     }
-    if CREDENTIAL_HEADERS.contains(&name) {
+    let known = HeaderName::from_bytes(name.as_bytes());
+    let known = known.map_err(|_| format!("`{}` is not a header's name", shown(name)))?;
+    let is_credential = |credential: &HeaderName| {
+        known == *credential || headers::is_misspelling(&known, credential)
+    };
+    if CREDENTIAL_HEADERS.iter().any(is_credential) {
         return Err(format!(
             "`{name}` carries credentials, which a policy never reads"
         ));
+    }
+    // The gate writes what it judged by: never over its own words, and never into what frames a message.
+    if headers::is_reserved(&known)
+        || headers::HOP_BY_HOP.contains(&known)
+        || FRAMING_HEADERS.contains(&known)
+        || name.starts_with("x-forwarded-")
+    {
+        return Err(format!("`{name}` is not a policy's to read"));
     }
     Ok(())
 }
@@ -213,7 +237,7 @@ mod tests {
     #[test]
     fn each_lie_is_named() {
         type Lie = (fn(&mut Description), &'static str);
-        let lies: [Lie; 12] = [
+        let lies: [Lie; 18] = [
             (|d| d.name = "x".repeat(129), "the policy's name"),
             (|d| d.name = "a\nb".to_owned(), "not printable"),
             (|d| d.permissions.push(d.permissions[0].clone()), "twice"),
@@ -237,6 +261,33 @@ mod tests {
             (
                 |d| d.routes[0].cluster = ClusterSource::Header("authorization".to_owned()),
                 "credentials",
+            ),
+            (
+                |d| d.routes[0].cluster = ClusterSource::Header("x_api_key".to_owned()),
+                "credentials",
+            ),
+            (
+                |d| {
+                    d.routes[0].cluster =
+                        ClusterSource::Header("x-scopegate-organization".to_owned());
+                },
+                "not a policy's",
+            ),
+            (
+                |d| d.routes[0].cluster = ClusterSource::Header("x_scopegate_roles".to_owned()),
+                "not a policy's",
+            ),
+            (
+                |d| d.routes[0].cluster = ClusterSource::Header("host".to_owned()),
+                "not a policy's",
+            ),
+            (
+                |d| d.routes[0].cluster = ClusterSource::Header("connection".to_owned()),
+                "not a policy's",
+            ),
+            (
+                |d| d.routes[0].cluster = ClusterSource::Header("x-forwarded-for".to_owned()),
+                "not a policy's",
             ),
             (|d| d.routes[0].public = true, "public"),
             (|d| d.routes[0].method = "get".to_owned(), "method"),

@@ -65,7 +65,10 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
         (Some(ClusterSource::Query(name)), Some(own)) => {
             query = path::with_parameter(&query, name, own);
         }
-        (Some(ClusterSource::Header(name)), own) => {
+        // Whatever a description says: what no policy may read, none may write.
+        (Some(ClusterSource::Header(name)), own)
+            if allowed.declared.iter().any(|known| known == name.as_str()) =>
+        {
             let named = question
                 .fields
                 .iter()
