@@ -109,6 +109,13 @@ impl Store {
         }
     }
 
+    /// Whether the store answers at all.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.ping().await,
+        }
+    }
+
     /// All organizations, by name.
     pub async fn list_organizations(&self) -> Result<Vec<Organization>, StoreError> {
         match self {

@@ -7,6 +7,7 @@ use axum::{
     extract::ws::{Message as Sent, WebSocketUpgrade},
 };
 use futures_util::{SinkExt, StreamExt};
+use scopegate_host::lock::StoreLock;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -134,6 +135,25 @@ async fn it_ends_when_nothing_moves_and_when_the_server_stops() {
     let socket = open(&world, &world.session("admin").await).await.unwrap();
     world.shutdown().await;
     ends(socket).await;
+}
+
+/// While one is open the server still admits by what it knows, so nobody else may change the store.
+#[tokio::test]
+async fn the_store_stays_locked_while_one_is_open() {
+    let mut world = World::start("k8cost").await;
+    echoing(&world);
+    let socket = open(&world, &world.session("admin").await).await.unwrap();
+    let (address, store) = (world.running().public_addr(), world.store_path());
+    let stopping = tokio::spawn(world.running.take().unwrap().shutdown());
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(StoreLock::take(&store).is_err());
+    drop(socket);
+    let stopped = tokio::time::timeout(Duration::from_secs(10), stopping);
+    stopped.await.unwrap().unwrap();
+    assert!(StoreLock::take(&store).is_ok());
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ const COMMAND_BYTES_MAX: usize = 1 << 20;
 const REPLY_BYTES_MAX: usize = 64 << 20;
 /// For a command's header to come.
 const HEADER_TIME: Duration = Duration::from_secs(5);
+/// How long a command may take to come.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -155,11 +157,12 @@ async fn answer(request: Request<Incoming>, gate: &Gate, clock: &Clock) -> Respo
     if request.method() != Method::POST || request.uri().path() != "/command" {
         return text(StatusCode::NOT_FOUND, "this socket takes `POST /command`");
     }
-    let Ok(body) = Limited::new(request.into_body(), COMMAND_BYTES_MAX)
-        .collect()
-        .await
-    else {
-        return text(StatusCode::PAYLOAD_TOO_LARGE, "the command is too large");
+    let read = Limited::new(request.into_body(), COMMAND_BYTES_MAX).collect();
+    let body = match tokio::time::timeout(BODY_TIME, read).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the command is too large"),
+        // A shutdown waits for commands.
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the command stopped coming"),
     };
     let command: Command = match serde_json::from_slice(&body.to_bytes()) {
         Ok(command) => command,

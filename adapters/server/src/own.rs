@@ -1,6 +1,9 @@
 //! The gate's own endpoints under `/-/`: health for whoever asks, metrics for the management listener.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::body::Body;
 use http::{
@@ -10,6 +13,7 @@ use http::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::{Clock, refused};
 use scopegate_host::{Cause, Gate, Reason};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use scopegate_axum::convert;
@@ -22,7 +26,12 @@ pub struct Own {
     /// Whether the public listener has the management pages too.
     shared: bool,
     stopping: CancellationToken,
+    /// Whether the store answered, and when it was asked.
+    store_seen: Mutex<Option<(Instant, bool)>>,
 }
+
+/// How long the store's last answer counts.
+const STORE_SEEN_FOR: Duration = Duration::from_secs(1);
 
 /// Whether a path is one of the gate's own, whoever may see it.
 pub(crate) fn is_own(path: &str) -> bool {
@@ -44,6 +53,7 @@ impl Own {
             metrics,
             shared,
             stopping,
+            store_seen: Mutex::new(None),
         }
     }
 
@@ -59,7 +69,7 @@ impl Own {
     pub(crate) async fn answer_public(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path();
         if self.shared || matches!(path, "/-/healthy" | "/-/ready") {
-            self.answer(request).await
+            self.answer_to(request, self.shared).await
         } else {
             self.refuse(Cause::Denied(Reason::NoRoute), request).await
         }
@@ -67,6 +77,10 @@ impl Own {
 
     /// Answers on the management listener.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        self.answer_to(request, true).await
+    }
+
+    async fn answer_to(&self, request: Request<Body>, is_operator: bool) -> Response<Body> {
         let known = matches!(
             request.uri().path(),
             "/-/healthy" | "/-/ready" | "/-/metrics"
@@ -87,7 +101,7 @@ impl Own {
                 "application/json",
                 r#"{"status":"ok"}"#.into(),
             ),
-            "/-/ready" => self.ready().await,
+            "/-/ready" => self.ready(is_operator).await,
             _ => reply(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",
@@ -96,27 +110,38 @@ impl Own {
         }
     }
 
-    async fn ready(&self) -> Response<Body> {
+    /// Which policy is active is for operators alone.
+    async fn ready(&self, is_operator: bool) -> Response<Body> {
         let stopping = self.stopping.is_cancelled();
-        let store = self
-            .gate
-            .directory()
-            .store()
-            .list_organizations()
-            .await
-            .is_ok();
-        let checks = serde_json::json!({
+        let store = self.is_store_there().await;
+        let mut checks = serde_json::json!({
             "status": if store && !stopping { "ready" } else { "not ready" },
             "store": store,
             "stopping": stopping,
-            "policy": self.gate.policy().digest(),
         });
+        if is_operator {
+            checks["policy"] = self.gate.policy().digest().into();
+        }
         let status = if store && !stopping {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
         reply(status, "application/json", checks.to_string())
+    }
+
+    /// Whether the store answers. Asked once a second at most: whoever likes may call this, and callers' credentials
+    /// are looked up over the same connections.
+    async fn is_store_there(&self) -> bool {
+        let mut last = self.store_seen.lock().await;
+        if let Some((at, is_there)) = *last
+            && at.elapsed() < STORE_SEEN_FOR
+        {
+            return is_there;
+        }
+        let is_there = self.gate.directory().store().ping().await.is_ok();
+        *last = Some((Instant::now(), is_there));
+        is_there
     }
 
     async fn refuse(&self, cause: Cause, request: Request<Body>) -> Response<Body> {

@@ -126,7 +126,7 @@ impl Proxy {
             preserve_host: upstream.preserve_host,
             limits,
             trusted,
-            tunnels: Tunnels::default(),
+            tunnels: Tunnels::new(limits.tunnels_max),
         })))
     }
 
@@ -142,10 +142,12 @@ impl Proxy {
     pub async fn forward(&self, request: Request<Body>) -> Result<Response<Body>, Cause> {
         let (mut parts, body) = request.into_parts();
         let upgrade = headers::upgrade(&parts)?;
-        // A tunnel has left its connection's place, so it needs a bound of its own.
-        if upgrade && self.0.tunnels.len() >= self.0.limits.tunnels_max {
-            return Err(Cause::Overloaded);
-        }
+        // A tunnel has left its connection's place, so it needs one of its own; taken now, so that those who wait for
+        // the upstream's answer are counted.
+        let place = match upgrade {
+            true => Some(self.0.tunnels.place().ok_or(Cause::Overloaded)?),
+            false => None,
+        };
         let client_side = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         let lease = parts.extensions.remove::<scopegate_axum::Lease>();
         let outgoing = self.outgoing(parts, upgrade)?;
@@ -162,15 +164,16 @@ impl Proxy {
                 }
             }));
         }
-        if !upgrade || !headers::switches_to_websocket(reply.headers()) {
-            return Err(Cause::BadGateway("it switched protocols unasked".into()));
-        }
+        let place = place
+            .filter(|_| headers::switches_to_websocket(reply.headers()))
+            .ok_or_else(|| Cause::BadGateway("it switched protocols unasked".into()))?;
         let client_side = client_side
             .ok_or_else(|| Cause::InvalidRequest("the connection cannot be upgraded".into()))?;
         let upstream_side = hyper::upgrade::on(&mut reply);
+        let idle = self.0.limits.tunnel_idle;
         self.0
             .tunnels
-            .open(client_side, upstream_side, lease, self.0.limits.tunnel_idle);
+            .open(place, client_side, upstream_side, lease, idle);
         headers::clean_reply(reply.headers_mut());
         headers::set_upgrade(reply.headers_mut());
         Ok(reply.map(|_| Body::empty()))

@@ -118,11 +118,6 @@ impl Server {
         let connections = || Connections::new(parts.connections, stopping.clone());
         let answer = move |request: Request<Body>| front.answer(request);
         let serving = connections().serve(listener, answer, parts.drain);
-        tasks.spawn(async move {
-            serving.await;
-            // Requests may change the store until here.
-            drop(lock);
-        });
         let management_addr = management.as_ref().map(|(_, address)| *address);
         if let Some((listener, _)) = management {
             let answer = move |request: Request<Body>| {
@@ -131,9 +126,22 @@ impl Server {
             };
             tasks.spawn(connections().serve(listener, answer, parts.drain));
         }
-        if let Some(socket) = socket {
-            tasks.spawn(socket.serve(Arc::clone(&parts.gate), parts.clock, stopping.clone()));
-        }
+        let (tunnels_closed, gate) = (tunnels.clone(), Arc::clone(&parts.gate));
+        let commands = socket.map(|socket| {
+            tasks.spawn(socket.serve(Arc::clone(&gate), parts.clock, stopping.clone()))
+        });
+        tasks.spawn(async move {
+            serving.await;
+            tunnels_closed.closed().await;
+            if let Some(commands) = commands {
+                // One that panicked is over as well.
+                let _ = commands.await;
+            }
+            // Waits for changes that are still being made. Until here requests were admitted by what this process
+            // knows, so until here nobody else may change the store.
+            gate.directory().store().close().await;
+            drop(lock);
+        });
         tasks.spawn(upkeep(parts.metrics, stopping.clone()));
         tasks.close();
         tracing::info!(public = %public_addr, management = ?management_addr, "listening");

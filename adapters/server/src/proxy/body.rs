@@ -102,6 +102,11 @@ impl http_body::Body for Watched {
                 }
                 return Poll::Pending;
             }
+            // Trailers: fields that nobody judged, and readers that take them for headers exist.
+            Poll::Ready(Some(Ok(frame))) if !frame.is_data() => {
+                this.progress.over.store(true, Ordering::Release);
+                return Poll::Ready(None);
+            }
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 match this.left.checked_sub(bytes) {
@@ -192,3 +197,26 @@ impl fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http::{HeaderMap, HeaderValue};
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_requests_trailers_end_here() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-scopegate-clusters", HeaderValue::from_static("*"));
+        let frames = [
+            Ok::<_, axum::Error>(Frame::data(Bytes::from_static(b"data"))),
+            Ok(Frame::trailers(trailers)),
+        ];
+        let (body, _) = watched(Body::new(StreamBody::new(stream::iter(frames))), 100);
+        let collected = body.collect().await.unwrap();
+        assert!(collected.trailers().is_none());
+        assert_eq!(collected.to_bytes(), "data");
+    }
+}

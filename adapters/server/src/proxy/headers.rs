@@ -48,6 +48,8 @@ pub(super) fn clean_request(headers: &mut HeaderMap, upgrade: bool) {
     });
     clean(headers);
     headers.remove(EXPECT);
+    // What it announces ends here: see `body`.
+    headers.remove(TRAILER);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));

@@ -17,21 +17,38 @@ use hyper_util::rt::TokioIo;
 use scopegate_axum::Lease;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The open tunnels.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tunnels {
+    places: Arc<Semaphore>,
     open: TaskTracker,
     cut: CancellationToken,
 }
 
 impl Tunnels {
+    /// None yet, and at most so many.
+    pub(super) fn new(tunnels_max: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(tunnels_max.min(Semaphore::MAX_PERMITS))),
+            open: TaskTracker::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// A place for one more, if there is one.
+    pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
     /// Joins the two sides as soon as both have switched protocols.
     pub(super) fn open(
         &self,
+        place: OwnedSemaphorePermit,
         client: OnUpgrade,
         upstream: OnUpgrade,
         lease: Option<Lease>,
@@ -39,6 +56,7 @@ impl Tunnels {
     ) {
         let cut = self.cut.clone();
         self.open.spawn(async move {
+            let _place = place;
             let ended = async {
                 match &lease {
                     Some(lease) => (lease, lease.ended().await),

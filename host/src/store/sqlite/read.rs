@@ -89,6 +89,11 @@ impl Sqlite {
         found.as_ref().map(row::login).transpose()
     }
 
+    pub(in crate::store) async fn ping(&self) -> Result<(), StoreError> {
+        let answer = sqlx::query("SELECT 1").execute(&self.readers).await;
+        answer.map(drop).map_err(unavailable)
+    }
+
     pub(in crate::store) async fn list_organizations(
         &self,
     ) -> Result<Vec<Organization>, StoreError> {
