@@ -1,4 +1,5 @@
-//! Floods: refusals of callers that nobody knows, of which each address could make as many as it likes.
+//! Floods: refusals of callers that nobody knows, and of those over their limit, of which each could make as many as
+//! it likes.
 //!
 //! The first few of a minute are written one by one; the rest of that minute become one record that carries their
 //! number.
@@ -10,15 +11,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::record::{Outcome, Record};
-use crate::{client, limit::CELL_MS};
+use uuid::Uuid;
 
-/// Refusals of one address and reason that are written one by one in a minute.
+use super::record::{Outcome, Record};
+use crate::{Cause, client, limit::CELL_MS};
+
+/// Refusals of one address or credential and reason that are written one by one in a minute.
 const SINGLE_MAX: u64 = 10;
-/// Addresses and reasons that are told apart in a minute; the others are counted together, by reason.
+/// Addresses, credentials and reasons that are told apart in a minute; the others are counted together, by reason.
 const KEYS_MAX: usize = 10_000;
 
-type Key = (Option<IpAddr>, String);
+/// Who floods.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Who {
+    Address(IpAddr),
+    Credential(Uuid),
+    /// Those who are too many to be told apart.
+    Others,
+}
+
+type Key = (Who, String);
 
 /// The refusals of the current minute.
 #[derive(Debug, Default)]
@@ -44,7 +56,12 @@ impl Flood {
             self.end(out);
             self.minute = minute;
         }
-        if record.principal.is_some() || record.outcome == Outcome::Admit {
+        let who = match &record.principal {
+            None => Who::Address(client::bucket(record.client)),
+            Some(principal) => Who::Credential(principal.credential),
+        };
+        let is_flood = record.principal.is_none() || record.cause == Some(Cause::RateLimited);
+        if record.outcome == Outcome::Admit || !is_flood {
             out.push(record);
             return;
         }
@@ -54,9 +71,9 @@ impl Flood {
             .as_ref()
             .map_or("", |cause| cause.code())
             .to_owned();
-        let mut key = (Some(client::bucket(record.client)), reason);
+        let mut key = (who, reason);
         if self.seen.len() >= KEYS_MAX && !self.seen.contains_key(&key) {
-            key.0 = None;
+            key.0 = Who::Others;
         }
         let seen = self.seen.entry(key).or_default();
         seen.count += 1;

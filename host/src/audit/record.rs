@@ -217,8 +217,14 @@ fn about(cause: &Cause) -> Option<&str> {
 
 /// A path or a value with what looks like a key or a token taken out, because people paste them into the wrong place.
 pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
-    let has_secret =
+    let shows_one =
         |text: &str| text.contains("_live_") || text.contains("_agent_") || text.contains("eyJ");
+    // A path that was refused for its shape is recorded as it came.
+    let hides_one = |text: &str| {
+        text.contains('%')
+            && shows_one(&percent_encoding::percent_decode_str(text).decode_utf8_lossy())
+    };
+    let has_secret = |text: &str| shows_one(text) || hides_one(text);
     if !has_secret(text) {
         return Cow::Borrowed(text);
     }

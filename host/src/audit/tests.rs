@@ -103,6 +103,10 @@ fn a_line_says_what_happened() {
     assert_eq!(lines[1]["query"]["cluster_id"], "prod");
     assert_eq!(lines[1]["query"]["other"], "[redacted]");
     assert_eq!(lines[1]["about"], "[redacted]");
+    for encoded in ["/v1/x;k=sg%5Flive%5Fabc", "/v1/%65yJhbGci.e30.x"] {
+        let shown = without_secrets(encoded);
+        assert_eq!(shown, "/v1/[redacted]");
+    }
     assert!(lines[0].get("query").is_none() && lines[0].get("count").is_none());
 }
 

@@ -285,7 +285,10 @@ impl Issuer {
             user: Some(user),
             name: subject.to_owned(),
             key_name: None,
-            expires_at: claims.expires_at(),
+            // As long as its issuer's clock may be behind: it is let in until then, so it lasts until then.
+            expires_at: claims
+                .expires_at()
+                .map(|at| at.saturating_add(i64::from(self.config.leeway_secs))),
             caller: Caller {
                 kind: CallerKind::Session,
                 subject: format!("{issuer}#{subject}"),

@@ -20,6 +20,7 @@ use super::{Gate, Stop, question::Active, question::Question};
 use crate::{
     Admission, Cause, Principal, Request,
     audit::{Outcome, Record, without_secrets},
+    cause::CODES,
 };
 
 /// How much is recorded of a request whose shape was refused, in bytes.
@@ -236,16 +237,23 @@ impl Meters {
             (None, CallerKind::Agent) => agent.increment(1),
             (Some(cause), kind) => metrics::counter!(
                 "scopegate_decisions_total",
-                "outcome" => "refuse", "reason" => crate::refusal::code(cause).to_owned(), "kind" => kind_word(kind)
+                "outcome" => "refuse", "reason" => label(cause), "kind" => kind_word(kind)
             )
             .increment(1),
         }
     }
 
     pub(super) fn rejected(&self, cause: &Cause) {
-        metrics::counter!("scopegate_rejected_credentials_total", "reason" => crate::refusal::code(cause).to_owned())
+        metrics::counter!("scopegate_rejected_credentials_total", "reason" => label(cause))
             .increment(1);
     }
+}
+
+/// A cause as a label. A policy's own words are one label: it could make up as many as it likes.
+fn label(cause: &Cause) -> &'static str {
+    let code = cause.code();
+    let known = CODES.into_iter().find(|known| *known == code);
+    known.unwrap_or("other")
 }
 
 fn kind_word(kind: CallerKind) -> &'static str {
@@ -292,4 +300,19 @@ fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use scopegate_policy::Reason;
+
+    use super::*;
+
+    #[test]
+    fn a_policys_own_words_are_one_label() {
+        let own = Cause::Denied(Reason::Other("request-4711".to_owned()));
+        assert_eq!(label(&own), "other");
+        assert_eq!(label(&Cause::RateLimited), "rate-limited");
+        assert_eq!(label(&Cause::Denied(Reason::NoRoute)), "no-route");
+    }
 }

@@ -93,6 +93,31 @@ async fn the_state_is_on_admissions_and_denials() {
     );
 }
 
+/// Somebody who goes on over their limit cannot fill the disk with it.
+#[tokio::test]
+async fn calls_over_a_limit_are_counted_in_the_log() {
+    let world = World::new("k8cost").await;
+    let key = world.key(Some(world.admin().await), |_| {}).await;
+    let request = get("/v1/organization").header("x-api-key", &key);
+    for _ in 0..300 {
+        request.status(&world).await;
+    }
+    let next = request.clone().at(NOW_MS + 60_000);
+    assert_eq!(next.status(&world).await, 429);
+    let log = world.log().await;
+    let refused: Vec<_> = log
+        .iter()
+        .filter(|line| line["reason"] == "rate-limited")
+        .collect();
+    assert_eq!(
+        refused.len(),
+        12,
+        "ten, the rest as one, and the next minute's"
+    );
+    assert_eq!(refused[10]["count"], 90);
+    assert_eq!(refused[10]["credential"], refused[0]["credential"]);
+}
+
 /// KV-08.
 #[tokio::test]
 async fn kubevision_has_one_bucket_for_a_user() {
