@@ -15,6 +15,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use scopegate_policy::{Caller, Outcome, Reason};
 use tracing::Instrument;
@@ -26,8 +27,9 @@ use crate::{
     client,
     counters::{Bucket, Counters},
     engine::{CallerRef, DecideError, PackedCaller, Policy},
+    headers::REQUEST_ID,
     limit::Taken,
-    refusal,
+    refusal::{self, limit_headers, uuid_value},
 };
 use question::{Active, Question};
 use trail::{RequestIds, Trail};
@@ -175,6 +177,15 @@ impl Gate {
         self.refusal(stop, &trail, request.now_ms)
     }
 
+    /// What the answer of an endpoint of the gate itself carries besides its own headers: the state of the address's
+    /// bucket, of which nothing is taken, and a request id.
+    pub fn own_headers(&self, request: &Request<'_>) -> Vec<(HeaderName, HeaderValue)> {
+        let trail = self.trail(request);
+        let limit = self.strangers_limit(&trail, request.now_ms);
+        let id = (REQUEST_ID, uuid_value(trail.request_id));
+        limit_headers(&limit).into_iter().chain([id]).collect()
+    }
+
     /// The words for a refusal after [`Gate::check`] admitted, with that admission's request id and limit: an upstream
     /// that fails, a list that cannot be narrowed, a credential that ended.
     pub async fn refuse_admitted(&self, cause: Cause, admission: &Admission) -> Refusal {
@@ -310,14 +321,19 @@ impl Gate {
     }
 
     fn refusal(&self, stop: Stop, trail: &Trail<'_>, now_ms: i64) -> Refusal {
-        let limit = stop.limit.unwrap_or_else(|| {
-            self.counters.look(
-                Bucket::anonymous(trail.client),
-                self.contract.limits.anonymous,
-                now_ms,
-            )
-        });
+        let limit = stop
+            .limit
+            .unwrap_or_else(|| self.strangers_limit(trail, now_ms));
         refusal::refuse(&self.contract, stop.cause, &limit, trail.request_id)
+    }
+
+    /// The state of the bucket of this address for requests without a credential.
+    fn strangers_limit(&self, trail: &Trail<'_>, now_ms: i64) -> Taken {
+        self.counters.look(
+            Bucket::anonymous(trail.client),
+            self.contract.limits.anonymous,
+            now_ms,
+        )
     }
 }
 

@@ -7,7 +7,10 @@ async fn health_is_everywhere_and_the_rest_on_the_management_listener() {
     let world = World::start("k8cost").await;
     let (public, management) = (world.anonymous(), Actor::new(&world.management, None));
     for actor in [&public, &management] {
-        assert_eq!(actor.get("/-/healthy").await.json()["status"], "ok");
+        let healthy = actor.get("/-/healthy").await;
+        assert_eq!(healthy.json()["status"], "ok");
+        assert_eq!(healthy.header("x-ratelimit-remaining"), "100");
+        assert!(!healthy.header("x-request-id").is_empty());
         let ready = actor.get("/-/ready").await;
         assert_eq!(
             (ready.status, ready.json()["store"].as_bool()),
@@ -17,6 +20,9 @@ async fn health_is_everywhere_and_the_rest_on_the_management_listener() {
         assert_eq!((wrong.status, wrong.header("allow")), (405, "GET, HEAD"));
         assert_eq!(actor.call("HEAD", "/-/healthy").await.body, "");
     }
+    let ready = |actor: Actor| async move { actor.get("/-/ready").await.json() };
+    assert!(ready(management.clone()).await["policy"].is_string());
+    assert!(ready(public.clone()).await.get("policy").is_none());
     assert_eq!(public.get("/-/metrics").await.status, 404);
     assert_eq!(management.get("/-/metrics").await.status, 200);
     assert_eq!(management.get("/-/nothing").await.status, 404);

@@ -8,11 +8,12 @@ use std::{
 use axum::body::Body;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::{Clock, refused};
 use scopegate_host::{Cause, Gate, Reason};
+use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,16 @@ pub struct Own {
     stopping: CancellationToken,
     /// Whether the store answered, and when it was asked.
     store_seen: Mutex<Option<(Instant, bool)>>,
+}
+
+/// What `/-/ready` says.
+#[derive(Serialize)]
+struct Checks {
+    status: &'static str,
+    store: bool,
+    stopping: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
 }
 
 /// How long the store's last answer counts.
@@ -95,7 +106,8 @@ impl Own {
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return reply;
         }
-        match request.uri().path() {
+        let (parts, _) = request.into_parts();
+        let mut reply = match parts.uri.path() {
             "/-/healthy" => reply(
                 StatusCode::OK,
                 "application/json",
@@ -107,27 +119,39 @@ impl Own {
                 "text/plain; version=0.0.4; charset=utf-8",
                 self.metrics.render(),
             ),
-        }
+        };
+        let question = convert(&parts, self.clock.now_ms());
+        reply.headers_mut().extend(self.gate.own_headers(&question));
+        reply
     }
 
     /// Which policy is active is for operators alone.
     async fn ready(&self, is_operator: bool) -> Response<Body> {
         let stopping = self.stopping.is_cancelled();
         let store = self.is_store_there().await;
-        let mut checks = serde_json::json!({
-            "status": if store && !stopping { "ready" } else { "not ready" },
-            "store": store,
-            "stopping": stopping,
-        });
-        if is_operator {
-            checks["policy"] = self.gate.policy().digest().into();
-        }
+        let checks = Checks {
+            status: if store && !stopping {
+                "ready"
+            } else {
+                "not ready"
+            },
+            store,
+            stopping,
+            policy: is_operator.then(|| self.gate.policy().digest().to_owned()),
+        };
+        let checks = serde_json::to_string(&checks).unwrap_or_default();
         let status = if store && !stopping {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
-        reply(status, "application/json", checks.to_string())
+        let mut reply = reply(status, "application/json", checks);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            reply
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        reply
     }
 
     /// Whether the store answers. Asked once a second at most: whoever likes may call this, and callers' credentials
