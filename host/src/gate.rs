@@ -189,18 +189,13 @@ impl Gate {
     /// The words for a refusal after [`Gate::check`] admitted, with that admission's request id and limit: an upstream
     /// that fails, a list that cannot be narrowed, a credential that ended.
     pub async fn refuse_admitted(&self, cause: Cause, admission: &Admission) -> Refusal {
-        self.record_failure(&cause, admission).await;
+        self.broken_off(&cause, admission).await;
         refusal::refuse(
             &self.contract,
             cause,
             &admission.limit,
             admission.request_id,
         )
-    }
-
-    /// Records that an admitted request was broken off when its answer had begun, so that nobody can be told.
-    pub async fn broken_off(&self, cause: &Cause, admission: &Admission) {
-        self.record_failure(cause, admission).await;
     }
 
     /// Resolves when an admitted request must be broken off because its credential was revoked, its session ended or

@@ -41,6 +41,39 @@ pub const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
+/// Headers that carry credentials.
+const CREDENTIALS: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::PROXY_AUTHORIZATION,
+    X_API_KEY,
+];
+
+/// Headers that say where a message goes and how long it is.
+const FRAMING: [HeaderName; 5] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::FORWARDED,
+    header::VIA,
+];
+
+/// Whether a header of this name carries a credential, in any spelling.
+pub fn is_credential(name: &HeaderName) -> bool {
+    let spells = |known: &HeaderName| name == known || is_misspelling(name, known);
+    CREDENTIALS.iter().any(spells)
+}
+
+/// Whether no policy may read a header of this name. The gate writes what it judged by: never over its own words, and
+/// never into what frames a message.
+pub fn is_withheld(name: &HeaderName) -> bool {
+    is_credential(name)
+        || is_reserved(name)
+        || HOP_BY_HOP.contains(name)
+        || FRAMING.contains(name)
+        || name.as_str().starts_with("x-forwarded-")
+}
+
 /// Whether a client may not send a header of this name to the upstream, in any spelling: identity headers, method
 /// and path overrides, credentials in a spelling that the gate does not read (`X_Api_Key`). What the gate reads
 /// credentials from is not among them: whether those are forwarded is configured.

@@ -199,7 +199,6 @@ impl Running {
         self.tunnels.closed().await;
         self.tasks.wait().await;
         self.gate.flush().await;
-        self.gate.directory().store().close().await;
     }
 
     /// Runs until the process is told to stop (SIGTERM, SIGINT), then shuts down.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use http::{HeaderName, header};
+use http::HeaderName;
 use scopegate_policy::{ClusterSource, Description, ListShape, RouteInfo, permission, routing};
 
 use crate::headers;
@@ -16,22 +16,6 @@ const NAME_BYTES_MAX: usize = 128;
 /// Texts for people, and JSON Pointers.
 const TEXT_BYTES_MAX: usize = 1024;
 const KEPT_MAX: usize = 256;
-/// Headers that carry credentials. A policy never reads them.
-const CREDENTIAL_HEADERS: [HeaderName; 4] = [
-    header::AUTHORIZATION,
-    header::COOKIE,
-    header::PROXY_AUTHORIZATION,
-    headers::X_API_KEY,
-];
-/// Headers that say where a message goes and how long it is.
-const FRAMING_HEADERS: [HeaderName; 5] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::FORWARDED,
-    header::VIA,
-];
-
 /// Checks a description.
 ///
 /// # Errors
@@ -137,20 +121,12 @@ fn check_header(name: &str) -> Result<(), String> {
     }
     let known = HeaderName::from_bytes(name.as_bytes());
     let known = known.map_err(|_| format!("`{}` is not a header's name", shown(name)))?;
-    let is_credential = |credential: &HeaderName| {
-        known == *credential || headers::is_misspelling(&known, credential)
-    };
-    if CREDENTIAL_HEADERS.iter().any(is_credential) {
+    if headers::is_credential(&known) {
         return Err(format!(
             "`{name}` carries credentials, which a policy never reads"
         ));
     }
-    // The gate writes what it judged by: never over its own words, and never into what frames a message.
-    if headers::is_reserved(&known)
-        || headers::HOP_BY_HOP.contains(&known)
-        || FRAMING_HEADERS.contains(&known)
-        || name.starts_with("x-forwarded-")
-    {
+    if headers::is_withheld(&known) {
         return Err(format!("`{name}` is not a policy's to read"));
     }
     Ok(())

@@ -2,16 +2,10 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName};
 use scopegate_policy::{ClusterSource, packed::RequestRef};
 
-use crate::{
-    Cause, Request,
-    audit::Judge,
-    engine::Policy,
-    headers::{self, X_API_KEY},
-    path,
-};
+use crate::{Cause, Request, audit::Judge, engine::Policy, headers, path};
 
 /// The active policy and what it reads of requests. One value, so that a request sees one policy from start to end.
 pub(super) struct Active {
@@ -33,7 +27,7 @@ impl Active {
                 ClusterSource::Header(name) => {
                     let name = HeaderName::from_bytes(name.as_bytes())
                         .ok()
-                        .filter(|name| !is_withheld(name));
+                        .filter(|name| !headers::is_withheld(name));
                     headers.extend(name.filter(|name| !headers.contains(name)));
                 }
                 _ => {}
@@ -50,18 +44,6 @@ impl Active {
             headers,
         }
     }
-}
-
-/// What no policy may read: credentials, and what the gate itself writes.
-fn is_withheld(name: &HeaderName) -> bool {
-    [
-        header::AUTHORIZATION,
-        header::PROXY_AUTHORIZATION,
-        header::COOKIE,
-        X_API_KEY,
-    ]
-    .contains(name)
-        || headers::is_reserved(name)
 }
 
 /// A request that has the right shape.

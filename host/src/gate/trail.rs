@@ -162,8 +162,9 @@ impl Gate {
         }
     }
 
-    /// Records that an admitted request failed after all: a second record under the same request id.
-    pub(super) async fn record_failure(&self, cause: &Cause, admission: &Admission) {
+    /// Records that an admitted request failed after all: a second record under the same request id. For adapters
+    /// that break an answer off which had begun, so that nobody can be told; [`Gate::refuse_admitted`] does it itself.
+    pub async fn broken_off(&self, cause: &Cause, admission: &Admission) {
         let Some(admitted) = &admission.record else {
             return;
         };

@@ -87,16 +87,6 @@ impl Tunnels {
         });
     }
 
-    /// How many are open.
-    pub fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Whether none is open.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Waits until none is open.
     pub async fn closed(&self) {
         self.open.close();
