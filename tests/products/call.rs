@@ -78,6 +78,11 @@ impl Call {
         self
     }
 
+    /// Sends it, for the status alone.
+    pub async fn status(self) -> u16 {
+        self.send().await.status
+    }
+
     /// Sends it.
     pub async fn send(self) -> Answer {
         self.actor.send(self.request).await.into()

@@ -99,22 +99,12 @@ async fn k8c_04_a_token_lives_24_hours() {
     );
     world.advance_secs(24 * 3600 - 1);
     assert_eq!(
-        world
-            .get("/api/v1/clusters")
-            .bearer(&token)
-            .send()
-            .await
-            .status,
+        world.get("/api/v1/clusters").bearer(&token).status().await,
         200
     );
     world.advance_secs(1);
     assert_eq!(
-        world
-            .get("/api/v1/clusters")
-            .bearer(&token)
-            .send()
-            .await
-            .status,
+        world.get("/api/v1/clusters").bearer(&token).status().await,
         401
     );
 }
@@ -140,21 +130,11 @@ async fn k8c_05_refresh_gives_a_new_token() {
     );
     world.advance_secs(2 * 3600);
     assert_eq!(
-        world
-            .get("/api/v1/clusters")
-            .bearer(&token)
-            .send()
-            .await
-            .status,
+        world.get("/api/v1/clusters").bearer(&token).status().await,
         401
     );
     assert_eq!(
-        world
-            .get("/api/v1/clusters")
-            .bearer(&fresh)
-            .send()
-            .await
-            .status,
+        world.get("/api/v1/clusters").bearer(&fresh).status().await,
         200
     );
 
@@ -174,18 +154,16 @@ async fn k8c_05_refresh_gives_a_new_token() {
         world
             .post("/auth/refresh", json!({}))
             .bearer(&current)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         401
     );
     assert_eq!(
         world
             .get("/api/v1/clusters")
             .bearer(&current)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         401
     );
 }
@@ -200,16 +178,15 @@ async fn k8c_09_a_key_follows_its_creator() {
             .patch("/api/v1/clusters/prod", json!({"name": "p"}))
             .api_key(&key.secret)
     };
-    assert_eq!(update().send().await.status, 200);
+    assert_eq!(update().status().await, 200);
     world.set_role("editor", "viewer").await;
-    assert_eq!(update().send().await.status, 403);
+    assert_eq!(update().status().await, 403);
     assert_eq!(
         world
             .get("/api/v1/clusters/prod")
             .api_key(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         200
     );
     world.set_clusters("editor", &["staging"]).await;
@@ -217,16 +194,15 @@ async fn k8c_09_a_key_follows_its_creator() {
         world
             .get("/api/v1/clusters/prod")
             .api_key(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         403
     );
     world.set_role("editor", "admin").await;
     world.set_all_clusters("editor").await;
-    assert_eq!(update().send().await.status, 200);
+    assert_eq!(update().status().await, 200);
     world.disable("editor").await;
-    assert_eq!(update().send().await.status, 401);
+    assert_eq!(update().status().await, 401);
 }
 
 /// K8C-10: the agent's token is cluster-specific. K8C-12: it may submit metrics for that cluster and nothing else.
@@ -254,17 +230,13 @@ async fn k8c_10_12_an_agent_submits_metrics_for_its_cluster_only() {
         );
     }
     assert_eq!(
-        submit(None).api_key(&agent.secret).send().await.status,
+        submit(None).api_key(&agent.secret).status().await,
         202,
         "also in the key's header"
     );
     for other in ["staging", "nowhere"] {
         assert_eq!(
-            submit(Some(other))
-                .bearer(&agent.secret)
-                .send()
-                .await
-                .status,
+            submit(Some(other)).bearer(&agent.secret).status().await,
             403,
             "{other}"
         );
@@ -289,7 +261,7 @@ async fn k8c_10_12_an_agent_submits_metrics_for_its_cluster_only() {
         "/api/v1/billing",
     ] {
         assert_eq!(
-            world.get(path).bearer(&agent.secret).send().await.status,
+            world.get(path).bearer(&agent.secret).status().await,
             403,
             "{path}"
         );
@@ -371,12 +343,7 @@ async fn k8c_13_14_limits_by_kind_with_headers_on_every_response() {
     }
     world.advance_secs(120);
     assert_eq!(
-        world
-            .get("/api/v1/clusters")
-            .bearer(&token)
-            .send()
-            .await
-            .status,
+        world.get("/api/v1/clusters").bearer(&token).status().await,
         200
     );
 }
@@ -421,7 +388,7 @@ async fn k8c_15_16_17_what_the_roles_may_do() {
             } else {
                 request.json(json!({}))
             };
-            request.send().await.status
+            request.status().await
         };
         for path in reads.iter().chain(&views) {
             assert_eq!(status("GET", path).await, 200, "{role} reads {path}");

@@ -48,9 +48,8 @@ async fn ka_04_keys_only_read() {
         world
             .get("/v1/clusters/prod")
             .bearer(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         200
     );
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
@@ -148,9 +147,8 @@ async fn ka_08_16_an_unrestricted_key_sees_clusters_added_later() {
         world
             .get("/v1/clusters/later")
             .bearer(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         200
     );
     let list = world.get("/v1/clusters").bearer(&key.secret).send().await;
@@ -276,9 +274,8 @@ async fn ka_13_17_21_the_403() {
         world
             .get("/v1/clusters/prod")
             .bearer(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         200
     );
     for path in [
@@ -313,13 +310,9 @@ async fn ka_13_17_21_the_403() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ka_14_only_health_is_open() {
     let world = World::start("kubeadapt").await;
-    assert_eq!(world.get("/v1/health").send().await.status, 200);
+    assert_eq!(world.get("/v1/health").status().await, 200);
     for route in world.routes() {
-        let status = world
-            .request(&route.method, &route.path)
-            .send()
-            .await
-            .status;
+        let status = world.request(&route.method, &route.path).status().await;
         let expected = if route.path.contains("health") {
             200
         } else {
@@ -339,9 +332,8 @@ async fn ka_15_a_key_sees_its_organization_only() {
         world
             .get("/v1/clusters/theirs")
             .bearer(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         403
     );
     world.upstream_lists("clusters", json!([{"id": "prod"}, {"id": "theirs"}]));

@@ -22,9 +22,8 @@ async fn kv_03_the_apikey_scheme() {
             world
                 .get("/api/v1/clusters")
                 .header("authorization", &value)
-                .send()
-                .await
-                .status,
+                .status()
+                .await,
             200
         );
     }
@@ -32,9 +31,8 @@ async fn kv_03_the_apikey_scheme() {
         world
             .get("/api/v1/clusters")
             .api_key(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         401
     );
 }
@@ -53,7 +51,7 @@ async fn kv_04_a_key_proceeds_as_its_owner() {
             .get("/api/v1/clusters/prod")
             .header("authorization", &value),
     ] {
-        assert_eq!(request.send().await.status, 200);
+        assert_eq!(request.status().await, 200);
         let seen = world.upstream_saw();
         heard.push(
             [
@@ -112,7 +110,7 @@ async fn kv_06_15_a_key_has_its_owners_role_and_clusters() {
     };
     let patch = async |cluster: &str| {
         let request = world.patch(&deployment(cluster), json!({"spec": {"replicas": 5}}));
-        request.header("authorization", &value).send().await.status
+        request.header("authorization", &value).status().await
     };
     assert_eq!(patch("prod").await, 403, "a viewer scales nothing");
     world.set_role("viewer", "editor").await;
@@ -144,9 +142,8 @@ async fn kv_07_expiry_is_optional_and_holds() {
         world
             .get("/api/v1/clusters")
             .header("authorization", &format!("ApiKey {secret}"))
-            .send()
+            .status()
             .await
-            .status
     };
     world.advance_secs(3599);
     assert_eq!(
@@ -201,16 +198,15 @@ async fn kv_08_one_bucket_for_each_user() {
         assert_eq!(
             get()
                 .header("authorization", &format!("ApiKey {}", key.secret))
-                .send()
-                .await
-                .status,
+                .status()
+                .await,
             429
         );
     }
-    assert_eq!(get().bearer(&token).send().await.status, 429);
+    assert_eq!(get().bearer(&token).status().await, 429);
     let other = world.login("editor").await;
     assert_eq!(
-        get().bearer(&other).send().await.status,
+        get().bearer(&other).status().await,
         200,
         "another user has a bucket of their own"
     );
@@ -232,7 +228,7 @@ async fn kv_09_16_the_audit_names_owner_and_key() {
         .send()
         .await;
     let refused = world.get("/api/v1/users").header("authorization", &value);
-    assert_eq!(refused.send().await.status, 403);
+    assert_eq!(refused.status().await, 403);
     let (email, _) = world.password_of("editor");
     let records = world.audit().await;
     let outcomes: Vec<_> = records

@@ -86,7 +86,7 @@ async fn kw_03_a_token_lives_24_hours_and_is_not_refreshed() {
     assert_eq!(refresh.status, 404, "{refresh:?}");
     let status = async |token: &str| {
         let request = world.get("/api/v1/agents").bearer(token);
-        request.send().await.status
+        request.status().await
     };
     world.advance_secs(24 * 3600 - 1);
     assert_eq!(status(&token).await, 200);
@@ -106,9 +106,8 @@ async fn kw_08_a_key_sees_its_organization_only() {
         world
             .get("/api/v1/clusters/prod/metrics")
             .api_key(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         200
     );
     assert_eq!(
@@ -119,9 +118,8 @@ async fn kw_08_a_key_sees_its_organization_only() {
         world
             .get("/api/v1/clusters/theirs/metrics")
             .api_key(&key.secret)
-            .send()
-            .await
-            .status,
+            .status()
+            .await,
         403
     );
     let (own, theirs) = (
@@ -145,7 +143,7 @@ async fn kw_09_a_key_reads_metrics_and_manages_agents_only() {
         } else {
             request.json(json!({}))
         };
-        request.send().await.status
+        request.status().await
     };
     assert_eq!(status("GET", "/api/v1/clusters/prod/metrics").await, 200);
     assert_eq!(status("GET", "/api/v1/agents").await, 200);
@@ -155,7 +153,7 @@ async fn kw_09_a_key_reads_metrics_and_manages_agents_only() {
         assert_eq!(status("GET", path).await, 403, "{path}");
         let admin = world.login("admin").await;
         assert_eq!(
-            world.get(path).bearer(&admin).send().await.status,
+            world.get(path).bearer(&admin).status().await,
             200,
             "{path} for an admin's session"
         );
@@ -180,14 +178,14 @@ async fn kw_10_a_revoked_key_is_unauthorized_at_once() {
     let key = world.key("admin").mint().await;
     let other = world.key("admin").mint().await;
     let get = |secret: &str| world.get("/api/v1/agents").api_key(secret);
-    assert_eq!(get(&key.secret).send().await.status, 200);
+    assert_eq!(get(&key.secret).status().await, 200);
     world.revoke(&key).await;
     let answer = get(&key.secret).send().await;
     assert_eq!(
         (answer.status, answer.json()),
         (401, json!({"error": "unauthorized"}))
     );
-    assert_eq!(get(&other.secret).send().await.status, 200);
+    assert_eq!(get(&other.secret).status().await, 200);
 }
 
 /// KW-11: `unauthorized` for what is missing, expired or not valid.
@@ -200,7 +198,7 @@ async fn kw_11_unauthorized() {
     world.advance_secs(60);
     let ended = world.login("viewer").await;
     let logout = world.post("/auth/logout", json!({})).bearer(&ended);
-    assert_eq!(logout.send().await.status, 204);
+    assert_eq!(logout.status().await, 204);
     let causes = [
         ("expired", world.get(path).bearer(&expired.secret)),
         ("ended session", world.get(path).bearer(&ended)),
