@@ -24,7 +24,7 @@ use crate::{
     Principal,
     contract::Authority,
     key::KeyHash,
-    store::{Actor, Change, ChangeError, Store, StoreError, Touch},
+    store::{Change, ChangeError, Origin, Store, StoreError, Touch},
 };
 pub(crate) use facts::AGENT_ROLE;
 use facts::{Registered, credential_principal, session_principal};
@@ -230,9 +230,10 @@ impl Directory {
     pub async fn apply(
         &self,
         change: Change,
-        actor: Actor,
+        origin: impl Into<Origin>,
         now_ms: i64,
     ) -> Result<bool, ChangeError> {
+        let origin = origin.into();
         let inner = Arc::clone(&self.inner);
         let work = tokio::spawn(async move {
             // An error or a panic does not prove that nothing was committed.
@@ -240,7 +241,7 @@ impl Directory {
                 inner: &inner,
                 touch: change.touches(),
             };
-            inner.store.apply(&change, &actor, now_ms).await
+            inner.store.apply(&change, &origin, now_ms).await
         });
         work.await
             .map_err(|error| StoreError::Unavailable(error.to_string()))?

@@ -13,7 +13,7 @@ mod sqlite;
 
 use uuid::Uuid;
 
-pub use change::{Actor, Change, Conflict, NewCredential, NewUser, Touch};
+pub use change::{Actor, Change, Conflict, NewCredential, NewUser, Origin, Touch};
 pub use error::{ChangeError, OpenError, StoreError};
 pub use records::{
     Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, Organization, Owner,
@@ -70,11 +70,11 @@ impl Store {
     pub(crate) async fn apply(
         &self,
         change: &Change,
-        actor: &Actor,
+        origin: &Origin,
         now_ms: i64,
     ) -> Result<bool, ChangeError> {
         match self {
-            Self::Sqlite(store) => store.apply(change, actor, now_ms).await,
+            Self::Sqlite(store) => store.apply(change, origin, now_ms).await,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Every change that a store knows, what it touches, and how its event reads.
 
+use std::net::IpAddr;
+
 use scopegate_policy::Clusters;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,8 +14,12 @@ use crate::{key::KeyHash, password::PasswordHash};
 pub enum Actor {
     /// Somebody on the machine itself, through the CLI.
     Machine,
+    /// The gate itself, such as for a key that a secret scanner has found.
+    Gate,
     /// A signed-in user.
     User(Uuid),
+    /// A key, to itself.
+    Credential(Uuid),
 }
 
 impl Actor {
@@ -21,7 +27,29 @@ impl Actor {
     pub fn text(&self) -> String {
         match self {
             Self::Machine => "machine".to_owned(),
-            Self::User(id) => id.to_string(),
+            Self::Gate => "gate".to_owned(),
+            Self::User(id) | Self::Credential(id) => id.to_string(),
+        }
+    }
+}
+
+/// Where a change comes from: who makes it, and in which request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Who.
+    pub actor: Actor,
+    /// The id of the request that asked for it.
+    pub request_id: Option<Uuid>,
+    /// The address that it came from.
+    pub address: Option<IpAddr>,
+}
+
+impl From<Actor> for Origin {
+    fn from(actor: Actor) -> Self {
+        Self {
+            actor,
+            request_id: None,
+            address: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use require::parse_id;
 
 use super::{Sqlite, unavailable};
 use crate::store::{
-    Actor, Change, ChangeError, Conflict, CredentialKind, NewCredential, NewUser, Session,
+    Change, ChangeError, Conflict, CredentialKind, NewCredential, NewUser, Origin, Session,
     StoreError,
 };
 
@@ -42,7 +42,7 @@ impl Sqlite {
     pub(in crate::store) async fn apply(
         &self,
         change: &Change,
-        actor: &Actor,
+        origin: &Origin,
         now_ms: i64,
     ) -> Result<bool, ChangeError> {
         let tx = self
@@ -62,7 +62,7 @@ impl Sqlite {
             "INSERT INTO events (at_ms, actor, organization, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(now_ms)
-        .bind(actor.text())
+        .bind(origin.actor.text())
         .bind(done.organization.map(|id| id.to_string()))
         .bind(change.action())
         .bind(change.subject())
