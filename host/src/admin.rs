@@ -1,35 +1,61 @@
 //! Everything that is managed: one command in, one reply or one error out. The CLI, the server's socket and the
 //! management API all speak in these commands.
 
+mod agent;
+mod bounds;
+mod cluster;
 mod command;
 mod credential;
 mod error;
 mod find;
+mod import;
+mod key;
 mod organization;
 mod reply;
+mod role;
+mod rotate;
 mod user;
 
-pub use command::{AgentRequest, Command, KeyRequest, UserRequest};
-pub use error::{AdminError, ErrorKind};
-pub use reply::{Reply, RoleView};
+use std::net::IpAddr;
 
-use scopegate_policy::Description;
+use scopegate_policy::{CallerKind, Description};
+use uuid::Uuid;
+
+pub use command::{AgentRequest, Command, ImportedKey, KeyRequest, RotateRequest, UserRequest};
+pub use credential::{KeyFilter, Minted, Whose};
+pub use error::{AdminError, ErrorKind};
+pub use key::NewKey;
+pub use reply::{Reply, RoleView};
+pub use user::{Invitation, UserEdit};
 
 use crate::{
-    Contract, Directory,
+    Contract, Directory, Principal,
     store::{
-        Actor, Change,
+        Actor, Change, ChangeError,
         CredentialKind::{Agent, ApiKey},
+        Idempotency, Origin,
     },
 };
 
 /// Executes commands by the contract's rules and with the policy's names. Cheap to make: one for each command, so that
 /// it goes by the policy that is active then.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Admin<'a> {
     directory: &'a Directory,
     contract: &'a Contract,
     description: &'a Description,
+    origin: Origin,
+    /// Who can give no more than they have; nobody for commands that are given on the machine itself.
+    caller: Option<&'a Principal>,
+}
+
+/// What a client sends so that a request which it sends again makes nothing new.
+#[derive(Clone, Debug)]
+pub struct Once {
+    /// The key that the client chose.
+    pub key: String,
+    /// A hash of the whole request.
+    pub fingerprint: [u8; 32],
 }
 
 impl<'a> Admin<'a> {
@@ -43,6 +69,34 @@ impl<'a> Admin<'a> {
             directory,
             contract,
             description,
+            origin: Actor::Machine.into(),
+            caller: None,
+        }
+    }
+
+    /// For a caller whom the policy has let through: within their organization, and with no more than they have.
+    pub fn of_caller(
+        directory: &'a Directory,
+        contract: &'a Contract,
+        description: &'a Description,
+        caller: &'a Principal,
+        request_id: Uuid,
+        address: IpAddr,
+    ) -> Self {
+        let actor = match (caller.kind, caller.user) {
+            (CallerKind::Session, Some(user)) => Actor::User(user),
+            _ => Actor::Credential(caller.credential),
+        };
+        Self {
+            directory,
+            contract,
+            description,
+            origin: Origin {
+                actor,
+                request_id: Some(request_id),
+                address: Some(address),
+            },
+            caller: Some(caller),
         }
     }
 
@@ -55,6 +109,7 @@ impl<'a> Admin<'a> {
             C::OrganizationList => self.list_organizations().await,
             C::UserAdd(request) => self.add_member(request, now_ms).await,
             C::UserList { organization } => self.list_users(organization).await,
+            C::UserInvite { email } => self.invite_again(&email, now_ms).await,
             C::UserDisable { email } => self.disable_user(&email, now_ms).await,
             C::UserSetRole { email, role } => self.set_user_role(&email, role, now_ms).await,
             C::UserSetClusters { email, clusters } => {
@@ -67,6 +122,9 @@ impl<'a> Admin<'a> {
                 name,
                 permissions,
             } => self.set_role(organization, name, permissions, now_ms).await,
+            C::RoleDelete { organization, name } => {
+                self.delete_role(organization, name, now_ms).await
+            }
             C::RoleList { organization } => self.list_roles(organization).await,
             C::ClusterAdd { organization, id } => self.add_cluster(organization, id, now_ms).await,
             C::ClusterList { organization } => self.list_clusters(organization).await,
@@ -74,11 +132,16 @@ impl<'a> Admin<'a> {
                 self.delete_cluster(organization, id, now_ms).await
             }
             C::KeyMint(request) => self.mint_key(request, now_ms).await,
+            C::KeyRotate(request) => self.rotate_named(request, ApiKey, now_ms).await,
+            C::KeyImport { organization, keys } => {
+                self.import_keys(organization, keys, now_ms).await
+            }
             C::KeyList { organization } => self.list(organization, ApiKey).await,
             C::KeyRevoke { organization, key } => {
                 self.revoke(organization, &key, ApiKey, now_ms).await
             }
             C::AgentMint(request) => self.mint_agent(request, now_ms).await,
+            C::AgentRotate(request) => self.rotate_named(request, Agent, now_ms).await,
             C::AgentList { organization } => self.list(organization, Agent).await,
             C::AgentRevoke {
                 organization,
@@ -87,9 +150,26 @@ impl<'a> Admin<'a> {
         }
     }
 
-    async fn apply(&self, change: Change, now_ms: i64) -> Result<Reply, AdminError> {
-        let changed = self.directory.apply(change, Actor::Machine, now_ms).await?;
+    async fn apply(&self, change: Change, now_ms: i64) -> Result<bool, ChangeError> {
+        self.directory
+            .apply(change, self.origin.clone(), now_ms)
+            .await
+    }
+
+    async fn done(&self, change: Change, now_ms: i64) -> Result<Reply, AdminError> {
+        let changed = self.apply(change, now_ms).await?;
         Ok(Reply::Done { changed })
+    }
+
+    /// Sent again by the same actor, the request makes nothing new.
+    fn idempotency(&self, once: Option<Once>) -> Option<Idempotency> {
+        let Once { key, fingerprint } = once?;
+        let caller = self.caller?;
+        Some(Idempotency {
+            actor: caller.user.unwrap_or(caller.credential),
+            key,
+            fingerprint,
+        })
     }
 }
 

@@ -8,16 +8,21 @@ mod change;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod page;
 mod records;
 mod sqlite;
 
 use uuid::Uuid;
 
-pub use change::{Actor, Change, Conflict, NewCredential, NewUser, Origin, Touch};
+pub use change::{
+    Actor, Change, Conflict, Expected, Idempotency, NewCredential, NewInvitation, NewUser, Origin,
+    Touch,
+};
 pub use error::{ChangeError, OpenError, StoreError};
+pub use page::{CredentialFilter, Page};
 pub use records::{
-    Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, Organization, Owner,
-    Role, Session, SessionFacts, User,
+    Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Event, LoginFacts,
+    OpenSession, Organization, Owner, Role, Session, SessionFacts, State, User,
 };
 pub use sqlite::path_of_url;
 
@@ -159,6 +164,93 @@ impl Store {
     pub async fn list_events(&self, count: u32) -> Result<Vec<Event>, StoreError> {
         match self {
             Self::Sqlite(store) => store.list_events(count).await,
+        }
+    }
+
+    /// A page of an organization's credentials, newest first.
+    pub async fn page_credentials(
+        &self,
+        filter: &CredentialFilter,
+        page: &Page<Uuid>,
+    ) -> Result<Vec<Credential>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.page_credentials(filter, page).await,
+        }
+    }
+
+    /// The credential with this id alone, revoked or not.
+    pub async fn find_credential_row(&self, id: Uuid) -> Result<Option<Credential>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_credential_row(id).await,
+        }
+    }
+
+    /// A page of an organization's users, by e-mail address.
+    pub async fn page_users(
+        &self,
+        organization: Uuid,
+        page: &Page<String>,
+    ) -> Result<Vec<User>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.page_users(organization, page).await,
+        }
+    }
+
+    /// The user with this id.
+    pub async fn find_user(&self, id: Uuid) -> Result<Option<User>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_user(id).await,
+        }
+    }
+
+    /// A page of an organization's clusters, by id, without deleted ones.
+    pub async fn page_clusters(
+        &self,
+        organization: Uuid,
+        page: &Page<String>,
+    ) -> Result<Vec<Cluster>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.page_clusters(organization, page).await,
+        }
+    }
+
+    /// A page of the organizations, by name.
+    pub async fn page_organizations(
+        &self,
+        page: &Page<String>,
+    ) -> Result<Vec<Organization>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.page_organizations(page).await,
+        }
+    }
+
+    /// The organization with this id.
+    pub async fn find_organization(&self, id: Uuid) -> Result<Option<Organization>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_organization(id).await,
+        }
+    }
+
+    /// An organization's custom role.
+    pub async fn find_role(
+        &self,
+        organization: Uuid,
+        name: &str,
+    ) -> Result<Option<Role>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_role(organization, name).await,
+        }
+    }
+
+    /// A page of a user's open sessions, newest first, each with its place in that order.
+    pub async fn open_sessions(
+        &self,
+        user: Uuid,
+        now: i64,
+        page: &Page<i64>,
+    ) -> Result<Vec<(i64, OpenSession)>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.open_sessions(user, now, page).await,
         }
     }
 }

@@ -10,7 +10,7 @@ use scopegate_host::{
     admin::{AgentRequest, Command, KeyRequest, Reply, UserRequest},
     contract::Scheme,
     password,
-    store::{Actor, Change},
+    store::{Actor, Change, Expected},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -343,6 +343,7 @@ async fn role_of(world: &World, organization: Uuid, name: &str, role: &Role) -> 
                 organization,
                 name: role.clone(),
                 permissions: permissions.clone(),
+                expected: Expected::Anything,
             };
             let directory = world.running().gate().directory().clone();
             let made = directory.apply(set, Actor::Machine, world.clock.now_ms());

@@ -24,6 +24,11 @@ pub enum Command {
         #[serde(default)]
         organization: Option<String>,
     },
+    /// Gives a user a new invitation, with which they choose a password.
+    UserInvite {
+        /// Whom.
+        email: String,
+    },
     /// Ends a user or operator: their sessions, and the keys that act for them.
     UserDisable {
         /// Whom.
@@ -53,6 +58,14 @@ pub enum Command {
         name: String,
         /// All its permissions; `clusters:*`, `*:read` and `*` mean several.
         permissions: Vec<String>,
+    },
+    /// Deletes a custom role that nobody has.
+    RoleDelete {
+        /// Where.
+        #[serde(default)]
+        organization: Option<String>,
+        /// Its name.
+        name: String,
     },
     /// Lists built-in and custom roles.
     RoleList {
@@ -84,6 +97,16 @@ pub enum Command {
     },
     /// Makes an API key.
     KeyMint(KeyRequest),
+    /// Makes a key that follows another one with the same rights, which ends some time later.
+    KeyRotate(RotateRequest),
+    /// Takes over keys that were minted elsewhere: all of them or none.
+    KeyImport {
+        /// Where.
+        #[serde(default)]
+        organization: Option<String>,
+        /// They.
+        keys: Vec<ImportedKey>,
+    },
     /// Lists API keys, revoked ones too.
     KeyList {
         /// Where.
@@ -100,6 +123,8 @@ pub enum Command {
     },
     /// Makes an agent token.
     AgentMint(AgentRequest),
+    /// Makes a token that follows another one, which ends some time later.
+    AgentRotate(RotateRequest),
     /// Lists agent tokens, revoked ones too.
     AgentList {
         /// Where.
@@ -183,4 +208,49 @@ pub struct AgentRequest {
     /// When it ends by itself, in seconds since the epoch.
     #[serde(default)]
     pub expires_at: Option<i64>,
+}
+
+/// A key or agent token to be followed by a new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateRequest {
+    /// Where, for one that is given by its name.
+    #[serde(default)]
+    pub organization: Option<String>,
+    /// Its id, or its name.
+    pub credential: String,
+    /// When the old one ends, in seconds since the epoch; a day from now when left out.
+    #[serde(default)]
+    pub retires_at: Option<i64>,
+    /// When the new one ends by itself; when the old one would have, when left out.
+    #[serde(default)]
+    pub expires_at: Option<i64>,
+}
+
+/// A key that was minted elsewhere, of which only the hash is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedKey {
+    /// What it is for.
+    pub name: String,
+    /// The SHA-256 of the whole key, in hex.
+    pub sha256: String,
+    /// Its owner's e-mail address. Required where keys act for their owner.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// What it is narrowed to.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+    /// The clusters that it is restricted to. Empty: every cluster, also those added later.
+    #[serde(default)]
+    pub allowed_cluster_ids: Vec<String>,
+    /// When it ends by itself, in seconds since the epoch.
+    #[serde(default)]
+    pub expires_at: Option<i64>,
+    /// What lists show of it: how it begins.
+    #[serde(default)]
+    pub prefix: String,
+    /// And its last four characters.
+    #[serde(default)]
+    pub last_four: String,
 }

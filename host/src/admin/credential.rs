@@ -1,115 +1,141 @@
-//! API keys and agent tokens: making them by the contract's rules, listing and revoking them.
+//! What keys and agent tokens have in common: finding, listing and revoking them, and giving a new one its secret.
 
-use scopegate_policy::{Clusters, permission};
+use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{
-    Admin, AdminError, ErrorKind, Reply,
-    command::{AgentRequest, KeyRequest},
-    error::{listed, suggest},
-};
+use super::{Admin, AdminError, ErrorKind, Once, Reply};
 use crate::{
-    contract::Authority,
-    directory::AGENT_ROLE,
     key::{self, KeyKind},
     name,
-    store::{Change, Credential, CredentialKind, NewCredential, User},
+    store::{
+        Change, ChangeError, Conflict, Credential, CredentialFilter, CredentialKind, NewCredential,
+        Page, State,
+    },
 };
 
 /// The last second of the year 9999, in seconds since the epoch: later times cannot be written as dates.
 const EXPIRY_MAX: i64 = 253_402_300_799;
 
+/// What minting gives.
+#[derive(Debug)]
+pub struct Minted {
+    /// All that is kept of it.
+    pub credential: Credential,
+    /// The whole key, shown this once. Nothing for a request that was sent again.
+    pub secret: Option<SecretString>,
+}
+
+/// Whose credentials are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The caller's own: a user's keys, or the key itself.
+    Own,
+    /// Anybody's of the caller's organization, as far as the caller's clusters reach.
+    Anybodys,
+}
+
+/// Which credentials to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Only this user's.
+    pub owner: Option<Uuid>,
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those whose name has this in it.
+    pub name: Option<String>,
+}
+
 impl Admin<'_> {
-    pub(super) async fn mint_key(
+    /// A page of credentials of the caller's organization, newest first.
+    pub async fn credentials(
         &self,
-        request: KeyRequest,
+        kind: CredentialKind,
+        whose: Whose,
+        filter: KeyFilter,
+        page: &Page<Uuid>,
         now_ms: i64,
-    ) -> Result<Reply, AdminError> {
-        self.check_name(&request.name)?;
-        if request.expires_at.is_some() && !self.contract.minting.expiry_allowed {
-            return Err(self.not_by_contract("have no expiry; they end when they are revoked"));
+    ) -> Result<Vec<Credential>, AdminError> {
+        let store = self.directory.store();
+        let mut owner = filter.owner;
+        if whose == Whose::Own {
+            let Ok(user) = self.acting_user() else {
+                // A key knows of no other.
+                return Ok(match page.after {
+                    None => vec![self.own_credential(kind).await?],
+                    Some(_) => Vec::new(),
+                });
+            };
+            owner = Some(user);
         }
-        check_expiry(request.expires_at, now_ms)?;
-        let scopes = self.check_scopes(request.scopes)?;
-        let owner = self.owner(request.owner.as_deref()).await?;
-        let organization = match (&request.organization, &owner) {
-            (None, Some((_, organization))) => *organization,
-            (wanted, _) => self.organization(wanted.as_deref()).await?.id,
-        };
-        if let Some((owner, own)) = &owner
-            && *own != organization
-        {
-            return Err(AdminError::invalid(format!(
-                "`{}` is in another organization",
-                owner.email
-            )));
-        }
-        self.require_clusters(organization, &request.allowed_cluster_ids)
-            .await?;
-        let owner = owner.map(|(user, _)| user);
-        let credential = Credential {
-            id: Uuid::now_v7(),
-            organization,
-            kind: CredentialKind::ApiKey,
-            name: request.name,
-            owner: owner.as_ref().map(|user| user.id),
-            owner_email: owner.map(|user| user.email),
-            scopes,
-            // Here, and only here, an empty list is every cluster.
-            allowed_clusters: match request.allowed_cluster_ids.is_empty() {
-                true => Clusters::All,
-                false => Clusters::only(request.allowed_cluster_ids),
+        let filter = CredentialFilter {
+            organization: self.home()?,
+            kind,
+            owner,
+            state: filter.state,
+            clusters: match kind {
+                CredentialKind::Agent => self.visible_clusters(),
+                CredentialKind::ApiKey => None,
             },
-            cluster: None,
-            prefix: String::new(),
-            last_four: String::new(),
-            created_at: now_ms.div_euclid(1000),
-            expires_at: request.expires_at,
-            revoked_at: None,
+            name: filter.name,
+            now: now_ms.div_euclid(1000),
         };
-        self.mint(credential, now_ms).await
+        Ok(store.page_credentials(&filter, page).await?)
     }
 
-    pub(super) async fn mint_agent(
-        &self,
-        request: AgentRequest,
-        now_ms: i64,
-    ) -> Result<Reply, AdminError> {
-        if !self
-            .description
-            .roles
-            .iter()
-            .any(|role| role.name == AGENT_ROLE)
-        {
-            return Err(AdminError::conflict(format!(
-                "the policy `{}` has no role `{AGENT_ROLE}`, so agents may do nothing",
-                self.description.name
-            ))
-            .help("add the role to the policy first"));
-        }
-        let organization = self.organization(request.organization.as_deref()).await?;
-        self.require_clusters(organization.id, std::slice::from_ref(&request.cluster))
-            .await?;
-        let name = request.name.unwrap_or_else(|| request.cluster.clone());
-        self.check_name(&name)?;
-        check_expiry(request.expires_at, now_ms)?;
-        let credential = Credential {
-            id: Uuid::now_v7(),
-            organization: organization.id,
-            kind: CredentialKind::Agent,
-            name,
-            owner: None,
-            owner_email: None,
-            scopes: None,
-            allowed_clusters: Clusters::All,
-            cluster: Some(request.cluster),
-            prefix: String::new(),
-            last_four: String::new(),
-            created_at: now_ms.div_euclid(1000),
-            expires_at: request.expires_at,
-            revoked_at: None,
+    /// The key that the caller called with.
+    pub async fn own_credential(&self, kind: CredentialKind) -> Result<Credential, AdminError> {
+        let caller = self.caller.filter(|caller| caller.key_name.is_some());
+        let found = match caller {
+            Some(caller) => {
+                self.directory
+                    .store()
+                    .find_credential_row(caller.credential)
+                    .await?
+            }
+            None => None,
         };
-        self.mint(credential, now_ms).await
+        found
+            .filter(|credential| credential.kind == kind)
+            .ok_or_else(|| AdminError::no_such(what(kind)))
+    }
+
+    /// A credential by its id, if the caller may know of it.
+    pub async fn credential_by_id(
+        &self,
+        id: Uuid,
+        kind: CredentialKind,
+        whose: Whose,
+    ) -> Result<Credential, AdminError> {
+        let home = self.home()?;
+        let found = self.directory.store().find_credential_row(id).await?;
+        let found = found.filter(|found| found.organization == home && found.kind == kind);
+        let is_visible = |found: &Credential| match (whose, kind) {
+            (Whose::Own, _) => match self.acting_user() {
+                Ok(user) => found.owner == Some(user),
+                Err(_) => self.caller.is_some_and(|caller| caller.credential == id),
+            },
+            (Whose::Anybodys, CredentialKind::ApiKey) => true,
+            (Whose::Anybodys, CredentialKind::Agent) => self.caller.is_none_or(|caller| {
+                let cluster = found.cluster.as_deref().unwrap_or_default();
+                caller.caller.may_touch(cluster)
+            }),
+        };
+        found
+            .filter(is_visible)
+            .ok_or_else(|| AdminError::no_such(what(kind)))
+    }
+
+    /// Revokes a credential that the caller may know of. `false`: it was revoked before. From the return on, no
+    /// request that starts with it is admitted.
+    pub async fn revoke_by_id(
+        &self,
+        id: Uuid,
+        kind: CredentialKind,
+        whose: Whose,
+        now_ms: i64,
+    ) -> Result<bool, AdminError> {
+        let found = self.credential_by_id(id, kind, whose).await?;
+        Ok(self.apply(Change::Revoke(found.id), now_ms).await?)
     }
 
     pub(super) async fn list(
@@ -134,34 +160,97 @@ impl Admin<'_> {
         now_ms: i64,
     ) -> Result<Reply, AdminError> {
         let id = self.credential(organization, wanted, kind).await?;
-        self.apply(Change::Revoke(id), now_ms).await
+        self.done(Change::Revoke(id), now_ms).await
     }
 
-    /// Gives the credential its secret and keeps it.
-    async fn mint(&self, mut credential: Credential, now_ms: i64) -> Result<Reply, AdminError> {
+    /// Gives the credential its secret.
+    pub(super) fn with_secret(
+        &self,
+        mut credential: Credential,
+        once: Option<Once>,
+    ) -> Result<(NewCredential, SecretString), AdminError> {
         let kind = match credential.kind {
             CredentialKind::ApiKey => KeyKind::Live,
             CredentialKind::Agent => KeyKind::Agent,
         };
-        let minted = key::mint(&self.contract.key_prefix, kind).map_err(|error| AdminError {
-            kind: ErrorKind::Unavailable,
-            message: error.to_string(),
-            help: None,
-        })?;
+        let minted = key::mint(&self.contract.key_prefix, kind).map_err(no_randomness)?;
         credential.prefix = minted.prefix;
         credential.last_four = minted.last_four;
         let new = NewCredential {
-            credential: credential.clone(),
-            hash: minted.hash,
-        };
-        self.apply(Change::Mint(Box::new(new)), now_ms).await?;
-        Ok(Reply::Minted {
             credential,
-            secret: minted.secret,
-        })
+            hash: minted.hash,
+            idempotency: self.idempotency(once),
+        };
+        Ok((new, minted.secret))
     }
 
-    fn check_name(&self, name: &str) -> Result<(), AdminError> {
+    /// Gives the credential its secret and keeps it.
+    pub(super) async fn mint(
+        &self,
+        credential: Credential,
+        once: Option<Once>,
+        now_ms: i64,
+    ) -> Result<Minted, AdminError> {
+        let (new, secret) = self.with_secret(credential, once)?;
+        let credential = new.credential.clone();
+        let made = self.apply(Change::Mint(Box::new(new)), now_ms).await;
+        self.minted(made, credential, secret).await
+    }
+
+    /// What was made just now, or by the same request before.
+    pub(super) async fn minted(
+        &self,
+        made: Result<bool, ChangeError>,
+        credential: Credential,
+        secret: SecretString,
+    ) -> Result<Minted, AdminError> {
+        match made {
+            Ok(_) => Ok(Minted {
+                credential,
+                secret: Some(secret),
+            }),
+            Err(ChangeError::Conflict(Conflict::Replayed(id))) => {
+                let id = Uuid::parse_str(&id).unwrap_or_default();
+                let found = self.directory.store().find_credential_row(id).await?;
+                let credential = found.ok_or_else(|| AdminError::no_such(what(credential.kind)))?;
+                Ok(Minted {
+                    credential,
+                    secret: None,
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A new credential of this organization, with nothing in it yet.
+    pub(super) fn blank(
+        organization: Uuid,
+        kind: CredentialKind,
+        name: String,
+        now_ms: i64,
+    ) -> Credential {
+        Credential {
+            id: Uuid::now_v7(),
+            organization,
+            kind,
+            name,
+            owner: None,
+            owner_email: None,
+            scopes: None,
+            allowed_clusters: scopegate_policy::Clusters::All,
+            cluster: None,
+            prefix: String::new(),
+            last_four: String::new(),
+            created_at: now_ms.div_euclid(1000),
+            expires_at: None,
+            revoked_at: None,
+            predecessor: None,
+            successor: None,
+            retires_at: None,
+        }
+    }
+
+    pub(super) fn check_name(&self, name: &str) -> Result<(), AdminError> {
         let chars_max = self
             .contract
             .minting
@@ -175,83 +264,34 @@ impl Admin<'_> {
         ))
         .help("no control characters, and no space at either end"))
     }
+}
 
-    fn check_scopes(&self, scopes: Option<Vec<String>>) -> Result<Option<Vec<String>>, AdminError> {
-        let rules = &self.contract.minting;
-        let mut scopes = match scopes {
-            None if rules.scopes_required => Vec::new(),
-            None => return Ok(None),
-            Some(_) if !rules.scopes_allowed => {
-                return Err(self.not_by_contract("carry no scopes"));
-            }
-            Some(scopes) => scopes,
-        };
-        let can_carry = self
-            .description
-            .permissions
-            .iter()
-            .filter(|known| known.scope && permission::is_name(&known.name));
-        let can_carry: Vec<&str> = can_carry.map(|known| known.name.as_str()).collect();
-        if scopes.is_empty() {
-            let error = AdminError::invalid("a key needs at least one scope");
-            return Err(match rules.scopes_required {
-                true => error.help(format!("choose among {}", listed(&can_carry))),
-                false => error.help("leave scopes out for a key that is not narrowed"),
-            });
+impl From<Minted> for Reply {
+    fn from(Minted { credential, secret }: Minted) -> Self {
+        // Commands carry no idempotency key, so what they mint is new.
+        Self::Minted {
+            credential,
+            secret: secret.unwrap_or_default(),
         }
-        if let Some(wrong) = scopes
-            .iter()
-            .find(|scope| !can_carry.contains(&scope.as_str()))
-        {
-            let known = self
-                .description
-                .permissions
-                .iter()
-                .any(|known| known.name == *wrong);
-            return Err(match known {
-                true => AdminError::invalid(format!("no key can carry the permission `{wrong}`"))
-                    .help(format!("keys can carry {}", listed(&can_carry))),
-                false => AdminError {
-                    kind: ErrorKind::Invalid,
-                    message: format!("there is no scope `{wrong}`"),
-                    help: suggest("scope", wrong, can_carry),
-                },
-            });
-        }
-        scopes.sort_unstable();
-        scopes.dedup();
-        Ok(Some(scopes))
-    }
-
-    /// The key's owner: an active user of an organization.
-    async fn owner(&self, email: Option<&str>) -> Result<Option<(User, Uuid)>, AdminError> {
-        let Some(email) = email else {
-            return match self.contract.authority {
-                Authority::Owner => Err(AdminError::invalid("a key needs an owner").help(format!(
-                    "keys of the contract `{}` act for a user",
-                    self.contract.name
-                ))),
-                Authority::Organization(_) | Authority::Scopes => Ok(None),
-            };
-        };
-        let (user, organization) = self.member(email).await?;
-        match user.disabled_at {
-            Some(_) => Err(AdminError::conflict(format!(
-                "the user `{email}` is disabled"
-            ))),
-            None => Ok(Some((user, organization))),
-        }
-    }
-
-    fn not_by_contract(&self, what: &str) -> AdminError {
-        AdminError::invalid(format!(
-            "keys of the contract `{}` {what}",
-            self.contract.name
-        ))
     }
 }
 
-fn check_expiry(expires_at: Option<i64>, now_ms: i64) -> Result<(), AdminError> {
+fn what(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::ApiKey => "key",
+        CredentialKind::Agent => "agent token",
+    }
+}
+
+pub(super) fn no_randomness(error: key::NoRandomness) -> AdminError {
+    AdminError {
+        kind: ErrorKind::Unavailable,
+        message: error.to_string(),
+        help: None,
+    }
+}
+
+pub(super) fn check_expiry(expires_at: Option<i64>, now_ms: i64) -> Result<(), AdminError> {
     match expires_at {
         Some(end) if end.saturating_mul(1000) <= now_ms => {
             Err(AdminError::invalid("the expiry is not in the future"))

@@ -16,6 +16,10 @@ pub enum ErrorKind {
     Unknown,
     /// Nothing, as things stand: it exists already, or has ended.
     Conflict,
+    /// Nothing: it is more than they may give or change.
+    Forbidden,
+    /// Read again what it was about, which somebody else has changed.
+    Stale,
     /// Try again later; the store does not answer, or is damaged.
     Unavailable,
 }
@@ -52,6 +56,23 @@ impl AdminError {
         Self {
             kind: ErrorKind::Conflict,
             message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Forbidden,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// What nothing has, or nothing that the caller may know of.
+    pub(super) fn no_such(what: &str) -> Self {
+        Self {
+            kind: ErrorKind::Unknown,
+            message: format!("there is no such {what}"),
             help: None,
         }
     }
@@ -137,12 +158,22 @@ impl From<ChangeError> for AdminError {
             | Conflict::UnknownUser
             | Conflict::UnknownCluster(_)
             | Conflict::UnknownCredential
+            | Conflict::UnknownRole(_)
+            | Conflict::UnknownInvitation
             | Conflict::UnknownSession => ErrorKind::Unknown,
+            Conflict::Stale => ErrorKind::Stale,
+            Conflict::OtherRequest => ErrorKind::Invalid,
             Conflict::OrganizationExists(_)
             | Conflict::EmailTaken(_)
             | Conflict::Operator
             | Conflict::UserDisabled
             | Conflict::ClusterExists(_)
+            | Conflict::RoleExists(_)
+            | Conflict::RoleInUse(_)
+            | Conflict::CredentialEnded
+            | Conflict::AlreadyRotated
+            | Conflict::HashTaken(_)
+            | Conflict::Replayed(_)
             | Conflict::ClusterDeleted(_) => ErrorKind::Conflict,
         };
         Self {

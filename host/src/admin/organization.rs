@@ -1,38 +1,99 @@
-//! Organizations, and what each has of its own: custom roles and clusters.
+//! Organizations: tenants, of which no one sees another.
 
-use scopegate_policy::{is_cluster_id, permission};
 use uuid::Uuid;
 
-use super::{Admin, AdminError, Reply, RoleView};
+use super::{Admin, AdminError, Invitation, Once, Reply};
 use crate::{
-    directory::AGENT_ROLE,
     name,
-    store::{Change, Organization, Role},
+    store::{Change, ChangeError, Conflict, Expected, Organization, Page},
 };
 
 impl Admin<'_> {
+    /// A page of all organizations, by name; for operators, as the policy has it.
+    pub async fn organizations(
+        &self,
+        page: &Page<String>,
+    ) -> Result<Vec<Organization>, AdminError> {
+        Ok(self.directory.store().page_organizations(page).await?)
+    }
+
+    /// An organization by its id; for operators.
+    pub async fn organization_by_id(&self, id: Uuid) -> Result<Organization, AdminError> {
+        let found = self.directory.store().find_organization(id).await?;
+        found.ok_or_else(|| AdminError::no_such("organization"))
+    }
+
+    /// The caller's own.
+    pub async fn own_organization(&self) -> Result<Organization, AdminError> {
+        self.organization_by_id(self.home()?).await
+    }
+
+    /// Makes an organization together with its first administrator, whom the invitation is for: both or neither.
+    pub async fn found_organization(
+        &self,
+        name: String,
+        admin_email: String,
+        once: Option<Once>,
+        now_ms: i64,
+    ) -> Result<(Organization, Invitation), AdminError> {
+        check_name(&name)?;
+        let id = Uuid::now_v7();
+        let role = self.assignable_role(id, "admin".to_owned()).await?;
+        let (new, secret) = self.invited((id, role), admin_email, None, once, now_ms)?;
+        let organization = Organization {
+            id,
+            name: name.clone(),
+            created_at: now_ms.div_euclid(1000),
+            epoch: 0,
+        };
+        let change = Change::CreateOrganization {
+            id,
+            name,
+            admin: Some(Box::new(new.0)),
+        };
+        match self.apply(change, now_ms).await {
+            Ok(_) => Ok((organization, Invitation::new(new.1, secret, now_ms))),
+            Err(ChangeError::Conflict(Conflict::Replayed(user))) => {
+                let invitation = self.replayed_invitation(&user).await?;
+                let id = invitation.user.organization.unwrap_or_default();
+                Ok((self.organization_by_id(id).await?, invitation))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives an organization another name: the caller's own, or for operators any.
+    pub async fn rename_organization(
+        &self,
+        id: Uuid,
+        name: String,
+        expected: Expected,
+        now_ms: i64,
+    ) -> Result<Organization, AdminError> {
+        check_name(&name)?;
+        let change = Change::RenameOrganization { id, name, expected };
+        self.apply(change, now_ms).await?;
+        self.organization_by_id(id).await
+    }
+
     pub(super) async fn create_organization(
         &self,
         name: String,
         now_ms: i64,
     ) -> Result<Reply, AdminError> {
-        if !name::is_title(&name) {
-            return Err(AdminError::bad_title("the name of an organization"));
-        }
-        let id = Uuid::now_v7();
-        self.apply(
-            Change::CreateOrganization {
-                id,
-                name: name.clone(),
-            },
-            now_ms,
-        )
-        .await?;
+        check_name(&name)?;
         let organization = Organization {
-            id,
-            name,
+            id: Uuid::now_v7(),
+            name: name.clone(),
             created_at: now_ms.div_euclid(1000),
+            epoch: 0,
         };
+        let change = Change::CreateOrganization {
+            id: organization.id,
+            name,
+            admin: None,
+        };
+        self.apply(change, now_ms).await?;
         Ok(Reply::Organization { organization })
     }
 
@@ -40,105 +101,12 @@ impl Admin<'_> {
         let organizations = self.directory.store().list_organizations().await?;
         Ok(Reply::Organizations { organizations })
     }
+}
 
-    pub(super) async fn set_role(
-        &self,
-        organization: Option<String>,
-        name: String,
-        permissions: Vec<String>,
-        now_ms: i64,
-    ) -> Result<Reply, AdminError> {
-        if !permission::is_word(&name) {
-            return Err(
-                AdminError::invalid(format!("`{name}` cannot be the name of a role"))
-                    .help("it is 1 to 128 lower-case letters, digits, `_` and `-`"),
-            );
-        }
-        // A custom role must not change what a built-in one means, nor what an agent may do.
-        if name == AGENT_ROLE || self.description.roles.iter().any(|role| role.name == name) {
-            return Err(
-                AdminError::conflict(format!("the role `{name}` is built in"))
-                    .help("choose another name for the custom role"),
-            );
-        }
-        let permissions = self.known_patterns(permissions)?;
-        let role = Role {
-            name: name.clone(),
-            permissions: permissions.clone(),
-        };
-        let organization = self.organization(organization.as_deref()).await?;
-        let change = Change::SetCustomRole {
-            organization: organization.id,
-            name,
-            permissions,
-        };
-        self.apply(change, now_ms).await?;
-        Ok(Reply::Role {
-            role: RoleView { role, custom: true },
-        })
-    }
-
-    pub(super) async fn list_roles(
-        &self,
-        organization: Option<String>,
-    ) -> Result<Reply, AdminError> {
-        let organization = self.organization(organization.as_deref()).await?;
-        let custom = self.directory.store().list_roles(organization.id).await?;
-        let built_in = self.description.roles.iter().map(|role| RoleView {
-            role: Role {
-                name: role.name.clone(),
-                permissions: role.permissions.clone(),
-            },
-            custom: false,
-        });
-        let custom = custom
-            .into_iter()
-            .map(|role| RoleView { role, custom: true });
-        Ok(Reply::Roles {
-            roles: built_in.chain(custom).collect(),
-        })
-    }
-
-    pub(super) async fn add_cluster(
-        &self,
-        organization: Option<String>,
-        id: String,
-        now_ms: i64,
-    ) -> Result<Reply, AdminError> {
-        if !is_cluster_id(&id) {
-            return Err(
-                AdminError::invalid(format!("`{id}` cannot be the id of a cluster"))
-                    .help("it is 1 to 253 letters, digits, `.`, `_`, `:` and `-`"),
-            );
-        }
-        let organization = self.organization(organization.as_deref()).await?.id;
-        self.apply(Change::AddCluster { organization, id }, now_ms)
-            .await
-    }
-
-    pub(super) async fn list_clusters(
-        &self,
-        organization: Option<String>,
-    ) -> Result<Reply, AdminError> {
-        let organization = self.organization(organization.as_deref()).await?;
-        let clusters = self
-            .directory
-            .store()
-            .list_clusters(organization.id)
-            .await?;
-        Ok(Reply::Clusters { clusters })
-    }
-
-    pub(super) async fn delete_cluster(
-        &self,
-        organization: Option<String>,
-        id: String,
-        now_ms: i64,
-    ) -> Result<Reply, AdminError> {
-        let organization = self.organization(organization.as_deref()).await?.id;
-        self.require_clusters(organization, std::slice::from_ref(&id))
-            .await?;
-        self.apply(Change::DeleteCluster { organization, id }, now_ms)
-            .await
+fn check_name(name: &str) -> Result<(), AdminError> {
+    if name::is_title(name) {
+        Ok(())
+    } else {
+        Err(AdminError::bad_title("the name of an organization"))
     }
 }

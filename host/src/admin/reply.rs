@@ -49,6 +49,21 @@ pub enum Reply {
         /// By id.
         clusters: Vec<Cluster>,
     },
+    /// A user's invitation.
+    Invited {
+        /// Whose.
+        user: User,
+        /// What they present with the password that they choose: shown this once.
+        #[serde(with = "shown_once")]
+        invitation: SecretString,
+        /// When it ends, in seconds since the epoch.
+        expires_at: i64,
+    },
+    /// Keys that were taken over.
+    Imported {
+        /// Their ids, in their order.
+        keys: Vec<uuid::Uuid>,
+    },
     /// A new key or agent token.
     Minted {
         /// What is kept of it.

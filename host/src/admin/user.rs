@@ -1,16 +1,193 @@
 //! Users and operators.
 
 use scopegate_policy::Clusters;
+use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Admin, AdminError, Reply, command::UserRequest};
+use super::{Admin, AdminError, Once, Reply, command::UserRequest, credential::no_randomness};
 use crate::{
+    key::{self, KeyHash},
     name,
     password::PasswordHash,
-    store::{Change, NewUser, User},
+    store::{Change, ChangeError, Conflict, Expected, NewInvitation, NewUser, Page, User},
 };
 
+/// How long an invitation is good, in seconds: 7 days.
+const INVITATION_SECS: i64 = 7 * 24 * 3600;
+/// Characters of an invitation's secret, of which each is one of 62: 256 bits.
+const INVITATION_CHARS: usize = 43;
+
+/// An invitation and whom it is for.
+#[derive(Debug)]
+pub struct Invitation {
+    /// The user.
+    pub user: User,
+    /// What they present with the password that they choose, shown this once. Nothing for a request that was sent
+    /// again.
+    pub secret: Option<SecretString>,
+    /// When it ends, in seconds since the epoch.
+    pub expires_at: Option<i64>,
+}
+
+impl Invitation {
+    pub(super) fn new(user: User, secret: SecretString, now_ms: i64) -> Self {
+        Self {
+            user,
+            secret: Some(secret),
+            expires_at: Some(now_ms.div_euclid(1000) + INVITATION_SECS),
+        }
+    }
+}
+
+/// What is changed about a user; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserEdit {
+    /// A built-in or custom role.
+    pub role: Option<String>,
+    /// Their clusters.
+    pub clusters: Option<Clusters>,
+}
+
 impl Admin<'_> {
+    /// A page of the users of the caller's organization, by e-mail address.
+    pub async fn users(&self, page: &Page<String>) -> Result<Vec<User>, AdminError> {
+        Ok(self
+            .directory
+            .store()
+            .page_users(self.home()?, page)
+            .await?)
+    }
+
+    /// A user of the caller's organization.
+    pub async fn user_by_id(&self, id: Uuid) -> Result<User, AdminError> {
+        self.user_of_home(id).await
+    }
+
+    /// Adds a user to the caller's organization, who chooses a password with the invitation. They get no more than
+    /// the caller holds.
+    pub async fn invite_user(
+        &self,
+        email: String,
+        role: String,
+        clusters: Option<Vec<String>>,
+        once: Option<Once>,
+        now_ms: i64,
+    ) -> Result<Invitation, AdminError> {
+        let home = self.home()?;
+        let role = self.assignable_role(home, role).await?;
+        self.require_held(self.role_gives(home, &role).await?)?;
+        let clusters = self.assigned_clusters(home, clusters).await?;
+        self.require_clusters_held(&clusters)?;
+        let ((new, user), secret) =
+            self.invited((home, role), email, Some(clusters), once, now_ms)?;
+        match self.apply(Change::AddUser(Box::new(new)), now_ms).await {
+            Ok(_) => Ok(Invitation::new(user, secret, now_ms)),
+            Err(ChangeError::Conflict(Conflict::Replayed(id))) => {
+                self.replayed_invitation(&id).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The user whom an earlier sending of the same request has added.
+    pub(super) async fn replayed_invitation(&self, id: &str) -> Result<Invitation, AdminError> {
+        let id = Uuid::parse_str(id).unwrap_or_default();
+        let user = self.directory.store().find_user(id).await?;
+        Ok(Invitation {
+            user: user.ok_or_else(|| AdminError::no_such("user"))?,
+            secret: None,
+            expires_at: None,
+        })
+    }
+
+    /// Gives a user of the caller's organization a new invitation in place of one that is open: also the way back in
+    /// for one who has lost their password.
+    pub async fn invite_user_again(&self, id: Uuid, now_ms: i64) -> Result<Invitation, AdminError> {
+        let user = self.user_within_bounds(id).await?;
+        self.give_invitation(user, now_ms).await
+    }
+
+    /// Gives a user another role, other clusters, or both: no more than the caller holds, and nobody who holds more.
+    pub async fn edit_user(
+        &self,
+        id: Uuid,
+        edit: UserEdit,
+        expected: Expected,
+        now_ms: i64,
+    ) -> Result<User, AdminError> {
+        let home = self.home()?;
+        let user = self.user_within_bounds(id).await?;
+        let role = match edit.role {
+            Some(role) => Some(self.assignable_role(home, role).await?),
+            None => None,
+        };
+        if let Some(role) = &role {
+            self.require_held(self.role_gives(home, role).await?)?;
+        }
+        if let Some(clusters) = &edit.clusters {
+            if let Clusters::Only(ids) = clusters {
+                self.require_clusters(home, ids).await?;
+            }
+            self.require_clusters_held(clusters)?;
+        }
+        let change = Change::EditUser {
+            user: id,
+            role,
+            clusters: edit.clusters,
+            expected,
+        };
+        self.apply(change, now_ms).await?;
+        let found = self.directory.store().find_user(id).await?;
+        Ok(found.unwrap_or(user))
+    }
+
+    /// Disables a user who may do no more than the caller: their sessions end, and the keys that act for them.
+    pub async fn disable_user_by_id(&self, id: Uuid, now_ms: i64) -> Result<bool, AdminError> {
+        let user = self.user_within_bounds(id).await?;
+        Ok(self.apply(Change::DisableUser(user.id), now_ms).await?)
+    }
+
+    pub(super) async fn invite_again(&self, email: &str, now_ms: i64) -> Result<Reply, AdminError> {
+        let (user, _) = self.member(email).await?;
+        let Invitation {
+            user,
+            secret,
+            expires_at,
+        } = self.give_invitation(user, now_ms).await?;
+        Ok(Reply::Invited {
+            user,
+            invitation: secret.unwrap_or_default(),
+            expires_at: expires_at.unwrap_or_default(),
+        })
+    }
+
+    async fn give_invitation(&self, user: User, now_ms: i64) -> Result<Invitation, AdminError> {
+        let (invitation, secret) = new_invitation(now_ms)?;
+        let change = Change::Invite {
+            user: user.id,
+            invitation,
+        };
+        self.apply(change, now_ms).await?;
+        Ok(Invitation::new(user, secret, now_ms))
+    }
+
+    /// A user who is to be invited, without clusters said with all of them, and the invitation's secret.
+    pub(super) fn invited(
+        &self,
+        place: (Uuid, String),
+        email: String,
+        clusters: Option<Clusters>,
+        once: Option<Once>,
+        now_ms: i64,
+    ) -> Result<((NewUser, User), SecretString), AdminError> {
+        let (invitation, secret) = new_invitation(now_ms)?;
+        let clusters = clusters.unwrap_or(Clusters::All);
+        let (mut new, user) = new_user(Some(place), email, None, clusters, now_ms)?;
+        new.invitation = Some(invitation);
+        new.idempotency = self.idempotency(once);
+        Ok(((new, user), secret))
+    }
+
     pub(super) async fn add_member(
         &self,
         request: UserRequest,
@@ -54,28 +231,7 @@ impl Admin<'_> {
         clusters: Clusters,
         now_ms: i64,
     ) -> Result<Reply, AdminError> {
-        if !name::is_email(&email) {
-            return Err(
-                AdminError::invalid(format!("`{email}` is not an e-mail address"))
-                    .help("it is visible ASCII characters with one `@` among them"),
-            );
-        }
-        let user = User {
-            id: Uuid::now_v7(),
-            organization: place.as_ref().map(|(organization, _)| *organization),
-            email: email.clone(),
-            role: place.as_ref().map(|(_, role)| role.clone()),
-            clusters: clusters.clone(),
-            created_at: now_ms.div_euclid(1000),
-            disabled_at: None,
-        };
-        let new = NewUser {
-            id: user.id,
-            place,
-            email,
-            password,
-            clusters,
-        };
+        let (new, user) = new_user(place, email, password, clusters, now_ms)?;
         self.apply(Change::AddUser(Box::new(new)), now_ms).await?;
         Ok(Reply::User { user })
     }
@@ -101,7 +257,7 @@ impl Admin<'_> {
 
     pub(super) async fn disable_user(&self, email: &str, now_ms: i64) -> Result<Reply, AdminError> {
         let user = self.user(email).await?;
-        self.apply(Change::DisableUser(user.id), now_ms).await
+        self.done(Change::DisableUser(user.id), now_ms).await
     }
 
     pub(super) async fn set_user_role(
@@ -112,7 +268,7 @@ impl Admin<'_> {
     ) -> Result<Reply, AdminError> {
         let (user, organization) = self.member(email).await?;
         let role = self.assignable_role(organization, role).await?;
-        self.apply(
+        self.done(
             Change::SetRole {
                 user: user.id,
                 role,
@@ -130,7 +286,7 @@ impl Admin<'_> {
     ) -> Result<Reply, AdminError> {
         let (user, organization) = self.member(email).await?;
         let clusters = self.assigned_clusters(organization, clusters).await?;
-        self.apply(
+        self.done(
             Change::SetClusters {
                 user: user.id,
                 clusters,
@@ -139,4 +295,48 @@ impl Admin<'_> {
         )
         .await
     }
+}
+
+fn new_user(
+    place: Option<(Uuid, String)>,
+    email: String,
+    password: Option<PasswordHash>,
+    clusters: Clusters,
+    now_ms: i64,
+) -> Result<(NewUser, User), AdminError> {
+    if !name::is_email(&email) {
+        return Err(
+            AdminError::invalid(format!("`{email}` is not an e-mail address"))
+                .help("it is visible ASCII characters with one `@` among them"),
+        );
+    }
+    let user = User {
+        id: Uuid::now_v7(),
+        organization: place.as_ref().map(|(organization, _)| *organization),
+        email: email.clone(),
+        role: place.as_ref().map(|(_, role)| role.clone()),
+        clusters: clusters.clone(),
+        created_at: now_ms.div_euclid(1000),
+        disabled_at: None,
+        epoch: 0,
+    };
+    let new = NewUser {
+        id: user.id,
+        place,
+        email,
+        password,
+        clusters,
+        invitation: None,
+        idempotency: None,
+    };
+    Ok((new, user))
+}
+
+fn new_invitation(now_ms: i64) -> Result<(NewInvitation, SecretString), AdminError> {
+    let secret = key::random_base62::<INVITATION_CHARS>().map_err(no_randomness)?;
+    let invitation = NewInvitation {
+        hash: KeyHash::of(&secret),
+        expires_at: now_ms.div_euclid(1000) + INVITATION_SECS,
+    };
+    Ok((invitation, SecretString::from(secret.as_str())))
 }

@@ -71,8 +71,8 @@ pub(super) fn credential_principal(
         organization: credential.organization,
         user: behind.user,
         name: behind.name,
+        expires_at: credential.ends_at(),
         key_name: Some(credential.name),
-        expires_at: credential.expires_at,
         caller: Caller {
             kind,
             subject: behind.user.unwrap_or(credential.id).to_string(),

@@ -78,6 +78,7 @@ async fn an_owners_key_is_its_owner_as_of_now() {
             organization,
             name: role,
             permissions,
+            expected: crate::store::Expected::Anything,
         })
         .await;
     assert_eq!(

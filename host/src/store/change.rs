@@ -67,6 +67,19 @@ pub struct NewUser {
     pub password: Option<PasswordHash>,
     /// Cluster assignments.
     pub clusters: Clusters,
+    /// With which they may choose a password.
+    pub invitation: Option<NewInvitation>,
+    /// Of the request that adds them.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// An invitation: whoever presents its secret may choose the user's password, once.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInvitation {
+    /// The secret's hash.
+    pub hash: KeyHash,
+    /// The first second at which it is no longer good.
+    pub expires_at: i64,
 }
 
 /// A credential to mint.
@@ -76,6 +89,30 @@ pub struct NewCredential {
     pub credential: Credential,
     /// The secret's hash.
     pub hash: KeyHash,
+    /// Of the request that mints it.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What makes sending a request again harmless: within a day, the same key of the same actor makes nothing new.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    /// Who sends it.
+    pub actor: Uuid,
+    /// The key that the client chose.
+    pub key: String,
+    /// A hash of the request, so that another one under the same key is found out.
+    pub fingerprint: [u8; 32],
+}
+
+/// What must be there for a change, where two people may edit the same thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever is there.
+    Anything,
+    /// Nothing yet.
+    Nothing,
+    /// What has had so many changes.
+    Epoch(i64),
 }
 
 /// One change. Shapes (names, patterns, lengths) are checked by whoever makes it; what must be so in the store is
@@ -88,6 +125,8 @@ pub enum Change {
         id: Uuid,
         /// Its name, unique.
         name: String,
+        /// Its first administrator.
+        admin: Option<Box<NewUser>>,
     },
     /// A new user or operator.
     AddUser(Box<NewUser>),
@@ -107,6 +146,42 @@ pub enum Change {
         /// Their assignments.
         clusters: Clusters,
     },
+    /// Gives a user another role, other clusters, or both.
+    EditUser {
+        /// Whom.
+        user: Uuid,
+        /// The role's name.
+        role: Option<String>,
+        /// Their assignments.
+        clusters: Option<Clusters>,
+        /// What is edited.
+        expected: Expected,
+    },
+    /// Gives a user another invitation, in place of one that is open.
+    Invite {
+        /// Whom.
+        user: Uuid,
+        /// It.
+        invitation: NewInvitation,
+    },
+    /// Takes an invitation up: its user has this password from now on, and nobody stays signed in as them.
+    AcceptInvitation {
+        /// Whose it is.
+        user: Uuid,
+        /// Of its secret.
+        hash: KeyHash,
+        /// The password.
+        password: PasswordHash,
+    },
+    /// Gives an organization another name.
+    RenameOrganization {
+        /// Which.
+        id: Uuid,
+        /// Unique.
+        name: String,
+        /// What is edited.
+        expected: Expected,
+    },
     /// Makes a custom role, or gives it other permissions.
     SetCustomRole {
         /// Where.
@@ -115,6 +190,17 @@ pub enum Change {
         name: String,
         /// All its permissions.
         permissions: Vec<String>,
+        /// What is edited.
+        expected: Expected,
+    },
+    /// Deletes a custom role that nobody has.
+    DeleteCustomRole {
+        /// Where.
+        organization: Uuid,
+        /// Its name.
+        name: String,
+        /// What is deleted.
+        expected: Expected,
     },
     /// Registers a cluster.
     AddCluster {
@@ -122,6 +208,8 @@ pub enum Change {
         organization: Uuid,
         /// An id that was never used there.
         id: String,
+        /// Its agent's first token.
+        agent: Option<Box<NewCredential>>,
     },
     /// Deletes a cluster and revokes the tokens of its agents.
     DeleteCluster {
@@ -132,6 +220,22 @@ pub enum Change {
     },
     /// Makes a key or agent token.
     Mint(Box<NewCredential>),
+    /// Makes a key or agent token that follows another one, which has one end more from now on.
+    Rotate {
+        /// What is followed. It must be good still, and nothing must follow it yet.
+        old: Uuid,
+        /// When the old one ends, in seconds since the epoch.
+        retires_at: i64,
+        /// The new one; its `predecessor` is the old one.
+        new: Box<NewCredential>,
+    },
+    /// Takes over keys that were minted elsewhere: all of them or none.
+    Import {
+        /// Where.
+        organization: Uuid,
+        /// They.
+        credentials: Vec<NewCredential>,
+    },
     /// Ends a key or agent token.
     Revoke(Uuid),
     /// Signs a user in.
@@ -160,17 +264,26 @@ impl Change {
     pub fn touches(&self) -> Touch {
         match self {
             Self::CreateOrganization { .. }
+            | Self::RenameOrganization { .. }
             | Self::AddUser(_)
+            | Self::Invite { .. }
             | Self::Mint(_)
+            | Self::Import { .. }
             | Self::OpenSession(_) => Touch::Nothing,
             Self::DisableUser(user)
             | Self::SetRole { user, .. }
-            | Self::SetClusters { user, .. } => Touch::User(*user),
+            | Self::SetClusters { user, .. }
+            | Self::EditUser { user, .. }
+            | Self::AcceptInvitation { user, .. } => Touch::User(*user),
             // Roles and registered clusters are in the facts of every caller of the organization.
             Self::SetCustomRole { organization, .. }
+            | Self::DeleteCustomRole { organization, .. }
             | Self::AddCluster { organization, .. }
             | Self::DeleteCluster { organization, .. } => Touch::Organization(*organization),
-            Self::Revoke(credential) => Touch::Credential(*credential),
+            Self::Revoke(credential)
+            | Self::Rotate {
+                old: credential, ..
+            } => Touch::Credential(*credential),
             Self::EndSession(session) => Touch::Session(*session),
         }
     }
@@ -184,11 +297,21 @@ impl Change {
             Self::DisableUser(_) => "user.disable",
             Self::SetRole { .. } => "user.set-role",
             Self::SetClusters { .. } => "user.set-clusters",
+            Self::EditUser { .. } => "user.edit",
+            Self::Invite { .. } => "user.invite",
+            Self::AcceptInvitation { .. } => "user.accept-invitation",
+            Self::RenameOrganization { .. } => "organization.rename",
             Self::SetCustomRole { .. } => "role.set",
+            Self::DeleteCustomRole { .. } => "role.delete",
             Self::AddCluster { .. } => "cluster.add",
             Self::DeleteCluster { .. } => "cluster.delete",
             Self::Mint(new) if new.credential.kind == CredentialKind::Agent => "agent.mint",
             Self::Mint(_) => "key.mint",
+            Self::Rotate { new, .. } if new.credential.kind == CredentialKind::Agent => {
+                "agent.rotate"
+            }
+            Self::Rotate { .. } => "key.rotate",
+            Self::Import { .. } => "key.import",
             Self::Revoke(_) => "credential.revoke",
             Self::OpenSession(_) => "session.open",
             Self::EndSession(_) => "session.end",
@@ -198,12 +321,19 @@ impl Change {
     /// What the event is about.
     pub(super) fn subject(&self) -> String {
         match self {
-            Self::CreateOrganization { id, .. } => id.to_string(),
+            Self::CreateOrganization { id, .. } | Self::RenameOrganization { id, .. } => {
+                id.to_string()
+            }
             Self::AddUser(user) => user.id.to_string(),
             Self::DisableUser(user)
             | Self::SetRole { user, .. }
-            | Self::SetClusters { user, .. } => user.to_string(),
-            Self::SetCustomRole { name, .. } => name.clone(),
+            | Self::SetClusters { user, .. }
+            | Self::EditUser { user, .. }
+            | Self::Invite { user, .. }
+            | Self::AcceptInvitation { user, .. } => user.to_string(),
+            Self::SetCustomRole { name, .. } | Self::DeleteCustomRole { name, .. } => name.clone(),
+            Self::Rotate { old, .. } => old.to_string(),
+            Self::Import { organization, .. } => organization.to_string(),
             Self::AddCluster { id, .. } | Self::DeleteCluster { id, .. } => id.clone(),
             Self::Mint(new) => new.credential.id.to_string(),
             Self::Revoke(credential) => credential.to_string(),
@@ -215,35 +345,63 @@ impl Change {
     /// The event's further facts. Neither secrets nor hashes.
     pub(super) fn detail(&self) -> Value {
         match self {
-            Self::CreateOrganization { name, .. } => json!({ "name": name }),
+            Self::CreateOrganization { name, admin, .. } => {
+                json!({ "name": name, "admin": admin.as_ref().map(|admin| (admin.id, &admin.email)) })
+            }
+            Self::RenameOrganization { name, .. } => json!({ "name": name }),
+            Self::AddCluster { agent, .. } => {
+                json!({ "agent": agent.as_ref().map(|new| minted(&new.credential)) })
+            }
             Self::AddUser(user) => json!({
                 "email": user.email,
                 "role": user.place.as_ref().map(|(_, role)| role),
                 "clusters": user.clusters,
+                "invited": user.invitation.is_some(),
             }),
+            Self::EditUser { role, clusters, .. } => {
+                json!({ "role": role, "clusters": clusters })
+            }
+            Self::Invite { invitation, .. } => json!({ "expires_at": invitation.expires_at }),
             Self::SetRole { role, .. } => json!({ "role": role }),
             Self::SetClusters { clusters, .. } => json!({ "clusters": clusters }),
             Self::SetCustomRole { permissions, .. } => json!({ "permissions": permissions }),
-            Self::Mint(new) => json!({
-                "name": new.credential.name,
-                "owner": new.credential.owner,
-                "scopes": new.credential.scopes,
-                "allowed_clusters": new.credential.allowed_clusters,
-                "cluster": new.credential.cluster,
+            Self::Mint(new) => minted(&new.credential),
+            Self::Rotate {
+                retires_at, new, ..
+            } => json!({
+                "successor": new.credential.id,
+                "retires_at": retires_at,
                 "prefix": new.credential.prefix,
                 "last_four": new.credential.last_four,
                 "expires_at": new.credential.expires_at,
             }),
+            Self::Import { credentials, .. } => {
+                json!({ "keys": credentials.iter().map(|new| new.credential.id).collect::<Vec<_>>() })
+            }
             Self::OpenSession(session) => {
                 json!({ "user": session.user, "mfa": session.mfa, "expires_at": session.expires_at })
             }
             Self::DisableUser(_)
-            | Self::AddCluster { .. }
+            | Self::AcceptInvitation { .. }
+            | Self::DeleteCustomRole { .. }
             | Self::DeleteCluster { .. }
             | Self::Revoke(_)
             | Self::EndSession(_) => json!({}),
         }
     }
+}
+
+fn minted(credential: &Credential) -> Value {
+    json!({
+        "name": credential.name,
+        "owner": credential.owner,
+        "scopes": credential.scopes,
+        "allowed_clusters": credential.allowed_clusters,
+        "cluster": credential.cluster,
+        "prefix": credential.prefix,
+        "last_four": credential.last_four,
+        "expires_at": credential.expires_at,
+    })
 }
 
 /// What stands against a change.
@@ -282,4 +440,34 @@ pub enum Conflict {
     /// There is none with this id.
     #[error("there is no such session")]
     UnknownSession,
+    /// The organization has none of this name.
+    #[error("there is no custom role `{0}`")]
+    UnknownRole(String),
+    /// There is one of this name.
+    #[error("a role `{0}` exists already")]
+    RoleExists(String),
+    /// Somebody would be left without a role.
+    #[error("users have the role `{0}`")]
+    RoleInUse(String),
+    /// Somebody else has changed it since it was read.
+    #[error("it was changed by somebody else meanwhile")]
+    Stale,
+    /// The invitation was taken up, replaced, or is past its end.
+    #[error("the invitation is not good, or no longer")]
+    UnknownInvitation,
+    /// It has ended, so nothing can follow it.
+    #[error("the credential has ended")]
+    CredentialEnded,
+    /// A successor exists.
+    #[error("the credential was rotated already")]
+    AlreadyRotated,
+    /// Another credential, of whichever organization, has this hash. The number counts from 0 in an import.
+    #[error("key {0} of the import is there already")]
+    HashTaken(usize),
+    /// This was done already, when it was asked for under the same idempotency key. What it made has this id.
+    #[error("this was done already")]
+    Replayed(String),
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    OtherRequest,
 }

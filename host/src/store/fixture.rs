@@ -48,6 +48,7 @@ impl Fixture {
             .make(Change::CreateOrganization {
                 id: fixture.organization,
                 name,
+                admin: None,
             })
             .await;
         for id in ["prod", "staging", "dev"] {
@@ -60,6 +61,7 @@ impl Fixture {
         Change::AddCluster {
             organization: self.organization,
             id: id.to_owned(),
+            agent: None,
         }
     }
 
@@ -78,6 +80,8 @@ impl Fixture {
             email: email.to_owned(),
             password: None,
             clusters: Clusters::All,
+            invitation: None,
+            idempotency: None,
         }
     }
 
@@ -115,11 +119,15 @@ impl Fixture {
             created_at: NOW_MS / 1000,
             expires_at: None,
             revoked_at: None,
+            predecessor: None,
+            successor: None,
+            retires_at: None,
         };
         (
             NewCredential {
                 credential,
                 hash: minted.hash,
+                idempotency: None,
             },
             minted.secret,
         )

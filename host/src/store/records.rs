@@ -17,6 +17,9 @@ pub struct Organization {
     pub name: String,
     /// When it was made.
     pub created_at: i64,
+    /// Counts its changes.
+    #[serde(default)]
+    pub epoch: i64,
 }
 
 /// A person. Operators of the gate have no organization, no role and no clusters.
@@ -36,6 +39,9 @@ pub struct User {
     pub created_at: i64,
     /// When they were disabled.
     pub disabled_at: Option<i64>,
+    /// Counts the changes of role, clusters and standing.
+    #[serde(default)]
+    pub epoch: i64,
 }
 
 /// A custom role of an organization.
@@ -45,6 +51,9 @@ pub struct Role {
     pub name: String,
     /// Permissions and patterns of them.
     pub permissions: Vec<String>,
+    /// Counts its changes.
+    #[serde(default)]
+    pub epoch: i64,
 }
 
 /// A cluster of an organization.
@@ -99,6 +108,49 @@ pub struct Credential {
     pub expires_at: Option<i64>,
     /// When it was revoked.
     pub revoked_at: Option<i64>,
+    /// The credential that it was made to follow.
+    #[serde(default)]
+    pub predecessor: Option<Uuid>,
+    /// The credential that was made to follow it.
+    #[serde(default)]
+    pub successor: Option<Uuid>,
+    /// When its rotation ends it.
+    #[serde(default)]
+    pub retires_at: Option<i64>,
+}
+
+/// How long before its end a credential counts as expiring, in seconds: 7 days.
+pub const EXPIRING_SECS: i64 = 7 * 24 * 3600;
+
+/// What a credential is good for, as lists show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It opens what it opens.
+    Active,
+    /// It still does, but ends by itself within [`EXPIRING_SECS`].
+    Expiring,
+    /// It ended by itself.
+    Expired,
+    /// Somebody ended it.
+    Revoked,
+}
+
+impl Credential {
+    /// When it ends by itself: the earlier of its expiry and the end of its rotation.
+    pub fn ends_at(&self) -> Option<i64> {
+        self.expires_at.into_iter().chain(self.retires_at).min()
+    }
+
+    /// Its state at `now`, in seconds since the epoch.
+    pub fn state(&self, now: i64) -> State {
+        match self.ends_at() {
+            _ if self.revoked_at.is_some() => State::Revoked,
+            Some(end) if end <= now => State::Expired,
+            Some(end) if end.saturating_sub(now) <= EXPIRING_SECS => State::Expiring,
+            _ => State::Active,
+        }
+    }
 }
 
 /// A user, and what their role grants if it is a custom one.
@@ -138,6 +190,15 @@ pub struct Session {
     pub expires_at: i64,
     /// When it was ended before that.
     pub revoked_at: Option<i64>,
+}
+
+/// An open session, as its user and their administrators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSession {
+    /// It.
+    pub session: Session,
+    /// When it was opened.
+    pub created_at: i64,
 }
 
 /// A session and all that its meaning depends on.

@@ -1,5 +1,6 @@
 //! The store as one SQLite file: WAL, `synchronous = FULL`, one writing connection and several reading ones.
 
+mod page;
 mod read;
 mod row;
 mod write;
@@ -20,8 +21,14 @@ use sqlx::{
 use super::{Missing, OpenError, Purpose, StoreError};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "store", include_str!("../../migrations/0001_store.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "store", include_str!("../../migrations/0001_store.sql")),
+    (
+        2,
+        "credentials",
+        include_str!("../../migrations/0002_credentials.sql"),
+    ),
+];
 
 const READERS: u32 = 4;
 /// How long a question waits for a connection, and a connection for another process's lock.

@@ -156,6 +156,7 @@ impl World {
             .mint(NewCredential {
                 credential,
                 hash: minted.hash,
+                idempotency: None,
             })
             .await;
         (id, minted.secret.expose_secret().to_owned())

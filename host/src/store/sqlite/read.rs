@@ -20,6 +20,7 @@ macro_rules! facts {
             "SELECT c.*, u.email AS owner_email, u.id AS user_id, u.organization AS user_organization, ",
             "u.email AS user_email, u.role AS user_role, u.clusters AS user_clusters, ",
             "u.created_at AS user_created_at, u.disabled_at AS user_disabled_at, ",
+            "u.epoch AS user_epoch, NULL AS successor, ",
             "r.permissions AS role_permissions, ",
             "(SELECT json_group_array(k.id) FROM clusters k ",
             "WHERE k.organization = ", $organization, " AND k.deleted_at IS NULL) AS registered ",
@@ -139,8 +140,9 @@ impl Sqlite {
         organization: Uuid,
         kind: CredentialKind,
     ) -> Result<Vec<Credential>, StoreError> {
-        let statement = "SELECT c.*, u.email AS owner_email FROM credentials c \
-                         LEFT JOIN users u ON u.id = c.owner \
+        let statement = "SELECT c.*, u.email AS owner_email, \
+                         (SELECT s.id FROM credentials s WHERE s.predecessor = c.id) AS successor \
+                         FROM credentials c LEFT JOIN users u ON u.id = c.owner \
                          WHERE c.organization = ? ORDER BY c.created_at, c.id";
         let all = self
             .of_organization(statement, organization, row::credential)

@@ -11,8 +11,8 @@ use crate::{
     name,
     password::PasswordHash,
     store::{
-        Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, Organization,
-        Owner, Role, Session, SessionFacts, StoreError, User,
+        Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, OpenSession,
+        Organization, Owner, Role, Session, SessionFacts, StoreError, User,
     },
 };
 
@@ -123,6 +123,7 @@ pub(super) fn organization(row: &SqliteRow) -> Result<Organization, StoreError> 
         id: fields.id("id")?,
         name: fields.named("name", name::is_title)?,
         created_at: fields.time("created_at")?,
+        epoch: fields.get("epoch")?,
     })
 }
 
@@ -153,6 +154,7 @@ pub(super) fn user(row: &SqliteRow, alias: &'static str) -> Result<User, StoreEr
         clusters,
         created_at: fields.time("created_at")?,
         disabled_at: fields.optional_time("disabled_at")?,
+        epoch: fields.get("epoch")?,
     })
 }
 
@@ -176,6 +178,7 @@ pub(super) fn role(row: &SqliteRow) -> Result<Role, StoreError> {
         permissions: fields
             .names("permissions", is_pattern)?
             .ok_or_else(|| fields.corrupt("permissions", "is missing"))?,
+        epoch: fields.get("epoch")?,
     })
 }
 
@@ -211,6 +214,9 @@ pub(super) fn credential(row: &SqliteRow) -> Result<Credential, StoreError> {
         created_at: fields.time("created_at")?,
         expires_at: fields.optional_time("expires_at")?,
         revoked_at: fields.optional_time("revoked_at")?,
+        predecessor: fields.optional_id("predecessor")?,
+        successor: fields.optional_id("successor")?,
+        retires_at: fields.optional_time("retires_at")?,
     })
 }
 
@@ -240,16 +246,28 @@ pub(super) fn credential_facts(row: &SqliteRow) -> Result<CredentialFacts, Store
 pub(super) fn session_facts(row: &SqliteRow) -> Result<SessionFacts, StoreError> {
     let fields = Fields::new(row, "sessions", "", "id");
     Ok(SessionFacts {
-        session: Session {
-            id: fields.id("id")?,
-            user: fields.id("user")?,
-            auth_time: fields.time("auth_time")?,
-            mfa: fields.get("mfa")?,
-            expires_at: fields.time("expires_at")?,
-            revoked_at: fields.optional_time("revoked_at")?,
-        },
+        session: session(&fields)?,
         owner: owner(row, &fields, "user")?,
         registered: registered(&fields)?,
+    })
+}
+
+pub(super) fn open_session(row: &SqliteRow) -> Result<OpenSession, StoreError> {
+    let fields = Fields::new(row, "sessions", "", "id");
+    Ok(OpenSession {
+        session: session(&fields)?,
+        created_at: fields.time("created_at")?,
+    })
+}
+
+fn session(fields: &Fields<'_>) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: fields.id("id")?,
+        user: fields.id("user")?,
+        auth_time: fields.time("auth_time")?,
+        mfa: fields.get("mfa")?,
+        expires_at: fields.time("expires_at")?,
+        revoked_at: fields.optional_time("revoked_at")?,
     })
 }
 

@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::fixture;
 use crate::store::{
-    Change, ChangeError, Conflict, Session, Store,
+    Change, ChangeError, Conflict, Expected, Session, Store,
     fixture::{Fixture, NOW_MS},
 };
 
@@ -37,6 +37,7 @@ async fn every_change_leaves_one_event_and_no_secret() {
             organization,
             name: "on-call".to_owned(),
             permissions: vec!["*".to_owned()],
+            expected: Expected::Anything,
         },
         Change::DeleteCluster {
             organization,
@@ -106,7 +107,11 @@ impl Town {
         let other = Uuid::now_v7();
         let name = "other".to_owned();
         fixture
-            .make(Change::CreateOrganization { id: other, name })
+            .make(Change::CreateOrganization {
+                id: other,
+                name,
+                admin: None,
+            })
             .await;
         let town = Self {
             fixture,
@@ -195,6 +200,7 @@ async fn people_and_places_are_what_a_change_needs() {
             Change::CreateOrganization {
                 id: nobody,
                 name: acme(),
+                admin: None,
             },
             Conflict::OrganizationExists(acme()),
         ),

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::fixture;
-use crate::store::{Change, CredentialKind, StoreError};
+use crate::store::{Change, CredentialKind, Expected, StoreError};
 
 /// Each damage to a row, and the table that the error must name.
 #[tokio::test]
@@ -53,6 +53,7 @@ async fn damaged_rows_are_errors_that_name_them() {
             organization: fixture.organization,
             name: "on-call".to_owned(),
             permissions: vec!["*:read".to_owned()],
+            expected: Expected::Anything,
         };
         fixture.make(role).await;
         let ada = fixture.user("ada@example.com", "on-call").await;
@@ -91,6 +92,7 @@ async fn lists_are_of_one_organization() {
         .make(Change::CreateOrganization {
             id: other,
             name: "other".to_owned(),
+            admin: None,
         })
         .await;
     for (organization, clusters, users, keys, agents) in

@@ -7,7 +7,10 @@ use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::Tx;
-use crate::store::{ChangeError, Conflict, StoreError, sqlite::unavailable};
+use crate::store::{ChangeError, Conflict, Expected, Idempotency, StoreError, sqlite::unavailable};
+
+/// How long a request may be sent again, in seconds: a day.
+const IDEMPOTENCY_KEPT_SECS: i64 = 24 * 3600;
 
 impl Tx<'_> {
     pub(super) async fn require_organization(&mut self, id: Uuid) -> Result<(), ChangeError> {
@@ -62,6 +65,84 @@ impl Tx<'_> {
             .map(read)
             .collect::<Result<_, _>>()
             .map_err(unavailable)
+    }
+
+    /// What is edited is what was expected: `found` is its row, with its epoch.
+    pub(super) fn require_expected(
+        &self,
+        expected: Expected,
+        found: Option<&SqliteRow>,
+        taken: impl FnOnce() -> Conflict,
+    ) -> Result<(), ChangeError> {
+        match (expected, found) {
+            (Expected::Anything, _) | (Expected::Nothing, None) => Ok(()),
+            (Expected::Nothing, Some(_)) => Err(taken().into()),
+            (Expected::Epoch(_), None) => Err(Conflict::Stale.into()),
+            (Expected::Epoch(epoch), Some(row)) => {
+                let now: i64 = row.try_get("epoch").map_err(unavailable)?;
+                if now == epoch {
+                    Ok(())
+                } else {
+                    Err(Conflict::Stale.into())
+                }
+            }
+        }
+    }
+
+    /// The request was not made before.
+    pub(super) async fn require_new(
+        &mut self,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<(), ChangeError> {
+        let Some(Idempotency {
+            actor,
+            key,
+            fingerprint,
+        }) = idempotency
+        else {
+            return Ok(());
+        };
+        let found = sqlx::query(
+            "SELECT fingerprint, subject FROM idempotency WHERE actor = ? AND key = ? AND created_at > ?",
+        )
+        .bind(actor.to_string())
+        .bind(key.clone())
+        .bind(self.now - IDEMPOTENCY_KEPT_SECS)
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(unavailable)?;
+        let Some(found) = found else { return Ok(()) };
+        let known: Vec<u8> = found.try_get(0).map_err(unavailable)?;
+        if known != fingerprint {
+            return Err(Conflict::OtherRequest.into());
+        }
+        Err(Conflict::Replayed(found.try_get(1).map_err(unavailable)?).into())
+    }
+
+    /// Keeps what the request made, and forgets a few that are old.
+    pub(super) async fn remember(
+        &mut self,
+        idempotency: Option<&Idempotency>,
+        subject: &str,
+    ) -> Result<(), StoreError> {
+        let Some(idempotency) = idempotency else {
+            return Ok(());
+        };
+        let forget = sqlx::query(
+            "DELETE FROM idempotency WHERE (actor, key) IN \
+             (SELECT actor, key FROM idempotency WHERE created_at <= ? ORDER BY created_at LIMIT 100)",
+        )
+        .bind(self.now - IDEMPOTENCY_KEPT_SECS);
+        self.run(forget).await?;
+        let keep = sqlx::query(
+            "INSERT OR REPLACE INTO idempotency (actor, key, fingerprint, subject, created_at) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(idempotency.actor.to_string())
+        .bind(idempotency.key.clone())
+        .bind(idempotency.fingerprint.to_vec())
+        .bind(subject.to_owned())
+        .bind(self.now);
+        self.run(keep).await.map(drop)
     }
 
     pub(super) async fn require_clusters(

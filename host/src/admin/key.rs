@@ -1,0 +1,216 @@
+//! API keys: making them by the contract's rules.
+
+use scopegate_policy::{Clusters, permission};
+use uuid::Uuid;
+
+use super::{
+    Admin, AdminError, ErrorKind, Minted, Once, Reply,
+    command::KeyRequest,
+    credential::check_expiry,
+    error::{listed, suggest},
+};
+use crate::{
+    contract::Authority,
+    store::{Credential, CredentialKind, User},
+};
+
+/// A key that its owner asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewKey {
+    /// What it is for.
+    pub name: String,
+    /// What it is narrowed to; nothing: not narrowed.
+    pub scopes: Option<Vec<String>>,
+    /// The clusters that it is restricted to. Empty: every cluster, also those added later.
+    pub allowed_cluster_ids: Vec<String>,
+    /// When it ends by itself, in seconds since the epoch.
+    pub expires_at: Option<i64>,
+}
+
+impl Admin<'_> {
+    /// Makes a key of the caller's own, with no more in it than they hold.
+    pub async fn mint_own_key(
+        &self,
+        key: NewKey,
+        once: Option<Once>,
+        now_ms: i64,
+    ) -> Result<Minted, AdminError> {
+        let owner = self.acting_user()?;
+        let owner = self.user_of_home(owner).await?;
+        let credential = self.key(self.home()?, Some(owner), key, now_ms).await?;
+        self.require_key_held(&credential)?;
+        self.mint(credential, once, now_ms).await
+    }
+
+    pub(super) async fn mint_key(
+        &self,
+        request: KeyRequest,
+        now_ms: i64,
+    ) -> Result<Reply, AdminError> {
+        let (organization, owner) = self
+            .place_of_key(request.organization.as_deref(), request.owner.as_deref())
+            .await?;
+        let key = NewKey {
+            name: request.name,
+            scopes: request.scopes,
+            allowed_cluster_ids: request.allowed_cluster_ids,
+            expires_at: request.expires_at,
+        };
+        let credential = self.key(organization, owner, key, now_ms).await?;
+        Ok(self.mint(credential, None, now_ms).await?.into())
+    }
+
+    /// A key by the contract's rules, without its secret.
+    pub(super) async fn key(
+        &self,
+        organization: Uuid,
+        owner: Option<User>,
+        key: NewKey,
+        now_ms: i64,
+    ) -> Result<Credential, AdminError> {
+        self.check_name(&key.name)?;
+        if key.expires_at.is_some() && !self.contract.minting.expiry_allowed {
+            return Err(self.not_by_contract("have no expiry; they end when they are revoked"));
+        }
+        check_expiry(key.expires_at, now_ms)?;
+        let scopes = self.check_scopes(key.scopes)?;
+        self.require_clusters(organization, &key.allowed_cluster_ids)
+            .await?;
+        let blank = Self::blank(organization, CredentialKind::ApiKey, key.name, now_ms);
+        Ok(Credential {
+            owner: owner.as_ref().map(|user| user.id),
+            owner_email: owner.map(|user| user.email),
+            scopes,
+            // Here, and only here, an empty list is every cluster.
+            allowed_clusters: match key.allowed_cluster_ids.is_empty() {
+                true => Clusters::All,
+                false => Clusters::only(key.allowed_cluster_ids),
+            },
+            expires_at: key.expires_at,
+            ..blank
+        })
+    }
+
+    /// The caller holds all that the key could do.
+    pub(super) fn require_key_held(&self, key: &Credential) -> Result<(), AdminError> {
+        let scopes = || key.scopes.iter().flatten().map(String::as_str);
+        match &self.contract.authority {
+            // Such a key never has more than its owner has at the moment of a call, so a list of every cluster
+            // is a list of theirs.
+            Authority::Owner => {
+                self.require_held(scopes())?;
+                match &key.allowed_clusters {
+                    Clusters::All => Ok(()),
+                    only => self.require_clusters_held(only),
+                }
+            }
+            Authority::Scopes => {
+                self.require_held(scopes())?;
+                self.require_clusters_held(&key.allowed_clusters)
+            }
+            Authority::Organization(permissions) => {
+                self.require_held(self.expand(permissions))?;
+                self.require_clusters_held(&key.allowed_clusters)
+            }
+        }
+    }
+
+    /// Where a key is minted, and for whom.
+    pub(super) async fn place_of_key(
+        &self,
+        organization: Option<&str>,
+        owner: Option<&str>,
+    ) -> Result<(Uuid, Option<User>), AdminError> {
+        let owner = self.owner(owner).await?;
+        let place = match (organization, &owner) {
+            (None, Some((_, own))) => *own,
+            (wanted, _) => self.organization(wanted).await?.id,
+        };
+        if let Some((owner, own)) = &owner
+            && *own != place
+        {
+            return Err(AdminError::invalid(format!(
+                "`{}` is in another organization",
+                owner.email
+            )));
+        }
+        Ok((place, owner.map(|(user, _)| user)))
+    }
+
+    pub(super) fn check_scopes(
+        &self,
+        scopes: Option<Vec<String>>,
+    ) -> Result<Option<Vec<String>>, AdminError> {
+        let rules = &self.contract.minting;
+        let mut scopes = match scopes {
+            None if rules.scopes_required => Vec::new(),
+            None => return Ok(None),
+            Some(_) if !rules.scopes_allowed => {
+                return Err(self.not_by_contract("carry no scopes"));
+            }
+            Some(scopes) => scopes,
+        };
+        let can_carry = self
+            .description
+            .permissions
+            .iter()
+            .filter(|known| known.scope && permission::is_name(&known.name));
+        let can_carry: Vec<&str> = can_carry.map(|known| known.name.as_str()).collect();
+        if scopes.is_empty() {
+            let error = AdminError::invalid("a key needs at least one scope");
+            return Err(match rules.scopes_required {
+                true => error.help(format!("choose among {}", listed(&can_carry))),
+                false => error.help("leave scopes out for a key that is not narrowed"),
+            });
+        }
+        if let Some(wrong) = scopes
+            .iter()
+            .find(|scope| !can_carry.contains(&scope.as_str()))
+        {
+            let known = self
+                .description
+                .permissions
+                .iter()
+                .any(|known| known.name == *wrong);
+            return Err(match known {
+                true => AdminError::invalid(format!("no key can carry the permission `{wrong}`"))
+                    .help(format!("keys can carry {}", listed(&can_carry))),
+                false => AdminError {
+                    kind: ErrorKind::Invalid,
+                    message: format!("there is no scope `{wrong}`"),
+                    help: suggest("scope", wrong, can_carry),
+                },
+            });
+        }
+        scopes.sort_unstable();
+        scopes.dedup();
+        Ok(Some(scopes))
+    }
+
+    /// The key's owner: an active user of an organization.
+    async fn owner(&self, email: Option<&str>) -> Result<Option<(User, Uuid)>, AdminError> {
+        let Some(email) = email else {
+            return match self.contract.authority {
+                Authority::Owner => Err(AdminError::invalid("a key needs an owner").help(format!(
+                    "keys of the contract `{}` act for a user",
+                    self.contract.name
+                ))),
+                Authority::Organization(_) | Authority::Scopes => Ok(None),
+            };
+        };
+        let (user, organization) = self.member(email).await?;
+        match user.disabled_at {
+            Some(_) => Err(AdminError::conflict(format!(
+                "the user `{email}` is disabled"
+            ))),
+            None => Ok(Some((user, organization))),
+        }
+    }
+
+    pub(super) fn not_by_contract(&self, what: &str) -> AdminError {
+        AdminError::invalid(format!(
+            "keys of the contract `{}` {what}",
+            self.contract.name
+        ))
+    }
+}

@@ -1,0 +1,188 @@
+//! Pages of lists, and single things by their ids. Each is one statement.
+
+use uuid::Uuid;
+
+use super::{Sqlite, row, unavailable};
+use crate::store::{
+    Cluster, Credential, CredentialFilter, CredentialKind, EXPIRING_SECS, OpenSession,
+    Organization, Page, Role, State, StoreError, User,
+};
+
+/// A credential with its owner's address, its successor and its end.
+macro_rules! credentials {
+    ($rest:literal) => {
+        concat!(
+            "SELECT c.*, u.email AS owner_email, ",
+            "(SELECT s.id FROM credentials s WHERE s.predecessor = c.id) AS successor ",
+            "FROM credentials c LEFT JOIN users u ON u.id = c.owner ",
+            $rest
+        )
+    };
+}
+
+impl Sqlite {
+    /// Newest first: ids begin with the time.
+    pub(in crate::store) async fn page_credentials(
+        &self,
+        filter: &CredentialFilter,
+        page: &Page<Uuid>,
+    ) -> Result<Vec<Credential>, StoreError> {
+        // The end is the earlier of two moments that may be missing; 1 << 62 is never.
+        let statement = credentials!(
+            "WHERE c.organization = ?1 AND c.kind = ?2 AND (?3 IS NULL OR c.owner = ?3) \
+             AND (?4 IS NULL OR c.id < ?4) \
+             AND (?5 IS NULL OR c.cluster IN (SELECT value FROM json_each(?5))) \
+             AND (?6 IS NULL OR instr(lower(c.name), lower(?6)) > 0) \
+             AND (?7 IS NULL OR ?7 = CASE \
+                 WHEN c.revoked_at IS NOT NULL THEN 'revoked' \
+                 WHEN min(ifnull(c.expires_at, 1 << 62), ifnull(c.retires_at, 1 << 62)) <= ?8 THEN 'expired' \
+                 WHEN min(ifnull(c.expires_at, 1 << 62), ifnull(c.retires_at, 1 << 62)) - ?8 <= ?9 THEN 'expiring' \
+                 ELSE 'active' END) \
+             ORDER BY c.id DESC LIMIT ?10"
+        );
+        let query = sqlx::query(statement)
+            .bind(filter.organization.to_string())
+            .bind(kind_text(filter.kind))
+            .bind(filter.owner.map(|id| id.to_string()))
+            .bind(page.after.map(|id| id.to_string()))
+            .bind(
+                filter
+                    .clusters
+                    .as_deref()
+                    .map(|ids| serde_json::Value::from(ids).to_string()),
+            )
+            .bind(filter.name.clone())
+            .bind(filter.state.map(state_text))
+            .bind(filter.now)
+            .bind(EXPIRING_SECS)
+            .bind(page.limit);
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(row::credential).collect()
+    }
+
+    pub(in crate::store) async fn find_credential_row(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<Credential>, StoreError> {
+        let query = sqlx::query(credentials!("WHERE c.id = ?")).bind(id.to_string());
+        let found = query.fetch_optional(&self.readers).await;
+        let found = found.map_err(unavailable)?;
+        found.as_ref().map(row::credential).transpose()
+    }
+
+    /// By e-mail address.
+    pub(in crate::store) async fn page_users(
+        &self,
+        organization: Uuid,
+        page: &Page<String>,
+    ) -> Result<Vec<User>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM users WHERE organization = ?1 AND (?2 IS NULL OR email > ?2) ORDER BY email LIMIT ?3",
+        )
+        .bind(organization.to_string())
+        .bind(page.after.clone())
+        .bind(page.limit);
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(|user| row::user(user, "")).collect()
+    }
+
+    pub(in crate::store) async fn find_user(&self, id: Uuid) -> Result<Option<User>, StoreError> {
+        let query = sqlx::query("SELECT * FROM users WHERE id = ?").bind(id.to_string());
+        let found = query.fetch_optional(&self.readers).await;
+        let found = found.map_err(unavailable)?;
+        found.as_ref().map(|user| row::user(user, "")).transpose()
+    }
+
+    /// By id, deleted ones left out.
+    pub(in crate::store) async fn page_clusters(
+        &self,
+        organization: Uuid,
+        page: &Page<String>,
+    ) -> Result<Vec<Cluster>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM clusters WHERE organization = ?1 AND deleted_at IS NULL \
+             AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
+        )
+        .bind(organization.to_string())
+        .bind(page.after.clone())
+        .bind(page.limit);
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(row::cluster).collect()
+    }
+
+    /// By name.
+    pub(in crate::store) async fn page_organizations(
+        &self,
+        page: &Page<String>,
+    ) -> Result<Vec<Organization>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM organizations WHERE (?1 IS NULL OR name > ?1) ORDER BY name LIMIT ?2",
+        )
+        .bind(page.after.clone())
+        .bind(page.limit);
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(row::organization).collect()
+    }
+
+    pub(in crate::store) async fn find_organization(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<Organization>, StoreError> {
+        let query = sqlx::query("SELECT * FROM organizations WHERE id = ?").bind(id.to_string());
+        let found = query.fetch_optional(&self.readers).await;
+        let found = found.map_err(unavailable)?;
+        found.as_ref().map(row::organization).transpose()
+    }
+
+    pub(in crate::store) async fn find_role(
+        &self,
+        organization: Uuid,
+        name: &str,
+    ) -> Result<Option<Role>, StoreError> {
+        let query = sqlx::query("SELECT * FROM roles WHERE organization = ? AND name = ?")
+            .bind(organization.to_string())
+            .bind(name.to_owned());
+        let found = query.fetch_optional(&self.readers).await;
+        let found = found.map_err(unavailable)?;
+        found.as_ref().map(row::role).transpose()
+    }
+
+    /// Newest first, ended ones left out.
+    pub(in crate::store) async fn open_sessions(
+        &self,
+        user: Uuid,
+        now: i64,
+        page: &Page<i64>,
+    ) -> Result<Vec<(i64, OpenSession)>, StoreError> {
+        let query = sqlx::query(
+            "SELECT rowid AS place, * FROM sessions WHERE user = ?1 AND revoked_at IS NULL AND expires_at > ?2 \
+             AND (?3 IS NULL OR rowid < ?3) ORDER BY rowid DESC LIMIT ?4",
+        )
+        .bind(user.to_string())
+        .bind(now)
+        .bind(page.after)
+        .bind(page.limit);
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let read = |row: &sqlx::sqlite::SqliteRow| {
+            let place = sqlx::Row::try_get(row, "place").map_err(unavailable)?;
+            Ok((place, row::open_session(row)?))
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+pub(super) fn kind_text(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::ApiKey => "api-key",
+        CredentialKind::Agent => "agent",
+    }
+}
+
+fn state_text(state: State) -> &'static str {
+    match state {
+        State::Active => "active",
+        State::Expiring => "expiring",
+        State::Expired => "expired",
+        State::Revoked => "revoked",
+    }
+}

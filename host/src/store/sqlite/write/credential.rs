@@ -1,0 +1,138 @@
+//! Credentials: minting, importing, rotating and revoking them.
+
+use scopegate_policy::Clusters;
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::{Done, Tx, clusters_text, list_text, require::parse_id};
+use crate::store::{
+    ChangeError, Conflict, NewCredential,
+    sqlite::{page::kind_text, unavailable},
+};
+
+impl Tx<'_> {
+    pub(super) async fn mint(&mut self, new: &NewCredential) -> Result<Done, ChangeError> {
+        self.require_new(new.idempotency.as_ref()).await?;
+        self.insert_credential(new, 0).await?;
+        self.remember(new.idempotency.as_ref(), &new.credential.id.to_string())
+            .await?;
+        Ok(Done::new(Some(new.credential.organization)))
+    }
+
+    /// Puts a credential in; `place` is its place in an import.
+    async fn insert_credential(
+        &mut self,
+        new: &NewCredential,
+        place: usize,
+    ) -> Result<(), ChangeError> {
+        let NewCredential {
+            credential: new,
+            hash,
+            ..
+        } = new;
+        self.require_organization(new.organization).await?;
+        if let Some(owner) = new.owner {
+            let (organization, disabled) = self.require_user(owner).await?;
+            if organization != Some(new.organization) {
+                return Err(Conflict::UnknownUser.into());
+            }
+            if disabled {
+                return Err(Conflict::UserDisabled.into());
+            }
+        }
+        self.require_clusters(new.organization, &new.allowed_clusters)
+            .await?;
+        if let Some(cluster) = &new.cluster {
+            self.require_clusters(new.organization, &Clusters::only([cluster.as_str()]))
+                .await?;
+        }
+        let insert = sqlx::query(
+            "INSERT INTO credentials (id, organization, kind, name, owner, scopes, allowed_clusters, cluster, hash, \
+             prefix, last_four, created_at, expires_at, predecessor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(new.id.to_string())
+        .bind(new.organization.to_string())
+        .bind(kind_text(new.kind))
+        .bind(new.name.clone())
+        .bind(new.owner.map(|id| id.to_string()))
+        .bind(new.scopes.as_deref().map(list_text))
+        .bind(clusters_text(&new.allowed_clusters))
+        .bind(new.cluster.clone())
+        .bind(hash.as_bytes().to_vec())
+        .bind(new.prefix.clone())
+        .bind(new.last_four.clone())
+        .bind(self.now)
+        .bind(new.expires_at)
+        .bind(new.predecessor.map(|id| id.to_string()));
+        self.insert(insert, || Conflict::HashTaken(place)).await
+    }
+
+    pub(super) async fn revoke(&mut self, id: Uuid) -> Result<Done, ChangeError> {
+        let found = sqlx::query("SELECT organization FROM credentials WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(unavailable)?
+            .ok_or(Conflict::UnknownCredential)?;
+        let organization = parse_id(found.try_get(0).map_err(unavailable)?, "credentials", id)?;
+        let revoke = sqlx::query(
+            "UPDATE credentials SET revoked_at = ?, epoch = epoch + 1 WHERE id = ? AND revoked_at IS NULL",
+        )
+        .bind(self.now)
+        .bind(id.to_string());
+        Ok(Done {
+            changed: self.run(revoke).await? > 0,
+            organization,
+        })
+    }
+
+    pub(super) async fn rotate(
+        &mut self,
+        old: Uuid,
+        retires_at: i64,
+        new: &NewCredential,
+    ) -> Result<Done, ChangeError> {
+        self.require_new(new.idempotency.as_ref()).await?;
+        let found = sqlx::query(
+            "SELECT revoked_at IS NOT NULL OR min(ifnull(expires_at, 1 << 62), ifnull(retires_at, 1 << 62)) <= ?2, \
+             EXISTS (SELECT 1 FROM credentials s WHERE s.predecessor = ?1) \
+             FROM credentials WHERE id = ?1",
+        )
+        .bind(old.to_string())
+        .bind(self.now)
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(unavailable)?
+        .ok_or(Conflict::UnknownCredential)?;
+        if found.try_get(0).map_err(unavailable)? {
+            return Err(Conflict::CredentialEnded.into());
+        }
+        if found.try_get(1).map_err(unavailable)? {
+            return Err(Conflict::AlreadyRotated.into());
+        }
+        self.insert_credential(new, 0).await?;
+        let retire =
+            sqlx::query("UPDATE credentials SET retires_at = ?, epoch = epoch + 1 WHERE id = ?")
+                .bind(retires_at)
+                .bind(old.to_string());
+        self.run(retire).await?;
+        self.remember(new.idempotency.as_ref(), &new.credential.id.to_string())
+            .await?;
+        Ok(Done::new(Some(new.credential.organization)))
+    }
+
+    pub(super) async fn import(
+        &mut self,
+        organization: Uuid,
+        credentials: &[NewCredential],
+    ) -> Result<Done, ChangeError> {
+        self.require_organization(organization).await?;
+        for (place, new) in credentials.iter().enumerate() {
+            self.insert_credential(new, place).await?;
+        }
+        Ok(Done {
+            changed: !credentials.is_empty(),
+            organization: Some(organization),
+        })
+    }
+}

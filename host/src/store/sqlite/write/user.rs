@@ -1,0 +1,162 @@
+//! Users: adding, inviting, editing and disabling them.
+
+use scopegate_policy::Clusters;
+use uuid::Uuid;
+
+use super::{Done, Tx, clusters_text};
+use crate::{
+    key::KeyHash,
+    password::PasswordHash,
+    store::{
+        ChangeError, Conflict, Expected, NewInvitation, NewUser, StoreError, sqlite::unavailable,
+    },
+};
+
+impl Tx<'_> {
+    pub(super) async fn add_user(&mut self, user: &NewUser) -> Result<Done, ChangeError> {
+        self.require_new(user.idempotency.as_ref()).await?;
+        let organization = user.place.as_ref().map(|(organization, _)| *organization);
+        if let Some(organization) = organization {
+            self.require_organization(organization).await?;
+            self.require_clusters(organization, &user.clusters).await?;
+        }
+        let insert = sqlx::query(
+            "INSERT INTO users (id, organization, email, password_hash, role, clusters, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(user.id.to_string())
+        .bind(organization.map(|id| id.to_string()))
+        .bind(user.email.clone())
+        .bind(user.password.as_ref().map(|hash| hash.phc().to_owned()))
+        .bind(user.place.as_ref().map(|(_, role)| role.clone()))
+        .bind(clusters_text(&user.clusters))
+        .bind(self.now);
+        self.insert(insert, || Conflict::EmailTaken(user.email.clone()))
+            .await?;
+        if let Some(invitation) = &user.invitation {
+            self.put_invitation(user.id, invitation).await?;
+        }
+        self.remember(user.idempotency.as_ref(), &user.id.to_string())
+            .await?;
+        Ok(Done::new(organization))
+    }
+
+    pub(super) async fn disable_user(&mut self, user: Uuid) -> Result<Done, ChangeError> {
+        let (organization, disabled) = self.require_user(user).await?;
+        if disabled {
+            return Ok(Done {
+                changed: false,
+                organization,
+            });
+        }
+        let disable =
+            sqlx::query("UPDATE users SET disabled_at = ?, epoch = epoch + 1 WHERE id = ?")
+                .bind(self.now)
+                .bind(user.to_string());
+        self.run(disable).await?;
+        // Whatever becomes of the user later, nobody who was signed in stays so.
+        self.end_sessions_of(user).await?;
+        let uninvite = sqlx::query("DELETE FROM invitations WHERE user = ?").bind(user.to_string());
+        self.run(uninvite).await?;
+        Ok(Done::new(organization))
+    }
+
+    pub(super) async fn set_role(&mut self, user: Uuid, role: &str) -> Result<Done, ChangeError> {
+        let organization = self.require_member(user).await?;
+        let update = sqlx::query("UPDATE users SET role = ?, epoch = epoch + 1 WHERE id = ?")
+            .bind(role.to_owned())
+            .bind(user.to_string());
+        self.run(update).await?;
+        Ok(Done::new(Some(organization)))
+    }
+
+    pub(super) async fn set_clusters(
+        &mut self,
+        user: Uuid,
+        clusters: &Clusters,
+    ) -> Result<Done, ChangeError> {
+        let organization = self.require_member(user).await?;
+        self.require_clusters(organization, clusters).await?;
+        let update = sqlx::query("UPDATE users SET clusters = ?, epoch = epoch + 1 WHERE id = ?")
+            .bind(clusters_text(clusters))
+            .bind(user.to_string());
+        self.run(update).await?;
+        Ok(Done::new(Some(organization)))
+    }
+
+    pub(super) async fn edit_user(
+        &mut self,
+        user: Uuid,
+        role: Option<&str>,
+        clusters: Option<&Clusters>,
+        expected: Expected,
+    ) -> Result<Done, ChangeError> {
+        let found = sqlx::query("SELECT epoch FROM users WHERE id = ?")
+            .bind(user.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        self.require_expected(expected, found.as_ref(), || {
+            Conflict::EmailTaken(String::new())
+        })?;
+        let mut done = Done {
+            changed: false,
+            organization: None,
+        };
+        if let Some(role) = role {
+            done = self.set_role(user, role).await?;
+        }
+        if let Some(clusters) = clusters {
+            done = self.set_clusters(user, clusters).await?;
+        }
+        Ok(done)
+    }
+
+    pub(super) async fn invite(
+        &mut self,
+        user: Uuid,
+        invitation: NewInvitation,
+    ) -> Result<Done, ChangeError> {
+        let organization = self.require_member(user).await?;
+        self.put_invitation(user, &invitation).await?;
+        Ok(Done::new(Some(organization)))
+    }
+
+    async fn put_invitation(
+        &mut self,
+        user: Uuid,
+        invitation: &NewInvitation,
+    ) -> Result<(), StoreError> {
+        let put = sqlx::query(
+            "INSERT INTO invitations (user, hash, expires_at) VALUES (?, ?, ?) \
+             ON CONFLICT (user) DO UPDATE SET hash = excluded.hash, expires_at = excluded.expires_at",
+        )
+        .bind(user.to_string())
+        .bind(invitation.hash.as_bytes().to_vec())
+        .bind(invitation.expires_at);
+        self.run(put).await.map(drop)
+    }
+
+    pub(super) async fn accept_invitation(
+        &mut self,
+        user: Uuid,
+        hash: &KeyHash,
+        password: &PasswordHash,
+    ) -> Result<Done, ChangeError> {
+        let organization = self.require_member(user).await?;
+        let take =
+            sqlx::query("DELETE FROM invitations WHERE user = ? AND hash = ? AND expires_at > ?")
+                .bind(user.to_string())
+                .bind(hash.as_bytes().to_vec())
+                .bind(self.now);
+        if self.run(take).await? == 0 {
+            return Err(Conflict::UnknownInvitation.into());
+        }
+        let set = sqlx::query("UPDATE users SET password_hash = ?, epoch = epoch + 1 WHERE id = ?")
+            .bind(password.phc().to_owned())
+            .bind(user.to_string());
+        self.run(set).await?;
+        self.end_sessions_of(user).await?;
+        Ok(Done::new(Some(organization)))
+    }
+}
