@@ -34,6 +34,18 @@ pub enum Cause {
     UnsupportedMediaType(&'static str),
     /// The body is larger than the endpoint takes.
     BodyTooLarge,
+    /// What is asked for is well-formed, and not possible by the contract, the policy or the moment.
+    Unprocessable(String),
+    /// There is nothing of this name, or nothing that the caller may know of.
+    NotFound(String),
+    /// It stands against something that is there.
+    Conflict(String),
+    /// It is more than the caller may give or change.
+    NotHeld(String),
+    /// Somebody else has changed it since the caller read it.
+    Stale(String),
+    /// The request must say what it changes, by `If-Match`.
+    PreconditionRequired,
     /// The credential's limit is used up.
     RateLimited,
     /// Too many rejected credentials or log-ins from this address or for this account.
@@ -54,7 +66,7 @@ pub enum Cause {
 
 /// Every code that a [`Cause`] can have, apart from the words of hand-written policies; `docs/problems.md` explains
 /// each.
-pub const CODES: [&str; 30] = [
+pub const CODES: [&str; 36] = [
     "invalid_request",
     "not-authenticated",
     "unknown-credential",
@@ -77,6 +89,12 @@ pub const CODES: [&str; 30] = [
     "method-not-allowed",
     "unsupported-media-type",
     "body-too-large",
+    "unprocessable",
+    "not-found",
+    "conflict",
+    "not-held",
+    "stale",
+    "precondition-required",
     "rate-limited",
     "too-many-failures",
     "policy-fault",
@@ -104,6 +122,12 @@ impl Cause {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::UnsupportedMediaType(_) => "unsupported-media-type",
             Self::BodyTooLarge => "body-too-large",
+            Self::Unprocessable(_) => "unprocessable",
+            Self::NotFound(_) => "not-found",
+            Self::Conflict(_) => "conflict",
+            Self::NotHeld(_) => "not-held",
+            Self::Stale(_) => "stale",
+            Self::PreconditionRequired => "precondition-required",
             Self::RateLimited => "rate-limited",
             Self::TooManyFailures => "too-many-failures",
             Self::PolicyFault(_) => "policy-fault",
@@ -130,8 +154,12 @@ impl Cause {
             | Self::MissingOrgId
             | Self::BadLogin
             | Self::Denied(Reason::NotAuthenticated) => StatusCode::UNAUTHORIZED,
-            Self::Denied(Reason::NoRoute) => StatusCode::NOT_FOUND,
-            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Denied(Reason::NoRoute) | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Denied(_) | Self::NotHeld(_) => StatusCode::FORBIDDEN,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Stale(_) => StatusCode::PRECONDITION_FAILED,
+            Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -179,6 +207,12 @@ mod tests {
             Cause::MethodNotAllowed,
             Cause::UnsupportedMediaType(""),
             Cause::BodyTooLarge,
+            Cause::Unprocessable(s()),
+            Cause::NotFound(s()),
+            Cause::Conflict(s()),
+            Cause::NotHeld(s()),
+            Cause::Stale(s()),
+            Cause::PreconditionRequired,
             Cause::RateLimited,
             Cause::TooManyFailures,
             Cause::PolicyFault(s()),

@@ -300,6 +300,7 @@ impl Gate {
             .and_then(|index| active.policy.description().routes.get(index as usize));
         Continue(admission::admit(admission::Allowed {
             request_id: trail.request_id,
+            client: trail.client,
             question,
             route,
             authenticated: counted.authenticated,

@@ -199,6 +199,12 @@ fn title(cause: &Cause) -> &'static str {
         Cause::MethodNotAllowed => "Method not allowed",
         Cause::UnsupportedMediaType(_) => "Unsupported media type",
         Cause::BodyTooLarge => "Body too large",
+        Cause::Unprocessable(_) => "Not possible",
+        Cause::NotFound(_) => "Not found",
+        Cause::Conflict(_) => "Conflict",
+        Cause::NotHeld(_) => "More than you hold",
+        Cause::Stale(_) => "Changed meanwhile",
+        Cause::PreconditionRequired => "If-Match required",
         Cause::RateLimited => "Rate limit exceeded",
         Cause::TooManyFailures => "Too many failures",
         Cause::PolicyFault(_) => "Policy fault",
@@ -246,6 +252,14 @@ fn detail(cause: &Cause) -> String {
         Cause::MethodNotAllowed => "this endpoint does not have the method".to_owned(),
         Cause::UnsupportedMediaType(wanted) => format!("the body is not of the type {wanted}"),
         Cause::BodyTooLarge => "the body is larger than this endpoint takes".to_owned(),
+        Cause::Unprocessable(what)
+        | Cause::NotFound(what)
+        | Cause::Conflict(what)
+        | Cause::NotHeld(what)
+        | Cause::Stale(what) => what.clone(),
+        Cause::PreconditionRequired => {
+            "say by `If-Match` which version you change: its `ETag`".to_owned()
+        }
         Cause::RateLimited => "the limit of requests per minute is used up".to_owned(),
         Cause::TooManyFailures => "too many rejected credentials or log-ins".to_owned(),
         Cause::PolicyFault(_) => "the request could not be decided".to_owned(),

@@ -1,6 +1,6 @@
 //! What the gate hands an adapter: admit or refuse. Adapters enforce it and decide nothing.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use scopegate_policy::{Clusters, ListShape};
@@ -46,6 +46,8 @@ pub struct Admission {
     pub response: Vec<(HeaderName, HeaderValue)>,
     /// The state of the bucket that the request counted against, as `response` has it.
     pub limit: Taken,
+    /// The client's address.
+    pub client: IpAddr,
     /// What the audit was told of it, where there is one.
     pub record: Option<Arc<Record>>,
 }

@@ -30,6 +30,7 @@ pub struct GateLayer {
     gate: Arc<Gate>,
     clock: Clock,
     list_bytes_max: usize,
+    breaks_off: bool,
 }
 
 impl GateLayer {
@@ -39,7 +40,16 @@ impl GateLayer {
             gate,
             clock,
             list_bytes_max: list::LIST_BYTES_MAX,
+            breaks_off: true,
         }
+    }
+
+    /// Lets a request that was admitted end, whatever becomes of its credential meanwhile: for services that end
+    /// credentials themselves, and must be able to say so.
+    #[must_use]
+    pub fn without_breaking_off(mut self) -> Self {
+        self.breaks_off = false;
+        self
     }
 
     /// Reads lists of at most so many bytes; larger ones are 502.
@@ -146,15 +156,22 @@ impl GateLayer {
             )
             .await
         };
-        let reply = tokio::select! {
-            biased;
-            cause = lease.ended() => Err(cause),
-            reply = answered => reply,
+        let reply = if self.breaks_off {
+            tokio::select! {
+                biased;
+                cause = lease.ended() => Err(cause),
+                reply = answered => reply,
+            }
+        } else {
+            answered.await
         };
         match reply {
             Ok(mut reply) => {
                 set(reply.headers_mut(), &admission.response);
-                reply.map(|body| lease.guard(body))
+                match self.breaks_off {
+                    true => reply.map(|body| lease.guard(body)),
+                    false => reply,
+                }
             }
             Err(cause) => refused(self.gate.refuse_admitted(cause, &admission).await, &method),
         }
@@ -183,7 +200,7 @@ impl GateLayer {
 }
 
 /// A refusal as an answer to a request of this method: exactly its status, headers and body, the body's length
-/// alone for HEAD.
+/// alone for HEAD. Its cause is in the extensions.
 pub fn refused(refusal: Refusal, method: &Method) -> Response<Body> {
     if let Cause::BadGateway(why) | Cause::UnfilterableList(why) = &refusal.cause {
         tracing::warn!(
@@ -204,6 +221,7 @@ pub fn refused(refusal: Refusal, method: &Method) -> Response<Body> {
     reply
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    reply.extensions_mut().insert(refusal.cause);
     reply
 }
 

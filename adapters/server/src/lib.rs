@@ -2,6 +2,7 @@
 //! and a socket for the command line.
 
 mod admin_socket;
+mod api;
 pub mod assemble;
 pub mod config;
 mod connection;

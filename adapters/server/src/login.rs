@@ -133,7 +133,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Login, Cause> {
     })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

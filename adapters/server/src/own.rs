@@ -1,4 +1,5 @@
-//! The gate's own endpoints under `/-/`: health for whoever asks, metrics for the management listener.
+//! The gate's own endpoints under `/-/`: health for whoever asks; metrics and the management API where the management
+//! pages are.
 
 use std::{
     sync::Arc,
@@ -19,11 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use scopegate_axum::convert;
 
+use crate::api::{self, Api};
+
 /// The gate's own endpoints.
 pub struct Own {
     gate: Arc<Gate>,
     clock: Clock,
     metrics: PrometheusHandle,
+    api: Api,
     /// Whether the public listener has the management pages too.
     shared: bool,
     stopping: CancellationToken,
@@ -59,6 +63,7 @@ impl Own {
         stopping: CancellationToken,
     ) -> Self {
         Self {
+            api: Api::new(Arc::clone(&gate), clock.clone()),
             gate,
             clock,
             metrics,
@@ -92,9 +97,12 @@ impl Own {
     }
 
     async fn answer_to(&self, request: Request<Body>, is_operator: bool) -> Response<Body> {
+        if api::is_api(request.uri().path()) {
+            return self.api.answer(request).await;
+        }
         let known = matches!(
             request.uri().path(),
-            "/-/healthy" | "/-/ready" | "/-/metrics"
+            "/-/healthy" | "/-/ready" | "/-/metrics" | "/-/openapi.json"
         );
         if !known {
             return self.refuse(Cause::Denied(Reason::NoRoute), request).await;
@@ -114,6 +122,9 @@ impl Own {
                 r#"{"status":"ok"}"#.into(),
             ),
             "/-/ready" => self.ready(is_operator).await,
+            "/-/openapi.json" => {
+                reply(StatusCode::OK, "application/json", api::openapi(&self.gate))
+            }
             _ => reply(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",

@@ -209,6 +209,11 @@ fn about(cause: &Cause) -> Option<&str> {
         | Cause::PolicyFault(text)
         | Cause::Unavailable(text)
         | Cause::BadGateway(text)
+        | Cause::Unprocessable(text)
+        | Cause::NotFound(text)
+        | Cause::Conflict(text)
+        | Cause::NotHeld(text)
+        | Cause::Stale(text)
         | Cause::UnfilterableList(text) => Some(text),
         Cause::InvalidToken(what) => Some(what),
         _ => None,

@@ -1,6 +1,6 @@
 //! From an allow to what an adapter does with it. This is the one place where an admission is made.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use scopegate_policy::{ClusterSource, Clusters, RouteInfo};
@@ -27,6 +27,7 @@ const NOTHING: HeaderValue = HeaderValue::from_static("-");
 /// Everything that an allow rests on.
 pub(super) struct Allowed<'a> {
     pub(super) request_id: Uuid,
+    pub(super) client: IpAddr,
     pub(super) question: &'a Question<'a>,
     pub(super) route: Option<&'a RouteInfo>,
     pub(super) authenticated: Option<Authenticated>,
@@ -110,6 +111,7 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
         remove,
         response,
         limit,
+        client: allowed.client,
         record: None,
     })
 }

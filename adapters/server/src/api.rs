@@ -1,0 +1,185 @@
+//! The management API under `/-/api/`: people at work on organizations, users, roles, clusters, keys and agents.
+//!
+//! The policy decides every request, as it decides those to the product. What a handler does then is bounded by the
+//! caller's organization and by what the caller holds: that is [`scopegate_host::admin`]'s. Handlers turn HTTP into
+//! its calls and its answers into JSON. Errors are problem documents (RFC 9457), whatever the contract says.
+
+mod agents;
+mod caller;
+mod clusters;
+mod document;
+mod error;
+mod keys;
+mod once;
+mod organizations;
+mod page;
+mod policy;
+mod roles;
+mod users;
+mod version;
+mod view;
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body, response::IntoResponse};
+use http::{HeaderValue, Request, Response, header::ALLOW};
+use scopegate_axum::{Clock, GateLayer, GateService, convert, refused};
+use scopegate_host::{Admission, Cause, Gate, Reason};
+use tower::{Layer, ServiceExt};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use error::Failed;
+
+/// Where the API is.
+pub(crate) const PREFIX: &str = "/-/api";
+
+/// The management API. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    gated: GateService<Handlers>,
+    gate: Arc<Gate>,
+    clock: Clock,
+    paths: Arc<document::Paths>,
+}
+
+/// What handlers work with.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    gate: Arc<Gate>,
+    clock: Clock,
+}
+
+/// Whether a path is the API's.
+pub(crate) fn is_api(path: &str) -> bool {
+    path.strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Every endpoint, with what the document says of it.
+fn endpoints() -> OpenApiRouter<State> {
+    OpenApiRouter::with_openapi(document::head())
+        .routes(routes!(keys::list, keys::mint))
+        .routes(routes!(keys::read, keys::revoke))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::list_all))
+        .routes(routes!(keys::read_any, keys::revoke_any))
+        .routes(routes!(agents::list, agents::mint))
+        .routes(routes!(agents::read, agents::revoke))
+        .routes(routes!(agents::rotate))
+        .routes(routes!(clusters::list, clusters::connect))
+        .routes(routes!(clusters::delete))
+        .routes(routes!(users::list, users::invite))
+        .routes(routes!(users::read, users::edit))
+        .routes(routes!(users::disable))
+        .routes(routes!(users::invite_again))
+        .routes(routes!(roles::list))
+        .routes(routes!(roles::read, roles::put, roles::delete))
+        .routes(routes!(organizations::read_own, organizations::rename_own))
+        .routes(routes!(organizations::list, organizations::create))
+        .routes(routes!(organizations::read, organizations::rename))
+        .routes(routes!(organizations::import))
+        .routes(routes!(policy::read))
+}
+
+impl Api {
+    /// The API of this gate.
+    pub(crate) fn new(gate: Arc<Gate>, clock: Clock) -> Self {
+        let (router, openapi) = endpoints().split_for_parts();
+        let handlers = Handlers {
+            router: router.with_state(State {
+                gate: Arc::clone(&gate),
+                clock: clock.clone(),
+            }),
+            gate: Arc::clone(&gate),
+        };
+        // A key that revokes itself is told so.
+        let layer = GateLayer::new(Arc::clone(&gate), clock.clone()).without_breaking_off();
+        Self {
+            gated: layer.layer(handlers),
+            gate,
+            clock,
+            paths: Arc::new(document::Paths::of(&openapi)),
+        }
+    }
+
+    /// Answers a request to it.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (parts, body) = request.into_parts();
+        let again = parts.clone();
+        let reply = self.gated.answer(Request::from_parts(parts, body)).await;
+        // The policy has no route for a method that an endpoint does not have. Those whom it knows are told more.
+        let is_unrouted = reply
+            .extensions()
+            .get::<Cause>()
+            .is_some_and(|cause| *cause == Cause::Denied(Reason::NoRoute));
+        match self.paths.methods(&path) {
+            Some(allowed) if is_unrouted && !allowed.contains(&method) => {
+                let question = convert(&again, self.clock.now_ms());
+                let refusal = self.gate.refuse(Cause::MethodNotAllowed, &question).await;
+                let mut refusal = refused(refusal, &method);
+                let names: Vec<&str> = allowed.iter().map(http::Method::as_str).collect();
+                if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
+                    refusal.headers_mut().insert(ALLOW, names);
+                }
+                refusal
+            }
+            _ => reply,
+        }
+    }
+}
+
+/// The OpenAPI document of the API, with the names of the gate's active policy and contract in it.
+pub(crate) fn openapi(gate: &Gate) -> String {
+    document::render(endpoints().into_openapi(), gate)
+}
+
+/// Routes what the gate admitted, and words what failed.
+#[derive(Clone, Debug)]
+struct Handlers {
+    router: Router,
+    gate: Arc<Gate>,
+}
+
+impl tower::Service<Request<Body>> for Handlers {
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { router, gate } = self.clone();
+        Box::pin(async move { Ok(handle(router, &gate, request).await) })
+    }
+}
+
+async fn handle(router: Router, gate: &Gate, request: Request<Body>) -> Response<Body> {
+    let method = request.method().clone();
+    let admission = request.extensions().get::<Arc<Admission>>().cloned();
+    let Ok(mut reply) = router.oneshot(request).await;
+    let cause = match reply.extensions_mut().remove::<Failed>() {
+        Some(Failed(cause)) => cause,
+        // A route of the policy's that no handler has, or a method.
+        None if reply.status() == http::StatusCode::NOT_FOUND => Cause::Denied(Reason::NoRoute),
+        None if reply.status() == http::StatusCode::METHOD_NOT_ALLOWED => Cause::MethodNotAllowed,
+        None => return reply,
+    };
+    match admission {
+        Some(admission) => {
+            let mut refusal = refused(gate.refuse_admitted(cause, &admission).await, &method);
+            if let Some(allow) = reply.headers().get(ALLOW) {
+                refusal.headers_mut().insert(ALLOW, allow.clone());
+            }
+            refusal
+        }
+        // The gate puts an admission into every request that it lets through.
+        None => Failed(cause).into_response(),
+    }
+}

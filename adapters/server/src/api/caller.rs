@@ -1,0 +1,134 @@
+//! Who calls, as handlers take them, and the bodies and parameters that they send.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use http::{header::CONTENT_LENGTH, request::Parts};
+use http_body_util::{BodyExt, Limited};
+use scopegate_host::{Admission, Cause, Principal, admin::Admin, engine::Policy};
+use serde::de::DeserializeOwned;
+
+use super::{State, error::Failed};
+use crate::login::is_json;
+
+/// The largest body, in bytes. An import of 10,000 keys fits.
+const BODY_BYTES_MAX: usize = 4 << 20;
+/// For a body to come whole.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// The caller of an admitted request, and all that is done on their behalf.
+pub(super) struct Caller {
+    pub(super) state: State,
+    pub(super) admission: Arc<Admission>,
+    pub(super) principal: Arc<Principal>,
+    pub(super) policy: Arc<Policy>,
+    /// Milliseconds since the epoch, the same through the whole request.
+    pub(super) now_ms: i64,
+}
+
+impl Caller {
+    /// Seconds since the epoch.
+    pub(super) fn now(&self) -> i64 {
+        self.now_ms.div_euclid(1000)
+    }
+
+    /// What they may do, within their bounds.
+    pub(super) fn admin(&self) -> Admin<'_> {
+        let gate = &self.state.gate;
+        Admin::of_caller(
+            gate.directory(),
+            gate.contract(),
+            self.policy.description(),
+            &self.principal,
+            self.admission.request_id,
+            self.admission.client,
+        )
+    }
+}
+
+impl FromRequestParts<State> for Caller {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Failed> {
+        let admission = parts.extensions.get::<Arc<Admission>>().cloned();
+        let principal = parts.extensions.get::<Arc<Principal>>().cloned();
+        // The gate lets nobody through to here who has no name.
+        let (Some(admission), Some(principal)) = (admission, principal) else {
+            return Err(Failed(Cause::NotAuthenticated));
+        };
+        Ok(Self {
+            admission,
+            principal,
+            policy: state.gate.policy(),
+            now_ms: state.clock.now_ms(),
+            state: state.clone(),
+        })
+    }
+}
+
+/// A body of JSON, and the bytes that it came in.
+pub(super) struct Json<T> {
+    pub(super) value: T,
+    pub(super) bytes: bytes::Bytes,
+}
+
+impl<T: DeserializeOwned> FromRequest<State> for Json<T> {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, _: &State) -> Result<Self, Failed> {
+        let (parts, body) = request.into_parts();
+        if !is_json(&parts.headers) {
+            return Err(Failed(Cause::UnsupportedMediaType("application/json")));
+        }
+        let announced = parts
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+            return Err(Failed(Cause::BodyTooLarge));
+        }
+        let read = Limited::new(body, BODY_BYTES_MAX).collect();
+        let bytes = match tokio::time::timeout(BODY_TIME, read).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                return Err(Failed(Cause::BodyTooLarge));
+            }
+            Ok(Err(_)) => return Err(Failed::invalid("the body broke off")),
+            Err(_) => return Err(Failed::invalid("the body stopped coming")),
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Self { value, bytes }),
+            Err(error) => Err(Failed::invalid(format!("the body: {error}"))),
+        }
+    }
+}
+
+/// Parameters of the query. Names that are not known are refused, so that a slip of the hand shows.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<State> for Parameters<T> {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Failed> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(error) => Err(Failed::invalid(format!("the query: {}", error.body_text()))),
+        }
+    }
+}
+
+/// A part of the path. One that cannot be an id names nothing.
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<State> for Id<T> {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Failed> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(Failed(Cause::NotFound(
+                "there is nothing of this id".to_owned(),
+            ))),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! From what went wrong to the cause that the gate words and records.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use scopegate_host::{
+    Cause,
+    admin::{AdminError, ErrorKind},
+};
+
+/// What a handler gives instead of a reply.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed(pub(crate) Cause);
+
+impl Failed {
+    /// The request's shape is wrong; the text names the place.
+    pub(super) fn invalid(what: impl Into<String>) -> Self {
+        Self(Cause::InvalidRequest(what.into()))
+    }
+}
+
+/// Only the status: whoever calls the handler finds the cause in the extensions and words it.
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let mut reply = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        *reply.status_mut() = self.0.status();
+        reply.extensions_mut().insert(self);
+        reply
+    }
+}
+
+impl From<AdminError> for Failed {
+    fn from(error: AdminError) -> Self {
+        let AdminError {
+            kind,
+            message,
+            help,
+        } = error;
+        let text = match help {
+            Some(help) => format!("{message}: {help}"),
+            None => message,
+        };
+        Self(match kind {
+            ErrorKind::Invalid => Cause::Unprocessable(text),
+            ErrorKind::Unknown => Cause::NotFound(text),
+            ErrorKind::Conflict => Cause::Conflict(text),
+            ErrorKind::Forbidden => Cause::NotHeld(text),
+            ErrorKind::Stale => Cause::Stale(text),
+            ErrorKind::Unavailable => Cause::Unavailable(text),
+        })
+    }
+}

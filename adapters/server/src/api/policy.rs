@@ -1,0 +1,106 @@
+//! The active policy, to read: what it is, its catalogue, roles and routes.
+
+use axum::Json as Reply;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{caller::Caller, error::Failed};
+
+/// The active policy
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PolicyView {
+    /// Its name
+    #[schema(example = "scopegate")]
+    name: String,
+    /// Its version, in its author's own words
+    version: String,
+    /// `sha256:` and the hash of its component, in hex
+    digest: String,
+    /// The contract that it goes with here
+    #[schema(example = "scopegate")]
+    contract: String,
+    /// The catalogue: the only names that roles and scopes may use
+    permissions: Vec<PermissionView>,
+    /// Its roles
+    roles: Vec<PolicyRole>,
+    /// Its routes; the most specific one wins
+    routes: Vec<RouteView>,
+}
+
+/// A permission
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PermissionView {
+    /// `resource:action`
+    #[schema(example = "clusters:read")]
+    name: String,
+    /// The group that pickers show it under
+    category: String,
+    /// What it unlocks
+    unlocks: String,
+    /// Whether a key may carry it as a scope
+    scope: bool,
+}
+
+/// A built-in role
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PolicyRole {
+    /// Its name
+    name: String,
+    /// Its permissions, spelled out
+    permissions: Vec<String>,
+}
+
+/// A route
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RouteView {
+    /// Upper-case, or `*`
+    #[schema(example = "GET")]
+    method: String,
+    /// Such as `/v1/clusters/{cluster}/**`
+    pattern: String,
+    /// Whether it is open to everyone
+    public: bool,
+    /// The permission that it needs
+    requires: Option<String>,
+}
+
+/// Read the active policy
+#[utoipa::path(get, path = "/-/api/policy", tag = "Policy", operation_id = "readPolicy",
+    responses((status = 200, body = PolicyView)))]
+pub(super) async fn read(caller: Caller) -> Result<Reply<PolicyView>, Failed> {
+    let description = caller.policy.description();
+    Ok(Reply(PolicyView {
+        name: description.name.clone(),
+        version: description.version.clone(),
+        digest: caller.policy.digest().to_owned(),
+        contract: caller.state.gate.contract().name.clone(),
+        permissions: description
+            .permissions
+            .iter()
+            .map(|known| PermissionView {
+                name: known.name.clone(),
+                category: known.category.clone(),
+                unlocks: known.unlocks.clone(),
+                scope: known.scope,
+            })
+            .collect(),
+        roles: description
+            .roles
+            .iter()
+            .map(|role| PolicyRole {
+                name: role.name.clone(),
+                permissions: role.permissions.clone(),
+            })
+            .collect(),
+        routes: description
+            .routes
+            .iter()
+            .map(|route| RouteView {
+                method: route.method.clone(),
+                pattern: route.pattern.clone(),
+                public: route.public,
+                requires: route.requires.clone(),
+            })
+            .collect(),
+    }))
+}
