@@ -1,5 +1,6 @@
 //! One binary for every test that crosses crates: linking the whole gate many times would cost minutes.
 
+mod api;
 mod cli;
 mod corpus;
 mod harness;

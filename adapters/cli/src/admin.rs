@@ -95,9 +95,11 @@ impl Here {
 fn refused(error: AdminError) -> anyhow::Error {
     let failure = match error.kind {
         ErrorKind::Invalid => Failure::usage(error.message),
-        ErrorKind::Unknown | ErrorKind::Conflict | ErrorKind::Unavailable => {
-            Failure::new(error.message)
-        }
+        ErrorKind::Unknown
+        | ErrorKind::Conflict
+        | ErrorKind::Forbidden
+        | ErrorKind::Stale
+        | ErrorKind::Unavailable => Failure::new(error.message),
     };
     match error.help {
         Some(help) => failure.help(help).into(),
