@@ -61,11 +61,24 @@ pub(crate) fn answer(tables: &Tables, question: &Question<'_>) -> Answer {
     let Some(route) = tables.marks.get(usize::from(index)) else {
         return Answer::deny(Code::Malformed);
     };
+    // No route of a document's own is for the management API, not even `/**`.
+    if !route.management && is_management(question) {
+        return unknown;
+    }
     let answer = on_route(tables, question, index, *route);
     Answer {
         route: Some(index),
         ..answer
     }
+}
+
+/// Whether the path is of the gate's management API.
+fn is_management(question: &Question<'_>) -> bool {
+    let is = |index: usize, expected: &[u8]| {
+        let segment = question.segments.get(index);
+        segment.is_some_and(|(segment, _)| segment == expected)
+    };
+    is(0, b"-") && is(1, b"api")
 }
 
 /// What the route asks for, one after the other.
@@ -76,11 +89,17 @@ fn on_route(tables: &Tables, question: &Question<'_>, index: u16, route: RouteMa
     if question.kind == CallerKind::Anonymous {
         return Answer::deny(Code::NotAuthenticated);
     }
+    // An agent sends its cluster's data and manages nothing, whatever its role.
+    if route.management && question.is_agent() {
+        return Answer::deny(Code::NoRoute);
+    }
     if route.operator && !question.is_operator() {
         return Answer::deny(Code::OperatorRequired);
     }
     let is_read = question.method == crate::routing::pattern::Method::Get;
-    if tables.rules().keys_read_only && question.kind == CallerKind::ApiKey && !is_read {
+    // What keys may only read is the product: they manage themselves.
+    let is_read_only = tables.rules().keys_read_only && !route.management;
+    if is_read_only && question.kind == CallerKind::ApiKey && !is_read {
         return Answer {
             restriction: Restriction::ReadOnly,
             ..Answer::deny(Code::ReadOnlyKey)

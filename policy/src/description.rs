@@ -3,6 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Request;
+use crate::permission;
+
+/// The path of the gate's management API; no route of a document is there or below.
+pub const MANAGEMENT_PATH: &str = "/-/api";
+
+/// Whether a path, or a route's pattern, is of the gate's management API.
+pub fn is_management_path(path: &str) -> bool {
+    path.strip_prefix(MANAGEMENT_PATH)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// A permission of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +25,13 @@ pub struct PermissionInfo {
     pub unlocks: String,
     /// Whether a key may carry it as a scope.
     pub scope: bool,
+}
+
+impl PermissionInfo {
+    /// Whether it is one of those for the management API, which every document gets.
+    pub fn is_management(&self) -> bool {
+        permission::is_management(&self.name)
+    }
 }
 
 /// A role built into the policy.
@@ -73,6 +90,11 @@ pub struct RouteInfo {
 }
 
 impl RouteInfo {
+    /// Whether it is a route of the management API, which every document gets.
+    pub fn is_management(&self) -> bool {
+        is_management_path(&self.pattern)
+    }
+
     /// The cluster that the request names on this route, if the route takes one and the request has it.
     pub fn named_cluster<'r>(&self, request: &'r Request) -> Option<&'r str> {
         self.cluster_named_by(&request.path, &request.query, &request.headers)
@@ -113,4 +135,18 @@ pub struct Description {
     pub roles: Vec<RoleInfo>,
     /// Routes.
     pub routes: Vec<RouteInfo>,
+}
+
+impl Description {
+    /// The permissions that the policy itself defines: those for the management API are in every policy.
+    pub fn own_permissions(&self) -> impl Iterator<Item = &PermissionInfo> {
+        self.permissions
+            .iter()
+            .filter(|permission| !permission.is_management())
+    }
+
+    /// The routes that the policy itself defines: those of the management API are in every policy.
+    pub fn own_routes(&self) -> impl Iterator<Item = &RouteInfo> {
+        self.routes.iter().filter(|route| !route.is_management())
+    }
 }

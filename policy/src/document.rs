@@ -22,16 +22,21 @@
 //! session whose user signed in a short while ago. `cluster` is `{ query: name }`, `{ header: name }`, `none` or
 //! `upstream`; where it, `lists` and `{cluster}` in the path are all missing, the route spans every cluster and
 //! callers restricted to some are refused. HEAD is decided as GET.
+//!
+//! Each document gets the permissions and routes of the gate's own management API, which are appended to its own.
+//! Its roles may hold `manage:…`, and `*` does; it cannot define them, or routes under `/-/`.
 
 mod catalogue;
+mod management;
 mod route;
 mod shapes;
 
-use crate::description::Description;
+use crate::description::{Description, PermissionInfo, RouteInfo};
 use crate::permission;
-use crate::tables::{Rules, Tables};
+use crate::tables::{RouteOptions, Rules, Tables};
 use crate::yaml::{Fields, Node, Reader, Report};
 
+use management::Fragment;
 use shapes::Shapes;
 
 /// Characters of a policy's version at most.
@@ -42,8 +47,9 @@ const VERSION_CHARS_MAX: usize = 64;
 /// # Errors
 /// Everything that is wrong with it.
 pub fn compile(name: &str, text: &str) -> Result<Tables, Report> {
+    let management = management::fragment()?;
     let (reader, root) = Reader::open(name, text)?;
-    let tables = read(&reader, &root).and_then(|rules| {
+    let tables = read(&reader, &root, management).and_then(|rules| {
         // Mistakes have been found already, with their places. What is left are limits of the tables as a whole.
         match Tables::new(rules) {
             Ok(tables) => Some(tables),
@@ -56,7 +62,16 @@ pub fn compile(name: &str, text: &str) -> Result<Tables, Report> {
     reader.finish(tables)
 }
 
-fn read(reader: &Reader, root: &Node) -> Option<Rules> {
+/// Which part of a policy is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What its author wrote.
+    Document,
+    /// What every policy gets.
+    Management,
+}
+
+fn read(reader: &Reader, root: &Node, management: &Fragment) -> Option<Rules> {
     let known = [
         "policy",
         "version",
@@ -68,43 +83,66 @@ fn read(reader: &Reader, root: &Node) -> Option<Rules> {
     let fields = reader.fields(root, "a policy", &known)?;
     let name = policy_name(reader, &fields);
     let version = version(reader, &fields);
-    let permissions = catalogue::permissions(reader, &fields);
+    let permissions =
+        catalogue::permissions(reader, &fields, Part::Document).map(|mut permissions| {
+            permissions.extend_from_slice(&management.permissions);
+            permissions
+        });
     let roles = catalogue::roles(reader, &fields, permissions.as_deref());
     let keys = fields.fields("keys", "`keys`", &["read_only"]);
     let keys_read_only = keys
         .and_then(|keys| keys.boolean("read_only"))
         .unwrap_or_default();
 
-    let mut shapes = Shapes::default();
-    let (mut routes, mut options) = (Vec::new(), Vec::new());
-    let nodes = fields
-        .required("routes")
-        .and_then(|node| reader.list(node, "`routes`"));
-    for node in nodes.unwrap_or_default() {
-        if let Some((route, option, place)) = route::read(reader, node, permissions.as_deref()) {
-            shapes.add(reader, &route, place);
-            routes.push(route);
-            options.push(option);
-        }
-    }
-    shapes.check_reachable(reader);
+    let mut routes = self::routes(reader, &fields, permissions.as_deref(), Part::Document);
     let (permissions, roles) = (permissions?, roles?);
     if keys_read_only {
-        catalogue::check_scopes_read(reader, &fields, &permissions, &routes);
+        catalogue::check_scopes_read(reader, &fields, &permissions, &routes.infos);
     }
+    routes.infos.extend_from_slice(&management.routes.infos);
+    routes.options.extend_from_slice(&management.routes.options);
     let description = Description {
         name: name?,
         version: version?,
         permissions,
         roles,
-        routes,
+        routes: routes.infos,
     };
     Some(Rules {
         description,
-        options,
+        options: routes.options,
         keys_read_only,
     })
     .filter(|_| !reader.has_problems())
+}
+
+/// Routes, and for each what else it asks for.
+#[derive(Default)]
+struct Routes {
+    infos: Vec<RouteInfo>,
+    options: Vec<RouteOptions>,
+}
+
+fn routes(
+    reader: &Reader,
+    fields: &Fields<'_>,
+    catalogue: Option<&[PermissionInfo]>,
+    part: Part,
+) -> Routes {
+    let nodes = fields
+        .required("routes")
+        .and_then(|node| reader.list(node, "`routes`"));
+    let mut shapes = Shapes::default();
+    let mut routes = Routes::default();
+    for node in nodes.unwrap_or_default() {
+        if let Some((info, options, place)) = route::read(reader, node, catalogue, part) {
+            shapes.add(reader, &info, place);
+            routes.infos.push(info);
+            routes.options.push(options);
+        }
+    }
+    shapes.check_reachable(reader);
+    routes
 }
 
 fn policy_name(reader: &Reader, fields: &Fields<'_>) -> Option<String> {

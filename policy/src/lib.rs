@@ -19,7 +19,10 @@ mod vocabulary;
 pub mod yaml;
 
 pub use decide::{SIGN_IN_SECS_MAX, decide};
-pub use description::{ClusterSource, Description, ListShape, PermissionInfo, RoleInfo, RouteInfo};
+pub use description::{
+    ClusterSource, Description, ListShape, MANAGEMENT_PATH, PermissionInfo, RoleInfo, RouteInfo,
+    is_management_path,
+};
 pub use facts::{
     Caller, CallerKind, Clusters, Decision, Grant, Outcome, Reason, Request, Restriction, Rule,
     is_cluster_id,

@@ -2,6 +2,8 @@
 
 /// Bytes of a name at most.
 pub const NAME_BYTES_MAX: usize = 128;
+/// The resource of the permissions for the gate's own management API. No document defines any of it.
+pub const MANAGEMENT: &str = "manage";
 
 /// What a role or a caller may hold: one permission, or every one that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,11 @@ pub fn is_name(text: &str) -> bool {
         && text
             .split_once(':')
             .is_some_and(|(resource, action)| is_word(resource) && is_word(action))
+}
+
+/// Whether this is the name of a permission for the gate's own management API.
+pub fn is_management(name: &str) -> bool {
+    Pattern::Resource(MANAGEMENT).matches(name)
 }
 
 /// Whether this is a word of `[a-z0-9_-]`: half of a permission's name, or the name of a role or a policy.

@@ -14,7 +14,7 @@ pub const ROLES_MAX: usize = 4096;
 /// No permission is needed.
 const NO_PERMISSION: u16 = u16::MAX;
 /// The first byte of the codec: another layout gets another number.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What a route asks for besides what its [`crate::RouteInfo`] says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,10 @@ pub struct RouteOptions {
     pub operator: bool,
     /// Only a session whose user signed in at most [`crate::SIGN_IN_SECS_MAX`] seconds ago passes.
     pub sign_in: bool,
+    /// It is a route of the gate's own management API, [`crate::MANAGEMENT_PATH`]. Without a permission and without
+    /// `operator` it is for every session and API key. Agents have no route there, and keys that only read elsewhere
+    /// may write here.
+    pub management: bool,
 }
 
 /// A policy as it was written, checked: all that the tables are made from, and what the codec carries.
@@ -55,6 +59,7 @@ pub(crate) struct RouteMark {
     pub(crate) public: bool,
     pub(crate) operator: bool,
     pub(crate) sign_in: bool,
+    pub(crate) management: bool,
     pub(crate) cluster: ClusterMark,
 }
 
@@ -111,19 +116,30 @@ impl Tables {
                 Some(name) => vocabulary
                     .permission(name)
                     .ok_or("a route's permission is not in the catalogue")?,
-                None if route.public || options.operator => NO_PERMISSION,
+                None if route.public || options.operator || options.management => NO_PERMISSION,
                 None => return Err("a route neither is public nor requires a permission"),
             };
             if route.public && (route.requires.is_some() || options.operator || options.sign_in) {
                 return Err("a public route requires something");
             }
+            if options.management != route.is_management() {
+                return Err("a route is management's by its path or by its options, not by both");
+            }
+            if options.management && route.public {
+                return Err("a route of the management API is public");
+            }
             let cluster = cluster_mark(&route.cluster, &route.pattern)?;
-            let RouteOptions { operator, sign_in } = *options;
+            let RouteOptions {
+                operator,
+                sign_in,
+                management,
+            } = *options;
             marks.push(RouteMark {
                 requires,
                 public: route.public,
                 operator,
                 sign_in,
+                management,
                 cluster,
             });
         }

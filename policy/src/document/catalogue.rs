@@ -7,28 +7,38 @@ use crate::permission::{self, Pattern};
 use crate::tables::{PERMISSIONS_MAX, ROLES_MAX};
 use crate::yaml::{Entry, Fields, ProblemSlot, Reader, Text, did_you_mean};
 
+use super::Part;
+
+const MANAGEMENT_HELP: &str =
+    "the permissions of `manage` are the gate's own: roles may hold them, documents define none";
+/// Permissions of a document at most: those that are appended to it have their room.
+const OWN_PERMISSIONS_MAX: usize = PERMISSIONS_MAX - 96;
 /// Words that logs, headers and commands use for other things than roles.
 const RESERVED_ROLES: [&str; 4] = ["anonymous", "none", "operator", "public"];
 
-/// The catalogue. What is wrong with one entry does not hide it from the roles and routes that use it.
-pub(super) fn permissions(reader: &Reader, fields: &Fields<'_>) -> Option<Vec<PermissionInfo>> {
+/// The catalogue of a part. What is wrong with one entry does not hide it from the roles and routes that use it.
+pub(super) fn permissions(
+    reader: &Reader,
+    fields: &Fields<'_>,
+    part: Part,
+) -> Option<Vec<PermissionInfo>> {
     fields.required("permissions")?;
     let entries = fields.entries("permissions")?;
-    if entries.len() > PERMISSIONS_MAX {
+    if entries.len() > OWN_PERMISSIONS_MAX {
         fields.problem(
             "permissions",
-            format!("there are more than {PERMISSIONS_MAX} permissions"),
+            format!("there are more than {OWN_PERMISSIONS_MAX} permissions"),
         );
     }
     Some(
         entries
             .iter()
-            .map(|entry| permission(reader, entry))
+            .map(|entry| permission(reader, entry, part))
             .collect(),
     )
 }
 
-fn permission(reader: &Reader, entry: &Entry) -> PermissionInfo {
+fn permission(reader: &Reader, entry: &Entry, part: Part) -> PermissionInfo {
     let name = entry.key.as_text();
     if !permission::is_name(&name) {
         let slot = reader.problem(name.span, format!("`{name}` cannot be a permission's name"));
@@ -37,6 +47,10 @@ fn permission(reader: &Reader, entry: &Entry) -> PermissionInfo {
         } else {
             grammar_help(slot, name);
         }
+    } else if part == Part::Document && permission::is_management(&name) {
+        reader
+            .problem(name.span, format!("`{name}` is reserved"))
+            .help(MANAGEMENT_HELP);
     }
     let known = ["category", "unlocks", "scope"];
     let fields = if entry.value.is_null() {
@@ -187,6 +201,9 @@ pub(super) fn check_known(reader: &Reader, name: Text<'_>, catalogue: &[Permissi
     let names = catalogue.iter().map(|info| info.name.as_str());
     match did_you_mean(name.text, names) {
         Some(near) => slot.help(format!("did you mean `{near}`?")),
+        None if permission::is_management(&name) => {
+            slot.help(MANAGEMENT_HELP);
+        }
         None if permission::is_name(&name) => slot.help("add it to `permissions`"),
         None if name.contains('*') => {
             slot.help("a route requires one permission, not all that match");

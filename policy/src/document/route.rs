@@ -5,7 +5,7 @@ use crate::routing::pattern::{self, Method, Segment};
 use crate::tables::RouteOptions;
 use crate::yaml::{Fields, Node, Reader, Span, Text, did_you_mean};
 
-use super::catalogue::check_known;
+use super::{Part, catalogue::check_known};
 
 /// The name of the parameter that is a cluster.
 const CLUSTER: &str = "cluster";
@@ -28,6 +28,7 @@ pub(super) fn read(
     reader: &Reader,
     node: &Node,
     catalogue: Option<&[PermissionInfo]>,
+    part: Part,
 ) -> Option<(RouteInfo, RouteOptions, Span)> {
     let known = [
         "match", "public", "requires", "cluster", "lists", "operator", "sign_in",
@@ -35,12 +36,13 @@ pub(super) fn read(
     let fields = reader.fields(node, "a route", &known)?;
     let matched = fields
         .required_text("match")
-        .map(|text| (text, read_match(reader, text)));
+        .map(|text| (text, read_match(reader, text, part)));
     let is_public = fields.boolean("public");
     let public = is_public.unwrap_or_default();
     let options = RouteOptions {
         operator: fields.boolean("operator").unwrap_or_default(),
         sign_in: fields.boolean("sign_in").unwrap_or_default(),
+        management: part == Part::Management,
     };
     let requires = fields.text("requires");
     if let (Some(name), Some(catalogue)) = (requires, catalogue) {
@@ -75,7 +77,7 @@ fn check_guard(fields: &Fields<'_>, public: Option<bool>, options: RouteOptions)
                     .help("a public route is open to everyone, with or without a credential");
             }
         }
-    } else if !fields.has("requires") && !options.operator {
+    } else if !fields.has("requires") && !options.operator && !options.management {
         if public == Some(false) {
             fields
                 .problem("public", "a route that is not public requires a permission")
@@ -89,7 +91,7 @@ fn check_guard(fields: &Fields<'_>, public: Option<bool>, options: RouteOptions)
 }
 
 /// Method and pattern of a `match`.
-fn read_match<'n>(reader: &Reader, text: Text<'n>) -> Option<(&'n str, &'n str)> {
+fn read_match<'n>(reader: &Reader, text: Text<'n>, part: Part) -> Option<(&'n str, &'n str)> {
     let Some((method, pattern)) = text.text.split_once(' ') else {
         reader
             .problem(text.span, format!("`{text}` is not a method and a pattern"))
@@ -123,7 +125,7 @@ fn read_match<'n>(reader: &Reader, text: Text<'n>) -> Option<(&'n str, &'n str)>
     let start = method.len() + 1;
     match pattern::parse(pattern) {
         Ok(segments) => {
-            if let Some(Segment::Literal("-")) = segments.first() {
+            if part == Part::Document && segments.first() == Some(&Segment::Literal("-")) {
                 reader
                     .problem(
                         place(start, start + pattern.len()),

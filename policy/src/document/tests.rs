@@ -203,6 +203,42 @@ fn scopes_of_read_only_keys_can_read() {
 }
 
 #[test]
+fn the_gates_own_permissions_are_held_and_not_defined() {
+    let document = |permissions: &str, roles: &str| {
+        problems(&format!(
+            "policy: p\npermissions: {{ {permissions} }}\nroles: {{ {roles} }}\nroutes: []"
+        ))
+    };
+    assert_snapshot!(document("a:read: , manage:keys: , 'manage:own': { scope: false }", "admin: ['*'], b: ['a:raed']"), @"
+    2:26 `manage:keys` is reserved / the permissions of `manage` are the gate's own: roles may hold them, documents define none
+    2:41 `manage:own` is reserved / the permissions of `manage` are the gate's own: roles may hold them, documents define none
+    3:28 unknown permission `a:raed` / did you mean `a:read`?
+    ");
+    assert_snapshot!(document("a:read: ", "keeper: ['manage:kyes', 'manage:billing']"), @"
+    3:19 unknown permission `manage:kyes` / did you mean `manage:keys`?
+    3:34 unknown permission `manage:billing` / the permissions of `manage` are the gate's own: roles may hold them, documents define none
+    ");
+    assert_eq!(
+        document(
+            "a:read: , manages:keys: , a:manage: ",
+            "keeper: ['manage:keys', 'manage:audit'], boss: ['manage:*']"
+        ),
+        ""
+    );
+    assert_eq!(
+        of_route("match: GET /admin, requires: 'manage:users', cluster: none"),
+        ""
+    );
+    // A document may have as many permissions as before, and no more.
+    let many = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("a:p{n}: ")).collect();
+        document(&names.join(", "), "")
+    };
+    assert_eq!(many(4000), "");
+    assert_snapshot!(many(4001), @"2:1 there are more than 4000 permissions");
+}
+
+#[test]
 fn a_document_becomes_tables() {
     let text = "
 policy: sample

@@ -115,11 +115,11 @@ fn tables_that_contradict_themselves_are_refused() {
     let break_with = |change: fn(&mut crate::Rules)| {
         let mut rules = sample_rules();
         change(&mut rules);
-        let bytes = [vec![1], postcard::to_allocvec(&rules).unwrap()].concat();
+        let bytes = [vec![2], postcard::to_allocvec(&rules).unwrap()].concat();
         Tables::decode(&bytes).err()
     };
     assert!(break_with(|_| {}).is_none());
-    let breaks: [fn(&mut crate::Rules); 9] = [
+    let breaks: [fn(&mut crate::Rules); 13] = [
         |r| r.options.truncate(3),
         |r| r.description.routes[0].method = "HEAD".to_owned(),
         |r| r.description.routes[1].requires = Some("no:such".to_owned()),
@@ -129,7 +129,21 @@ fn tables_that_contradict_themselves_are_refused() {
         |r| r.description.routes[4].pattern = "/v1/CLUSTERS".to_owned(),
         |r| r.description.roles[0].permissions.push("*".to_owned()),
         |r| r.description.permissions[0].name = "nodes:read".to_owned(),
+        // Management is what is under `/-/api`, and public to nobody.
+        |r| r.options[1].management = true,
+        |r| r.description.routes[1].pattern = "/-/api/clusters".to_owned(),
+        |r| r.description.routes[0].pattern = "/-/api".to_owned(),
+        |r| {
+            r.description.routes[0].pattern = "/-/api/health".to_owned();
+            r.options[0].management = true;
+        },
     ];
+    let requires_nothing = break_with(|r| {
+        r.description.routes[1].requires = None;
+        r.description.routes[1].pattern = "/-/api/clusters".to_owned();
+        r.options[1].management = true;
+    });
+    assert_eq!(requires_nothing, None);
     for (number, change) in breaks.into_iter().enumerate() {
         assert!(break_with(change).is_some(), "{number}");
     }
