@@ -80,7 +80,7 @@ type Terminal = [u16; Method::COUNT];
 pub(crate) struct Tree {
     root: Node,
     parameters: Vec<Node>,
-    /// A power of two of places.
+    /// The places of the literal table.
     edges: Vec<Edge>,
     text: Vec<u8>,
     terminals: Vec<Terminal>,
@@ -193,8 +193,7 @@ impl Tree {
         } else {
             hash
         };
-        let mask = self.edges.len().wrapping_sub(1);
-        let mut place = first_place(parent, hash) & mask;
+        let mut place = first_place(parent, hash, self.edges.len());
         for _ in 0..PROBES_MAX {
             let edge = self.edges.get(place)?;
             if edge.parent == parent && edge.hash == hash && self.is_text::<FOLD>(edge, segment) {
@@ -203,7 +202,7 @@ impl Tree {
             if edge.parent == NONE {
                 return None;
             }
-            place = (place + 1) & mask;
+            place = next_place(place, self.edges.len());
         }
         None
     }
@@ -238,10 +237,16 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// Where the search for a literal begins, before it is masked.
-fn first_place(parent: u32, hash: u32) -> usize {
+/// Where the search for a literal begins in a table of this many places: any number of them, because rounding up to
+/// a power of two could double the memory that every fresh instance pays for.
+fn first_place(parent: u32, hash: u32, places: usize) -> usize {
     let mixed = (hash ^ parent.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
-    (mixed ^ (mixed >> 15)) as usize
+    let mixed = u64::from(mixed ^ (mixed >> 15));
+    ((mixed * places as u64) >> 32) as usize
+}
+
+fn next_place(place: usize, places: usize) -> usize {
+    if place + 1 < places { place + 1 } else { 0 }
 }
 
 #[cfg(test)]

@@ -25,15 +25,15 @@ const CALL_BYTES: usize = 24 * 1024;
 /// What of it must be left behind small tables before the memory gets another page, which every fresh instance would
 /// pay for: a caller with hundreds of clusters fits.
 const CALL_BYTES_MIN: usize = 12 * 1024;
-/// Encoded tables up to this size are small: decoded they take some ten times as much.
-const SMALL_TABLES_BYTES: usize = 6 * 1024;
+/// Encoded tables up to this size are small: decoded they take some four times as much.
+const SMALL_TABLES_BYTES: usize = 8 * 1024;
 
 /// The allocator.
 pub(crate) struct Arena(UnsafeCell<State>);
 
 /// All addresses. Zero until the first allocation.
 struct State {
-    /// The room for calls, and what of it is taken.
+    /// The room for calls, and what of it is taken. While small tables are decoded, the room for them.
     start: usize,
     top: usize,
     end: usize,
@@ -45,6 +45,8 @@ struct State {
     /// Allocations that are alive, what is kept not counted.
     live: usize,
     keeping: Keeping,
+    /// Where small tables stand, encoded.
+    encoded: usize,
 }
 
 /// Where allocations go while tables are decoded.
@@ -71,6 +73,7 @@ impl Arena {
             kept: (0, 0),
             live: 0,
             keeping,
+            encoded: usize::MAX,
         }))
     }
 
@@ -98,9 +101,11 @@ impl Arena {
             state.behind
         };
         if keeping == Keeping::Here {
-            // The room for calls is behind what is kept, so nothing else may be there.
-            state.end = usize::MAX;
+            // The room for calls is behind what is kept, so nothing else may be there but what is decoded.
+            state.end = state.encoded;
+            state.behind = memory_bytes();
         }
+        let behind = state.behind;
         state.keeping = keeping;
         let kept = decode();
 
@@ -109,6 +114,10 @@ impl Arena {
         state.live = live;
         if keeping == Keeping::Here {
             state.kept = (start, state.top);
+            // What did not fit before the encoded tables is behind them.
+            if state.behind != behind {
+                state.top = state.behind;
+            }
             state.start = state.top;
             ensure(state.top + CALL_BYTES_MIN);
             state.end = memory_bytes();
@@ -132,6 +141,13 @@ unsafe impl GlobalAlloc for Arena {
             state.end = state.start + CALL_BYTES;
             state.behind = state.end;
             state.floor = state.end;
+            // The first are the encoded tables. Small ones go to the end of the memory: in front they would leave a
+            // hole before what is kept.
+            if let Some(block) = state.at_end(layout) {
+                state.encoded = block;
+                state.live += 1;
+                return ptr::with_exposed_provenance_mut(block);
+            }
         }
         let end = if state.keeping == Keeping::Behind {
             None
@@ -202,6 +218,12 @@ unsafe impl GlobalAlloc for Arena {
 }
 
 impl State {
+    /// Where a block for small tables starts that ends with the memory, if the memory reaches that far.
+    fn at_end(&self, layout: Layout) -> Option<usize> {
+        let block = memory_bytes().checked_sub(layout.size())? & !(layout.align() - 1);
+        (layout.size() <= SMALL_TABLES_BYTES && block >= self.end).then_some(block)
+    }
+
     /// Where a block ends in the room for calls, if it fits there.
     fn place(&self, layout: Layout) -> Option<usize> {
         end_of(self.top, layout).filter(|end| *end <= self.end && ensure(*end))

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::pattern::{self, Method, Segment};
 use super::{
-    Edge, NO_ROUTE, NONE, Node, PROBES_MAX, ROUTES_MAX, Routes, SHORT_BYTES, Terminal, Tree,
-    first_place, segments,
+    Edge, NO_ROUTE, NONE, Node, PROBES_MAX, ROUTES_MAX, Routes, SEGMENTS_MAX, SHORT_BYTES,
+    Terminal, Tree, first_place, next_place, segments,
 };
 
 /// The routes, each by its method and pattern, in the order of their numbers.
@@ -34,14 +34,15 @@ pub(crate) fn build<'r>(
 }
 
 fn draft<'r>(
-    routes: impl Iterator<Item = (&'r str, &'r str)>,
+    routes: impl ExactSizeIterator<Item = (&'r str, &'r str)>,
     fold: bool,
 ) -> Result<Draft, &'static str> {
-    let mut draft = Draft::default();
+    let mut draft = Draft::with_room(routes.len());
+    let mut segments = Vec::with_capacity(SEGMENTS_MAX);
     for (number, (method, pattern)) in routes.enumerate() {
         let number = u16::try_from(number).map_err(|_| "there are too many routes")?;
         let method = Method::of_route(method).ok_or("a route's method is not one")?;
-        let segments = pattern::parse(pattern).map_err(|bad| bad.message)?;
+        pattern::parse_into(pattern, &mut segments).map_err(|bad| bad.message)?;
         draft.add(&segments, method, number, fold)?;
     }
     Ok(draft)
@@ -69,17 +70,19 @@ const EMPTY: DraftNode = DraftNode {
     has_literals: false,
 };
 
-impl Default for Draft {
-    fn default() -> Self {
+impl Draft {
+    /// With room for what this many routes mostly need. In the guest nothing is freed that something else was
+    /// allocated behind: what grows is in its memory several times.
+    fn with_room(routes: usize) -> Self {
+        let mut nodes = Vec::with_capacity(2 * routes + 1);
+        nodes.push(EMPTY);
         Self {
-            nodes: vec![EMPTY],
+            nodes,
             literals: BTreeMap::new(),
-            terminals: Vec::new(),
+            terminals: Vec::with_capacity(routes),
         }
     }
-}
 
-impl Draft {
     fn add(
         &mut self,
         segments: &[Segment<'_>],
@@ -223,7 +226,7 @@ fn empty_edges(count: usize) -> Vec<Edge> {
         short: [0; SHORT_BYTES],
         node,
     };
-    vec![empty; (count * 2).next_power_of_two()]
+    vec![empty; count * 2]
 }
 
 fn insert(tree: &mut Tree, parent: u32, text: &str, node: Node) -> Result<(), &'static str> {
@@ -240,15 +243,15 @@ fn insert(tree: &mut Tree, parent: u32, text: &str, node: Node) -> Result<(), &'
         Some(short) => short.copy_from_slice(bytes),
         None => tree.text.extend_from_slice(bytes),
     }
-    let mask = tree.edges.len() - 1;
-    let first = first_place(parent, edge.hash);
-    for step in 0..PROBES_MAX {
-        match tree.edges.get_mut((first + step) & mask) {
+    let places = tree.edges.len();
+    let mut at = first_place(parent, edge.hash, places);
+    for _ in 0..PROBES_MAX {
+        match tree.edges.get_mut(at) {
             Some(place) if place.parent == NONE => {
                 *place = edge;
                 return Ok(());
             }
-            _ => {}
+            _ => at = next_place(at, places),
         }
     }
     Err("too many segments of the routes share a hash")

@@ -89,6 +89,17 @@ pub struct BadPattern {
 /// # Errors
 /// The first thing that is wrong with it.
 pub fn parse(pattern: &str) -> Result<Vec<Segment<'_>>, BadPattern> {
+    let mut segments = Vec::new();
+    parse_into(pattern, &mut segments)?;
+    Ok(segments)
+}
+
+/// As [`parse`], in place of what `segments` had.
+pub(super) fn parse_into<'p>(
+    pattern: &'p str,
+    segments: &mut Vec<Segment<'p>>,
+) -> Result<(), BadPattern> {
+    segments.clear();
     let bad = |at: Range<usize>, message, help| Err(BadPattern { at, message, help });
     let whole = 0..pattern.len();
     if pattern.len() > PATTERN_BYTES_MAX {
@@ -106,9 +117,8 @@ pub fn parse(pattern: &str) -> Result<Vec<Segment<'_>>, BadPattern> {
         );
     };
     if rest.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let mut segments: Vec<Segment<'_>> = Vec::new();
     let mut start = 1;
     for text in rest.split('/') {
         let at = start..start + text.len();
@@ -146,7 +156,7 @@ pub fn parse(pattern: &str) -> Result<Vec<Segment<'_>>, BadPattern> {
             "a path has at most 64 segments",
         );
     }
-    Ok(segments)
+    Ok(())
 }
 
 fn segment(text: &str) -> Result<Segment<'_>, (&'static str, &'static str)> {

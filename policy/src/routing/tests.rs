@@ -168,7 +168,7 @@ fn ten_thousand_routes_are_found_in_as_few_steps_as_ten() {
         .collect();
     let routes = build_all(&many).unwrap();
     let tree = &routes.exact;
-    let mask = tree.edges.len() - 1;
+    let places = tree.edges.len();
     let mut lengths = BTreeMap::<usize, usize>::new();
     for (place, edge) in tree
         .edges
@@ -176,8 +176,10 @@ fn ten_thousand_routes_are_found_in_as_few_steps_as_ten() {
         .enumerate()
         .filter(|(_, edge)| edge.parent != super::NONE)
     {
-        let first = first_place(edge.parent, edge.hash) & mask;
-        *lengths.entry(place.wrapping_sub(first) & mask).or_default() += 1;
+        let first = first_place(edge.parent, edge.hash, places);
+        *lengths
+            .entry((place + places - first) % places)
+            .or_default() += 1;
     }
     let total: usize = lengths.values().sum();
     let steps: usize = lengths.iter().map(|(length, count)| length * count).sum();
