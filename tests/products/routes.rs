@@ -15,9 +15,8 @@ impl World {
     /// Every route of the policy, the gate's own aside, as a request for the cluster `prod`.
     pub fn routes(&self) -> Vec<Route> {
         let policy = self.policy();
-        let routes = policy.description().routes.iter();
+        let routes = policy.description().own_routes();
         routes
-            .filter(|route| !route.pattern.contains("/-/"))
             .map(|route| Route {
                 method: route.method.clone(),
                 path: route

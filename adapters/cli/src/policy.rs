@@ -196,13 +196,14 @@ fn readable() -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
+/// What the document itself has: the management API's permissions and routes are in every policy.
 fn summary(description: &Description) -> Value {
     json!({
         "policy": description.name,
         "version": description.version,
-        "permissions": description.permissions.len(),
+        "permissions": description.own_permissions().count(),
         "roles": description.roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(),
-        "routes": description.routes.len(),
+        "routes": description.own_routes().count(),
     })
 }
 

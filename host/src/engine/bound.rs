@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use scopegate_policy::{
     Caller, CallerKind, ClusterSource, Clusters, Decision, Description, Grant, Outcome, Reason,
-    RouteInfo, Rule, Vocabulary, packed::RequestRef, routing::pattern,
+    RouteInfo, Rule, Vocabulary, is_management_path, packed::RequestRef, routing::pattern,
 };
 
+/// Where organizations are managed, all of them.
+const ORGANIZATIONS_PATH: &str = "/-/api/organizations";
 /// Bytes of a hand-written policy's own reason.
 const WORD_BYTES_MAX: usize = 64;
 
@@ -80,6 +82,10 @@ pub fn bound(
         return Err("it allows without a route".to_owned());
     };
     let is_anonymous = caller.kind == CallerKind::Anonymous;
+    if let Some(reason) = refused_management(route, caller, request) {
+        let outcome = Outcome::Deny(reason);
+        return Ok(Decision { outcome, rule });
+    }
     if !route.public && (is_anonymous || rule.grant == Grant::Public) {
         return Err(format!(
             "it opens `{} {}`, which is not public",
@@ -108,6 +114,30 @@ pub fn bound(
         },
     };
     Ok(Decision { outcome, rule })
+}
+
+/// Why nothing may open the gate's own management API here, whatever a policy says: it is for callers with a name who
+/// are no agents, no catch-all leads there, and what concerns every organization is for operators.
+fn refused_management(
+    route: &RouteInfo,
+    caller: &Caller,
+    request: &RequestRef<'_>,
+) -> Option<Reason> {
+    if !is_management_path(request.path) {
+        return None;
+    }
+    let is_agent = caller.kind == CallerKind::Agent || caller.agent_cluster.is_some();
+    let rest = request.path.strip_prefix(ORGANIZATIONS_PATH);
+    let is_of_all = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if caller.kind == CallerKind::Anonymous {
+        Some(Reason::NotAuthenticated)
+    } else if is_agent || !route.is_management() {
+        Some(Reason::NoRoute)
+    } else if is_of_all && !caller.operator {
+        Some(Reason::OperatorRequired)
+    } else {
+        None
+    }
 }
 
 /// Of the visible clusters those that the caller may touch. All of all stays all: it means the registered ones.

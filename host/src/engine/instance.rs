@@ -59,6 +59,12 @@ impl Instance {
         })
     }
 
+    /// Bytes of its memory.
+    #[cfg(test)]
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().memories_bytes
+    }
+
     /// Whether it takes a packed question.
     pub(super) fn is_packed(&self) -> bool {
         matches!(self.decide, Decide::Packed(_))

@@ -160,7 +160,7 @@ pub(super) enum Work {
 
 /// What one instance uses.
 pub(super) struct Meter {
-    memories_bytes: usize,
+    pub(super) memories_bytes: usize,
     memory_bytes_max: usize,
     memories_bytes_max: usize,
     table_elements_max: usize,

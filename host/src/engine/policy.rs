@@ -275,3 +275,25 @@ impl fmt::Debug for Policy {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use scopegate_policy::documents;
+
+    use crate::engine::{Sandbox, SandboxConfig, build_document};
+
+    /// Every fresh instance pays for each page of its memory.
+    #[test]
+    fn the_policies_of_the_products_need_one_page() {
+        const PAGE_BYTES: usize = 64 << 10;
+        let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+        for name in documents::names() {
+            let component = build_document(name, documents::builtin(name).unwrap()).unwrap();
+            let policy = sandbox.load(&component).unwrap();
+            let bytes = policy.instance().unwrap().memory_bytes();
+            // The default has every route twice, under both prefixes.
+            let pages = if name == "scopegate" { 2 } else { 1 };
+            assert_eq!(bytes, pages * PAGE_BYTES, "{name}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderMap, HeaderName};
-use scopegate_policy::{ClusterSource, packed::RequestRef};
+use scopegate_policy::{ClusterSource, is_management_path, packed::RequestRef};
 
 use crate::{Cause, Request, audit::Judge, engine::Policy, headers, path};
 
@@ -94,8 +94,6 @@ impl<'r> Question<'r> {
 
     /// Whether it is about the gate's own management API.
     pub(super) fn is_management(&self) -> bool {
-        self.path
-            .strip_prefix("/-/api")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        is_management_path(&self.path)
     }
 }

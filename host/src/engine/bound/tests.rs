@@ -313,3 +313,91 @@ fn patterns_match_whole_paths() {
     };
     assert!(!is_route_of(&route("/v1"), &RequestRef::from(&request)));
 }
+
+/// What a policy that gives everything to everybody opens of the management API.
+fn managed(pattern: &str, public: bool, caller: &Caller, path: &str) -> Result<Outcome, String> {
+    let mut description = description();
+    description.routes = vec![RouteInfo {
+        method: "*".to_owned(),
+        pattern: pattern.to_owned(),
+        public,
+        requires: None,
+        cluster: ClusterSource::None,
+    }];
+    let grant = if public { Grant::Public } else { Grant::None };
+    let decision = Decision {
+        rule: Rule {
+            grant,
+            ..allow(0).rule
+        },
+        ..allow(0)
+    };
+    let request = request(path);
+    bound(
+        decision,
+        &description,
+        caller,
+        &RequestRef::from(&request),
+        &registered(),
+    )
+    .map(|decision| decision.outcome)
+}
+
+#[test]
+fn no_policy_opens_management_to_strangers_and_agents() {
+    let everything = Ok(Outcome::Allow(Clusters::All));
+    let named = caller(Clusters::All);
+    let agent = Caller {
+        kind: CallerKind::Agent,
+        agent_cluster: Some("dev".to_owned()),
+        ..caller(Clusters::All)
+    };
+    // A key that is bound to a cluster is an agent's, by whatever name.
+    let disguised = Caller {
+        agent_cluster: Some("dev".to_owned()),
+        ..caller(Clusters::All)
+    };
+    for public in [false, true] {
+        for path in ["/-/api", "/-/api/", "/-/api/me", "/-/api/agents/a-1"] {
+            let opened = |caller: &Caller| managed("/-/api/**", public, caller, path);
+            assert_eq!(opened(&named), everything, "{path}");
+            assert_eq!(
+                opened(&Caller::anonymous()),
+                Ok(Outcome::Deny(Reason::NotAuthenticated))
+            );
+            assert_eq!(opened(&agent), Ok(Outcome::Deny(Reason::NoRoute)));
+            assert_eq!(opened(&disguised), Ok(Outcome::Deny(Reason::NoRoute)));
+        }
+        for catch_all in ["/**", "/{a}/**", "/-/**", "/-/{a}/me"] {
+            assert_eq!(
+                managed(catch_all, public, &named, "/-/api/me"),
+                Ok(Outcome::Deny(Reason::NoRoute)),
+                "{catch_all}"
+            );
+        }
+        assert_eq!(managed("/**", public, &named, "/-/apis"), everything);
+    }
+}
+
+#[test]
+fn no_policy_opens_every_organization_to_one() {
+    let named = caller(Clusters::All);
+    let operator = Caller {
+        operator: true,
+        ..caller(Clusters::All)
+    };
+    for path in ["/-/api/organizations", "/-/api/organizations/other"] {
+        assert_eq!(
+            managed("/-/api/**", false, &named, path),
+            Ok(Outcome::Deny(Reason::OperatorRequired))
+        );
+        assert!(matches!(
+            managed("/-/api/**", false, &operator, path),
+            Ok(Outcome::Allow(_))
+        ));
+    }
+    assert!(matches!(
+        managed("/-/api/**", false, &named, "/-/api/organization"),
+        Ok(Outcome::Allow(_))
+    ));
+}
