@@ -20,6 +20,11 @@ pub enum Caller {
         /// How long ago the user signed in.
         signed_in_minutes_ago: i64,
     },
+    /// A session of an operator of the gate itself, who is in no organization.
+    Operator {
+        /// How long ago the operator signed in.
+        signed_in_minutes_ago: i64,
+    },
     /// An API key.
     Key {
         /// Whose it is, where the contract's keys follow their owner.
@@ -56,28 +61,45 @@ pub fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
     let fields = world.reader.fields(
         node,
         "a caller",
-        &["session", "key", "agent", "signed_in_minutes_ago"],
+        &[
+            "session",
+            "operator",
+            "key",
+            "agent",
+            "signed_in_minutes_ago",
+        ],
     )?;
-    let named = ["session", "key", "agent"]
+    let named = ["session", "operator", "key", "agent"]
         .into_iter()
         .filter(|key| fields.has(key))
         .count();
     if named != 1 {
-        world
-            .reader
-            .problem(node.span, "a caller is one of `session`, `key` and `agent`");
+        world.reader.problem(
+            node.span,
+            "a caller is one of `session`, `operator`, `key` and `agent`",
+        );
         return None;
     }
-    if let Some(session) = fields.get("session") {
-        if !world.contract.sessions_on_api {
+    let signed_in_minutes_ago = fields
+        .integer("signed_in_minutes_ago", 0..=23 * 60)
+        .unwrap_or(0);
+    for key in ["session", "operator"] {
+        if fields.has(key) && !world.contract.sessions_on_api {
             fields.problem(
-                "session",
+                key,
                 format!("`{}` has no sessions on its API", world.contract.name),
             );
         }
-        let signed_in_minutes_ago = fields
-            .integer("signed_in_minutes_ago", 0..=23 * 60)
-            .unwrap_or(0);
+    }
+    if fields.has("operator") {
+        if fields.boolean("operator") == Some(false) {
+            fields.problem("operator", "an operator is one");
+        }
+        return Some(Caller::Operator {
+            signed_in_minutes_ago,
+        });
+    }
+    if let Some(session) = fields.get("session") {
         return user(world, session).map(|user| Caller::Session {
             user,
             signed_in_minutes_ago,
@@ -237,6 +259,16 @@ impl Caller {
                 kind: CallerKind::Session,
                 auth_time: Some(NOW - signed_in_minutes_ago * 60),
                 ..with_user(known, user)
+            },
+            Self::Operator {
+                signed_in_minutes_ago,
+            } => Facts {
+                kind: CallerKind::Session,
+                organization: String::new(),
+                clusters: Clusters::Only(Vec::new()),
+                operator: true,
+                auth_time: Some(NOW - signed_in_minutes_ago * 60),
+                ..known
             },
             Self::Key {
                 owner,

@@ -1,46 +1,45 @@
-//! What the corpus leaves untried: routes of the product documents, and reasons.
+//! What the corpus leaves untried: routes of the product documents and of the management API, and reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scopegate_policy::Description;
+use scopegate_policy::RouteInfo;
 
 use super::case::{Outcome, REASONS};
 
-/// Which routes of a document were allowed and refused.
+/// Which routes were allowed and refused.
 #[derive(Default)]
 pub struct Routes {
-    allowed: BTreeSet<u32>,
-    refused: BTreeSet<u32>,
+    allowed: BTreeSet<String>,
+    refused: BTreeSet<String>,
 }
 
 impl Routes {
     /// Notes what came of a case on a route.
-    pub fn note(&mut self, route: Option<u32>, outcome: &Outcome) {
-        let Some(route) = route else { return };
+    pub fn note(&mut self, route: &RouteInfo, outcome: &Outcome) {
         match outcome {
-            Outcome::Allow(_) => self.allowed.insert(route),
-            Outcome::Deny { .. } => self.refused.insert(route),
+            Outcome::Allow(_) => self.allowed.insert(name(route)),
+            Outcome::Deny { .. } => self.refused.insert(name(route)),
         };
     }
 
-    /// The document's own routes that were never allowed or never refused. A public one is refused to nobody, and the
-    /// gate's own routes are in every document.
-    pub fn missing(&self, description: &Description) -> Vec<String> {
-        let routes = (0..)
-            .zip(&description.routes)
-            .filter(|(_, route)| !route.pattern.starts_with("/-/"));
+    /// Which of these were never allowed or never refused. A public one is refused to nobody.
+    pub fn missing<'r>(&self, routes: impl Iterator<Item = &'r RouteInfo>) -> Vec<String> {
         let mut missing = Vec::new();
-        for (index, route) in routes {
-            let name = format!("{} {}", route.method, route.pattern);
-            if !self.allowed.contains(&index) {
+        for route in routes {
+            let name = name(route);
+            if !self.allowed.contains(&name) {
                 missing.push(format!("{name} is never allowed"));
             }
-            if !route.public && !self.refused.contains(&index) {
+            if !route.public && !self.refused.contains(&name) {
                 missing.push(format!("{name} is never refused"));
             }
         }
         missing
     }
+}
+
+fn name(route: &RouteInfo) -> String {
+    format!("{} {}", route.method, route.pattern)
 }
 
 /// How often each reason was expected.
