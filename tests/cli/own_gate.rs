@@ -192,6 +192,9 @@ fn a_built_component_serves() {
             .expect("a digest")
             .starts_with("sha256:")
     );
+    // The document's own: those of the management API are in every policy.
+    let document = std::fs::read_to_string(gate.path().join("policy.yaml")).expect("written");
+    assert_eq!(built["routes"], document.matches("match: ").count());
     let path = gate.path().join("scopegate.yaml");
     let configuration = std::fs::read_to_string(&path).expect("written");
     std::fs::write(
