@@ -13,11 +13,13 @@ mod sqlite;
 
 use uuid::Uuid;
 
-pub use change::{Actor, Change, Conflict, NewCredential, NewUser, Origin, Touch};
+pub use change::{
+    Actor, Change, Code, Confirmation, Conflict, LogIn, NewCredential, NewUser, Origin, Touch,
+};
 pub use error::{ChangeError, OpenError, StoreError};
 pub use records::{
-    Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, Organization, Owner,
-    Role, Session, SessionFacts, User,
+    Cluster, Credential, CredentialFacts, CredentialKind, Event, Factor, LoginFacts, Organization,
+    Owner, Role, Session, SessionFacts, User,
 };
 pub use sqlite::path_of_url;
 
@@ -106,6 +108,13 @@ impl Store {
     pub async fn find_login(&self, email: &str) -> Result<Option<LoginFacts>, StoreError> {
         match self {
             Self::Sqlite(store) => store.find_login(email).await,
+        }
+    }
+
+    /// What this user logs in with.
+    pub async fn find_login_of(&self, user: Uuid) -> Result<Option<LoginFacts>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_login_of(user).await,
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Admission {
     pub response: Vec<(HeaderName, HeaderValue)>,
     /// The state of the bucket that the request counted against, as `response` has it.
     pub limit: Taken,
+    /// Whether it is for the gate's own pages, `/-/…`, whose errors are problem documents in every contract.
+    pub is_own: bool,
     /// What the audit was told of it, where there is one.
     pub record: Option<Arc<Record>>,
 }

@@ -137,13 +137,19 @@ impl From<ChangeError> for AdminError {
             | Conflict::UnknownUser
             | Conflict::UnknownCluster(_)
             | Conflict::UnknownCredential
-            | Conflict::UnknownSession => ErrorKind::Unknown,
+            | Conflict::UnknownSession
+            | Conflict::NoFactor => ErrorKind::Unknown,
             Conflict::OrganizationExists(_)
             | Conflict::EmailTaken(_)
             | Conflict::Operator
             | Conflict::UserDisabled
             | Conflict::ClusterExists(_)
-            | Conflict::ClusterDeleted(_) => ErrorKind::Conflict,
+            | Conflict::ClusterDeleted(_)
+            | Conflict::PasswordChanged
+            | Conflict::FactorExists
+            | Conflict::FactorRequired
+            | Conflict::CodeUsed
+            | Conflict::FactorLocked => ErrorKind::Conflict,
         };
         Self {
             kind,

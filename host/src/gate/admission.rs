@@ -110,6 +110,7 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
         remove,
         response,
         limit,
+        is_own: path::is_own(&question.path),
         record: None,
     })
 }

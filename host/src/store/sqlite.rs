@@ -20,8 +20,14 @@ use sqlx::{
 use super::{Missing, OpenError, Purpose, StoreError};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "store", include_str!("../../migrations/0001_store.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "store", include_str!("../../migrations/0001_store.sql")),
+    (
+        4,
+        "factors",
+        include_str!("../../migrations/0004_factors.sql"),
+    ),
+];
 
 const READERS: u32 = 4;
 /// How long a question waits for a connection, and a connection for another process's lock.

@@ -1,7 +1,9 @@
 //! Changes: each one transaction, its event included. What a change needs is checked inside it, so that nothing
 //! can come between check and change.
 
+mod factor;
 mod require;
+mod session;
 
 use scopegate_policy::Clusters;
 use sqlx::{Row, Sqlite as Db, Transaction, query::Query, sqlite::SqliteArguments};
@@ -11,12 +13,8 @@ use require::parse_id;
 
 use super::{Sqlite, unavailable};
 use crate::store::{
-    Change, ChangeError, Conflict, CredentialKind, NewCredential, NewUser, Origin, Session,
-    StoreError,
+    Change, ChangeError, Conflict, CredentialKind, NewCredential, NewUser, Origin, StoreError,
 };
-
-/// How long an ended session is kept, in seconds: its tokens expired long before.
-const ENDED_SESSIONS_KEPT_SECS: i64 = 30 * 24 * 3600;
 
 /// What a change did, and where.
 struct Done {
@@ -95,7 +93,23 @@ impl Tx<'_> {
             Change::Mint(new) => self.mint(new).await,
             Change::Revoke(id) => self.revoke(*id).await,
             Change::OpenSession(session) => self.open_session(session).await,
+            Change::LogIn(log_in) => self.log_in(log_in).await,
             Change::EndSession(id) => self.end_session(*id).await,
+            Change::EndSessions { user, except } => self.end_sessions(*user, *except).await,
+            Change::SetPassword {
+                user,
+                password,
+                replaces,
+                except,
+            } => {
+                self.set_password(*user, password, replaces.as_ref(), *except)
+                    .await
+            }
+            Change::BeginFactor { user, secret } => self.begin_factor(*user, secret).await,
+            Change::ConfirmFactor(confirmation) => self.confirm_factor(confirmation).await,
+            Change::RemoveFactor(user) => self.remove_factor(*user).await,
+            Change::SetRecoveryCodes { user, codes } => self.set_recovery_codes(*user, codes).await,
+            Change::FailFactor(user) => self.fail_factor(*user).await,
         }
     }
 
@@ -313,51 +327,6 @@ impl Tx<'_> {
         .bind(id.to_string());
         Ok(Done {
             changed: self.run(revoke).await? > 0,
-            organization,
-        })
-    }
-
-    async fn open_session(&mut self, session: &Session) -> Result<Done, ChangeError> {
-        let (organization, disabled) = self.require_user(session.user).await?;
-        if disabled {
-            return Err(Conflict::UserDisabled.into());
-        }
-        let insert = sqlx::query(
-            "INSERT INTO sessions (id, user, auth_time, mfa, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(session.id.to_string())
-        .bind(session.user.to_string())
-        .bind(session.auth_time)
-        .bind(session.mfa)
-        .bind(self.now)
-        .bind(session.expires_at);
-        self.run(insert).await?;
-        // A few at a time, so that the table stays in proportion to the sessions that are open.
-        let forget = sqlx::query(
-            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? LIMIT 100)",
-        )
-        .bind(self.now - ENDED_SESSIONS_KEPT_SECS);
-        self.run(forget).await?;
-        Ok(Done::new(organization))
-    }
-
-    async fn end_session(&mut self, id: Uuid) -> Result<Done, ChangeError> {
-        let found = sqlx::query(
-            "SELECT u.organization FROM sessions s JOIN users u ON u.id = s.user WHERE s.id = ?",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&mut *self.tx)
-        .await
-        .map_err(unavailable)?
-        .ok_or(Conflict::UnknownSession)?;
-        let organization = parse_id(found.try_get(0).map_err(unavailable)?, "sessions", id)?;
-        let end = sqlx::query(
-            "UPDATE sessions SET revoked_at = ?, epoch = epoch + 1 WHERE id = ? AND revoked_at IS NULL",
-        )
-        .bind(self.now)
-        .bind(id.to_string());
-        Ok(Done {
-            changed: self.run(end).await? > 0,
             organization,
         })
     }
