@@ -25,6 +25,7 @@ use scopegate_host::{
     audit::Sink,
     authenticate::Issuers,
     engine::{Policy, Sandbox, SandboxConfig, build_document},
+    keyring::Keys,
     lock::{StoreLock, socket_path},
     store::{Missing, Purpose, Store},
 };
@@ -166,7 +167,7 @@ impl World {
             contract: contract.clone(),
             policy,
             store,
-            keyring: KeyRing::load(&keys).expect("the same key ring"),
+            keys: Keys::open(&keys, contract.session.algorithm).expect("the same key ring"),
             issuers: Issuers::default(),
             trusted_proxies: trusted_proxies.clone(),
             audit: Audit::open(&Sink::File(directory.path().join("audit.jsonl")))

@@ -1,4 +1,5 @@
-//! The gate's own endpoints under `/-/`: health for whoever asks, metrics for the management listener.
+//! The gate's own endpoints under `/-/`: health and the public halves of its keys for whoever asks, log-in and metrics for
+//! the management listener.
 
 use std::{
     sync::Arc,
@@ -18,6 +19,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use scopegate_axum::convert;
+
+use crate::login::{self, Endpoint};
 
 /// The gate's own endpoints.
 pub struct Own {
@@ -41,13 +44,10 @@ struct Checks {
     policy: Option<String>,
 }
 
+/// Where the public halves of the signing keys are.
+const JWKS_PATH: &str = "/-/jwks.json";
 /// How long the store's last answer counts.
 const STORE_SEEN_FOR: Duration = Duration::from_secs(1);
-
-/// Whether a path is one of the gate's own, whoever may see it.
-pub(crate) fn is_own(path: &str) -> bool {
-    path == "/-" || path.starts_with("/-/")
-}
 
 impl Own {
     /// The endpoints of this gate; not ready once `stopping` is cancelled.
@@ -79,7 +79,7 @@ impl Own {
     /// Answers on the public listener: health, and the rest only where the listeners are shared.
     pub(crate) async fn answer_public(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path();
-        if self.shared || matches!(path, "/-/healthy" | "/-/ready") {
+        if self.shared || matches!(path, "/-/healthy" | "/-/ready" | JWKS_PATH) {
             self.answer_to(request, self.shared).await
         } else {
             self.refuse(Cause::Denied(Reason::NoRoute), request).await
@@ -92,9 +92,12 @@ impl Own {
     }
 
     async fn answer_to(&self, request: Request<Body>, is_operator: bool) -> Response<Body> {
+        if let Some(endpoint) = Endpoint::own_at(request.uri().path()) {
+            return login::answer(endpoint, &self.gate, &self.clock, request).await;
+        }
         let known = matches!(
             request.uri().path(),
-            "/-/healthy" | "/-/ready" | "/-/metrics"
+            "/-/healthy" | "/-/ready" | "/-/metrics" | JWKS_PATH
         );
         if !known {
             return self.refuse(Cause::Denied(Reason::NoRoute), request).await;
@@ -114,6 +117,7 @@ impl Own {
                 r#"{"status":"ok"}"#.into(),
             ),
             "/-/ready" => self.ready(is_operator).await,
+            JWKS_PATH => self.jwks(),
             _ => reply(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",
@@ -122,6 +126,16 @@ impl Own {
         };
         let question = convert(&parts, self.clock.now_ms());
         reply.headers_mut().extend(self.gate.own_headers(&question));
+        reply
+    }
+
+    /// The public halves of the keys that sign sessions (RFC 7517).
+    fn jwks(&self) -> Response<Body> {
+        let set = self.gate.keys().current().jwks(self.clock.now_ms());
+        let mut reply = reply(StatusCode::OK, "application/json", set.to_string());
+        reply
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
         reply
     }
 

@@ -124,6 +124,8 @@ pub enum Command {
     },
     /// Lists operators.
     OperatorList,
+    /// Has a running server read its key file again.
+    KeysReload,
 }
 
 /// A user to be added.
