@@ -45,7 +45,7 @@ pub mod raw;
 pub mod upstream;
 
 pub use actor::{Actor, Reply};
-pub use people::Key;
+pub use people::{Enrolled, Key};
 pub use upstream::{Seen, Upstream, json_reply};
 
 /// Where every world's clock starts: 2026-03-31 12:00:00 UTC, the start of a minute, in milliseconds.
