@@ -56,6 +56,7 @@ impl<'a> Admin<'a> {
             C::UserAdd(request) => self.add_member(request, now_ms).await,
             C::UserList { organization } => self.list_users(organization).await,
             C::UserDisable { email } => self.disable_user(&email, now_ms).await,
+            C::UserRemoveFactor { email } => self.remove_factor(&email, now_ms).await,
             C::UserSetRole { email, role } => self.set_user_role(&email, role, now_ms).await,
             C::UserSetClusters { email, clusters } => {
                 self.set_user_clusters(&email, clusters, now_ms).await

@@ -29,6 +29,11 @@ pub enum Command {
         /// Whom.
         email: String,
     },
+    /// Takes a user's second factor and recovery codes away, for one who has lost both.
+    UserRemoveFactor {
+        /// Whose.
+        email: String,
+    },
     /// Gives a user another role.
     UserSetRole {
         /// Whom.
