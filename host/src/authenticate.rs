@@ -100,6 +100,20 @@ impl Authenticator {
         }
     }
 
+    /// Looks at a credential that somebody presents in a body rather than as their own.
+    pub(crate) async fn look_at(
+        &self,
+        contract: &Contract,
+        credential: &str,
+        now_ms: i64,
+    ) -> Result<Authenticated, Cause> {
+        match credential::of_text(credential) {
+            Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
+            Presented::Token(token) => self.token(&token, Effort::Full, now_ms).await,
+            _ => Err(Cause::UnknownCredential),
+        }
+    }
+
     async fn key(
         &self,
         contract: &Contract,

@@ -4,6 +4,8 @@
 
 mod admission;
 mod identify;
+mod introspect;
+mod invitation;
 mod question;
 mod session;
 mod trail;
@@ -36,6 +38,7 @@ use question::{Active, Question};
 use trail::{RequestIds, Trail};
 
 pub use admission::Identity;
+pub use introspect::Introspection;
 pub use session::{Answer, Reply};
 
 /// What a gate is put together from.

@@ -210,6 +210,17 @@ impl Store {
         }
     }
 
+    /// Whom an invitation is for, if it is good at `now`, in seconds since the epoch.
+    pub async fn find_invitation(
+        &self,
+        hash: &KeyHash,
+        now: i64,
+    ) -> Result<Option<Uuid>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_invitation(hash, now).await,
+        }
+    }
+
     /// A page of an organization's clusters, by id, without deleted ones.
     pub async fn page_clusters(
         &self,
