@@ -27,6 +27,7 @@ use scopegate_host::{
     engine::{Policy, Sandbox, SandboxConfig, build_document},
     keyring::Keys,
     lock::{StoreLock, socket_path},
+    scanning::Partners,
     store::{Missing, Purpose, Store},
 };
 use scopegate_policy::documents;
@@ -81,6 +82,8 @@ pub struct Options {
     pub upstream: Option<String>,
     /// Who signed its certificate.
     pub roots: Vec<CertificateDer<'static>>,
+    /// Secret scanners whose reports are believed.
+    pub partners: Option<Partners>,
     /// How long a shutdown waits.
     pub drain: Duration,
     /// Whether the upstream gets credentials.
@@ -102,6 +105,7 @@ impl Options {
             shared: false,
             upstream: None,
             roots: Vec::new(),
+            partners: None,
             drain: Duration::from_secs(5),
             forward_credentials: false,
         }
@@ -197,6 +201,7 @@ impl World {
             list_bytes_max: options.list_bytes_max,
             command_line: Some((lock, socket_path(&path))),
             metrics: metrics::recorder(),
+            secret_scanning: options.partners,
             drain: options.drain,
         })
         .await

@@ -6,6 +6,7 @@ mod admission;
 mod identify;
 mod introspect;
 mod invitation;
+mod leaks;
 mod question;
 mod session;
 mod trail;

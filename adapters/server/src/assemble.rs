@@ -18,6 +18,7 @@ use scopegate_host::{
     keyring::{KeyRingError, Keys},
     lock::{LockError, StoreLock, socket_path},
     password::{BadPassword, Passwords},
+    scanning::{BadPartners, Partners},
     store::{Missing, OpenError, Purpose, Store, path_of_url},
 };
 use scopegate_policy::{documents, yaml::Report};
@@ -72,6 +73,9 @@ pub enum AssembleError {
     /// External issuers that cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Issuers(Vec<BadIssuer>),
+    /// The keys of secret scanners cannot be used.
+    #[error(transparent)]
+    SecretScanning(#[from] BadPartners),
     /// Passwords cannot be hashed on this machine.
     #[error(transparent)]
     Passwords(#[from] BadPassword),
@@ -150,6 +154,10 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         .await
         .map_err(|error| AssembleError::Broken(error.to_string()))?
         .map_err(|error| AssembleError::Policy { name, error })?;
+    let secret_scanning = config
+        .secret_scanning
+        .map(|keys| Partners::new(&keys))
+        .transpose()?;
     let path = path_of_url(&config.store)?;
     let lock = StoreLock::take(&path)?;
     let missing = match purpose {
@@ -180,6 +188,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         list_bytes_max: config.list_bytes_max,
         command_line: Some((lock, socket_path(&path))),
         metrics: metrics::recorder(),
+        secret_scanning,
         drain: config.drain,
     })
 }

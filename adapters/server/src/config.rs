@@ -13,7 +13,9 @@ use std::{
 
 use ipnet::IpNet;
 use scopegate_axum::list;
-use scopegate_host::{audit::Sink, authenticate::IssuerConfig, engine::Isolation};
+use scopegate_host::{
+    audit::Sink, authenticate::IssuerConfig, engine::Isolation, scanning::PartnerKeys,
+};
 use scopegate_policy::yaml::{Reader, Report};
 
 use crate::{connection::ConnectionLimits, proxy::ProxyLimits, serve::Management};
@@ -47,6 +49,8 @@ pub struct Config {
     pub session_keys: Option<PathBuf>,
     /// Others whose tokens are sessions here.
     pub issuers: Vec<IssuerConfig>,
+    /// Where the public keys of secret scanners come from, whose reports of found keys are believed.
+    pub secret_scanning: Option<PartnerKeys>,
     /// Whether the upstream gets the caller's credential.
     pub forward_credentials: bool,
     /// What a request to the upstream may take.

@@ -7,7 +7,7 @@ use http::Request;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::Clock;
-use scopegate_host::{Gate, keyring::Keys, lock::StoreLock};
+use scopegate_host::{Gate, keyring::Keys, lock::StoreLock, scanning::Partners};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -47,6 +47,8 @@ pub struct ServerParts {
     pub command_line: Option<(StoreLock, PathBuf)>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// Secret scanners whose reports of found keys are believed.
+    pub secret_scanning: Option<Partners>,
     /// How long a shutdown waits for what is under way.
     pub drain: Duration,
 }
@@ -108,6 +110,7 @@ impl Server {
             parts.metrics.clone(),
             shared,
             stopping.clone(),
+            parts.secret_scanning,
         ));
         let tunnels = proxy.tunnels().clone();
         let gate = Arc::clone(&parts.gate);

@@ -7,13 +7,15 @@ use std::{
 
 use http::Uri;
 use ipnet::IpNet;
-use scopegate_host::{audit::Sink, contract::BUILTIN_NAMES, engine::Isolation};
+use scopegate_host::{
+    audit::Sink, contract::BUILTIN_NAMES, engine::Isolation, scanning::PartnerKeys,
+};
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
 use super::{Config, ContractSource, PolicySource, UpstreamConfig, issuers, limits};
 use crate::serve::Management;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "listen",
     "contract",
     "policy",
@@ -27,6 +29,7 @@ const KEYS: [&str; 14] = [
     "sessions",
     "issuers",
     "forward_credentials",
+    "secret_scanning",
     "limits",
 ];
 
@@ -79,6 +82,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
         management: context.management(&fields),
         session_keys: context.session_keys(&fields),
         issuers: issuers::issuers(context, &fields),
+        secret_scanning: context.secret_scanning(&fields),
         forward_credentials: fields.boolean("forward_credentials").unwrap_or(false),
         proxy: limits.proxy,
         connections: limits.connections,
@@ -286,6 +290,25 @@ impl Context<'_> {
                 .address(Some(text))
                 .map_or_else(own, Management::Listen),
         }
+    }
+
+    /// A file, or the https URL of a list such as GitHub's.
+    fn secret_scanning(&self, fields: &Fields<'_>) -> Option<PartnerKeys> {
+        let scanning = fields.fields("secret_scanning", "`secret_scanning`", &["keys"])?;
+        let keys = scanning.required_text("keys")?;
+        if keys.starts_with("https://") {
+            return Some(PartnerKeys::Url(keys.to_string()));
+        }
+        if keys.contains("://") {
+            self.reader
+                .problem(
+                    keys.span,
+                    format!("`{keys}` is neither a file nor an https URL"),
+                )
+                .help("GitHub's list is `https://api.github.com/meta/public_keys/secret_scanning`");
+            return None;
+        }
+        Some(PartnerKeys::File(self.file(keys)))
     }
 
     fn session_keys(&self, fields: &Fields<'_>) -> Option<PathBuf> {

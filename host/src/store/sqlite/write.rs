@@ -135,7 +135,9 @@ impl Tx<'_> {
                 organization,
                 credentials,
             } => self.import(*organization, credentials).await,
-            Change::Revoke(id) => self.revoke(*id).await,
+            Change::Revoke(id) | Change::RevokeLeaked { credential: id, .. } => {
+                self.revoke(*id).await
+            }
             Change::OpenSession(session) => self.open_session(session).await,
             Change::LogIn(log_in) => self.log_in(log_in).await,
             Change::EndSession(id) => self.end_session(*id).await,
