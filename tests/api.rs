@@ -3,3 +3,5 @@
 
 mod keys;
 mod office;
+mod people;
+mod tokens;
