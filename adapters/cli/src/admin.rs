@@ -96,6 +96,7 @@ fn refused(error: AdminError) -> anyhow::Error {
     let failure = match error.kind {
         ErrorKind::Invalid => Failure::usage(error.message),
         ErrorKind::Unknown
+        | ErrorKind::Missing
         | ErrorKind::Conflict
         | ErrorKind::Forbidden
         | ErrorKind::Stale
