@@ -66,6 +66,7 @@ impl Admin<'_> {
             created_at: now_ms.div_euclid(1000),
             expires_at: request.expires_at,
             revoked_at: None,
+            last_used_at: None,
         };
         self.mint(credential, now_ms).await
     }
@@ -108,6 +109,7 @@ impl Admin<'_> {
             created_at: now_ms.div_euclid(1000),
             expires_at: request.expires_at,
             revoked_at: None,
+            last_used_at: None,
         };
         self.mint(credential, now_ms).await
     }

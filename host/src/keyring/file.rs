@@ -1,11 +1,6 @@
 //! The key file: what is in it, how its keys are read, and who may read it.
 
-use std::{
-    fs::File,
-    io::Read,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
@@ -17,6 +12,7 @@ use secrecy::zeroize::{Zeroize, Zeroizing};
 use serde::{Deserialize, Serialize};
 
 use super::{KeyRingError, public_pem};
+use crate::private_file::{self, ReadError};
 
 /// Shortest secret of an HMAC key, in bytes (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -149,23 +145,15 @@ pub(super) fn category(error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// Reads a file that only its owner may read. The permissions are those of the file that was opened.
+/// Reads a file that only its owner may read.
 pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyRingError> {
-    let failed = |error| KeyRingError::File {
-        path: path.to_owned(),
-        error,
-    };
-    let mut file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyRingError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
+    private_file::read(path).map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            ReadError::File(error) => KeyRingError::File { path, error },
+            ReadError::Exposed(mode) => KeyRingError::Exposed { path, mode },
+        }
+    })
 }
 
 pub(super) fn new_file() -> Result<KeyFile, KeyRingError> {

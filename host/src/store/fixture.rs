@@ -115,6 +115,7 @@ impl Fixture {
             created_at: NOW_MS / 1000,
             expires_at: None,
             revoked_at: None,
+            last_used_at: None,
         };
         (
             NewCredential {

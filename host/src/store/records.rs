@@ -99,6 +99,8 @@ pub struct Credential {
     pub expires_at: Option<i64>,
     /// When it was revoked.
     pub revoked_at: Option<i64>,
+    /// When a request with it was last admitted, to within seconds. Lists have it, look-ups for requests do not.
+    pub last_used_at: Option<i64>,
 }
 
 /// A user, and what their role grants if it is a custom one.
@@ -158,23 +160,4 @@ pub struct LoginFacts {
     pub user: User,
     /// `None` for a user who has no password.
     pub password: Option<PasswordHash>,
-}
-
-/// A change that was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// Counts up, in the order of the changes.
-    pub id: i64,
-    /// When, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// `machine`, or a user's id.
-    pub actor: String,
-    /// Where it belongs.
-    pub organization: Option<Uuid>,
-    /// What was done, such as `key.mint`.
-    pub action: String,
-    /// To what: an id.
-    pub subject: String,
-    /// Further facts; never a secret.
-    pub detail: serde_json::Value,
 }

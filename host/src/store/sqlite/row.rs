@@ -11,8 +11,8 @@ use crate::{
     name,
     password::PasswordHash,
     store::{
-        Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, Organization,
-        Owner, Role, Session, SessionFacts, StoreError, User,
+        Cluster, Credential, CredentialFacts, CredentialKind, LoginFacts, Organization, Owner,
+        Role, Session, SessionFacts, StoreError, User,
     },
 };
 
@@ -211,6 +211,8 @@ pub(super) fn credential(row: &SqliteRow) -> Result<Credential, StoreError> {
         created_at: fields.time("created_at")?,
         expires_at: fields.optional_time("expires_at")?,
         revoked_at: fields.optional_time("revoked_at")?,
+        // Only lists ask for it: a request must not pay for it.
+        last_used_at: row.try_get("last_used_at").unwrap_or_default(),
     })
 }
 
@@ -250,23 +252,6 @@ pub(super) fn session_facts(row: &SqliteRow) -> Result<SessionFacts, StoreError>
         },
         owner: owner(row, &fields, "user")?,
         registered: registered(&fields)?,
-    })
-}
-
-pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
-    let mut fields = Fields::new(row, "events", "", "id");
-    let id: i64 = fields.get("id")?;
-    fields.id = id.to_string();
-    let detail: String = fields.get("detail")?;
-    Ok(Event {
-        id,
-        at_ms: fields.get("at_ms")?,
-        actor: fields.get("actor")?,
-        organization: fields.optional_id("organization")?,
-        action: fields.get("action")?,
-        subject: fields.get("subject")?,
-        detail: serde_json::from_str(&detail)
-            .map_err(|_| fields.corrupt("detail", "is not JSON"))?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Changes: each one transaction, its event included. What a change needs is checked inside it, so that nothing
+//! Changes: each one transaction, its audit record included. What a change needs is checked inside it, so that nothing
 //! can come between check and change.
 
 mod require;
@@ -10,9 +10,12 @@ use uuid::Uuid;
 use require::parse_id;
 
 use super::{Sqlite, unavailable};
-use crate::store::{
-    Change, ChangeError, Conflict, CredentialKind, NewCredential, NewUser, Origin, Session,
-    StoreError,
+use crate::{
+    audit::line::ChangeLine,
+    store::{
+        Change, ChangeError, Conflict, CredentialKind, NewCredential, NewUser, Origin, Session,
+        StoreError,
+    },
 };
 
 /// How long an ended session is kept, in seconds: its tokens expired long before.
@@ -58,17 +61,17 @@ impl Sqlite {
         if !done.changed {
             return Ok(false);
         }
-        let event = sqlx::query(
-            "INSERT INTO events (at_ms, actor, organization, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(now_ms)
-        .bind(origin.actor.text())
-        .bind(done.organization.map(|id| id.to_string()))
-        .bind(change.action())
-        .bind(change.subject())
-        .bind(change.detail().to_string());
-        tx.run(event).await?;
+        let record = ChangeLine {
+            at_ms: now_ms,
+            origin,
+            organization: done.organization,
+            action: change.action(),
+            subject: &change.subject(),
+            detail: &change.detail(),
+        };
+        let appended = self.ledger.append(&mut tx.tx, [record.text()]).await?;
         tx.tx.commit().await.map_err(unavailable)?;
+        self.ledger.committed(&appended);
         Ok(true)
     }
 }
