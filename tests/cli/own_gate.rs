@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::binary::{Running, run, run_ok, shell, text};
 
 /// A directory with a gate for this contract, listening on free ports.
-fn gate(contract: &str) -> tempfile::TempDir {
+pub(super) fn gate(contract: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let initialised = run_ok(
         directory.path(),
@@ -32,7 +32,7 @@ fn gate(contract: &str) -> tempfile::TempDir {
 }
 
 /// Starts it and gives its URL. Standard error comes with standard output, for the address is said there.
-fn serve(directory: &Path) -> (Running, String) {
+pub(super) fn serve(directory: &Path) -> (Running, String) {
     let mut server = Running::start_merged(directory, &["serve"]);
     loop {
         let line = server.line();

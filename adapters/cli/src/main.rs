@@ -7,6 +7,7 @@
 mod admin;
 mod agent;
 mod assembly;
+mod audit;
 mod cluster;
 mod completions;
 mod credential;
@@ -100,6 +101,7 @@ enum Command {
     User(user::User),
     Cluster(cluster::Cluster),
     Organization(organization::Organization),
+    Audit(audit::Audit),
     Completions(completions::Completions),
 }
 
@@ -124,6 +126,7 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
         Command::Organization(organization) => {
             asynchronously(organization::run(organization, &common))
         }
+        Command::Audit(audit) => asynchronously(audit::run(audit, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }
 }
