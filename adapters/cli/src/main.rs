@@ -7,6 +7,7 @@
 mod admin;
 mod agent;
 mod assembly;
+mod audit;
 mod cluster;
 mod completions;
 mod credential;
@@ -102,6 +103,7 @@ enum Command {
     Cluster(cluster::Cluster),
     Organization(organization::Organization),
     SigningKey(signing_key::SigningKey),
+    Audit(audit::Audit),
     Completions(completions::Completions),
 }
 
@@ -127,6 +129,7 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
             asynchronously(organization::run(organization, &common))
         }
         Command::SigningKey(signing_key) => asynchronously(signing_key::run(signing_key, &common)),
+        Command::Audit(audit) => asynchronously(audit::run(audit, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }
 }
