@@ -73,7 +73,7 @@ async fn k8c_10_a_cluster_is_connected_with_its_agents_token() {
     };
     let token = text(&connected["agent"]["secret"]);
     assert!(token.starts_with("k8c_agent_"));
-    assert_eq!(submit(&token, "edge-1").await, 200);
+    assert_eq!(submit(&token, "edge-1").await, 202);
     assert_eq!(submit(&token, "prod").await, 403);
     let path = format!("/-/api/agents/{}/rotate", text(&connected["agent"]["id"]));
     let next = text(&made(&admin, &path, json!({})).await["secret"]);
@@ -82,7 +82,7 @@ async fn k8c_10_a_cluster_is_connected_with_its_agents_token() {
             submit(&token, "edge-1").await,
             submit(&next, "edge-1").await
         ),
-        (200, 200)
+        (202, 202)
     );
     world.clock.advance(Duration::from_secs(86_400));
     assert_eq!(
@@ -90,7 +90,7 @@ async fn k8c_10_a_cluster_is_connected_with_its_agents_token() {
             submit(&token, "edge-1").await,
             submit(&next, "edge-1").await
         ),
-        (401, 200)
+        (401, 202)
     );
     // With its cluster, the token goes.
     let admin = world.manager("admin").await;
