@@ -15,13 +15,13 @@ mod sqlite;
 use uuid::Uuid;
 
 pub use change::{
-    Actor, Change, Conflict, Expected, Idempotency, NewCredential, NewInvitation, NewUser, Origin,
-    Touch,
+    Actor, Change, Code, Confirmation, Conflict, Expected, Idempotency, LogIn, NewCredential,
+    NewInvitation, NewUser, Origin, Touch,
 };
 pub use error::{ChangeError, OpenError, StoreError};
 pub use page::{CredentialFilter, Page};
 pub use records::{
-    Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Event, LoginFacts,
+    Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Event, Factor, LoginFacts,
     OpenSession, Organization, Owner, Role, Session, SessionFacts, State, User,
 };
 pub use sqlite::path_of_url;
@@ -111,6 +111,13 @@ impl Store {
     pub async fn find_login(&self, email: &str) -> Result<Option<LoginFacts>, StoreError> {
         match self {
             Self::Sqlite(store) => store.find_login(email).await,
+        }
+    }
+
+    /// What this user logs in with.
+    pub async fn find_login_of(&self, user: Uuid) -> Result<Option<LoginFacts>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_login_of(user).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The contract's session endpoints: log in, refresh, log out. The gate does the work and counts the attempts;
+//! The session endpoints, the contract's and the gate's own: log in, refresh, log out. The gate does the work and counts the attempts;
 //! here the body is read, within its bound, and nothing of it is kept.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Limited};
 use scopegate_axum::{Clock, refused};
-use scopegate_host::{Cause, Contract, Gate, gate::Answer};
+use scopegate_host::{Cause, Contract, Gate, gate::Answer, session::Attempt};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -47,6 +47,15 @@ impl Endpoint {
             None
         }
     }
+
+    /// The endpoint at this path of the gate's own pages, in every contract.
+    pub(crate) fn own_at(path: &str) -> Option<Self> {
+        match path.strip_suffix('/').unwrap_or(path) {
+            "/-/login" => Some(Self::LogIn),
+            "/-/logout" => Some(Self::LogOut),
+            _ => None,
+        }
+    }
 }
 
 /// What a log-in sends. The address is text of the caller's and is shown nowhere before it is known.
@@ -54,6 +63,8 @@ impl Endpoint {
 struct Login {
     email: String,
     password: SecretString,
+    #[serde(default)]
+    otp: Option<SecretString>,
 }
 
 /// Answers a request to a session endpoint.
@@ -75,7 +86,7 @@ pub(crate) async fn answer(
     }
     let answer = match endpoint {
         Endpoint::LogIn => match read(&parts.headers, body).await {
-            Ok(Login { email, password }) => gate.login(&question, &email, password).await,
+            Ok(attempt) => gate.login(&question, attempt).await,
             Err(cause) => Answer::Refuse(Box::new(gate.refuse(cause, &question).await)),
         },
         Endpoint::Refresh => gate.refresh(&question).await,
@@ -99,7 +110,7 @@ pub(crate) async fn answer(
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Login, Cause> {
+async fn read(headers: &HeaderMap, body: Body) -> Result<Attempt, Cause> {
     if !is_json(headers) {
         return Err(Cause::UnsupportedMediaType("application/json"));
     }
@@ -119,17 +130,27 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Login, Cause> {
         Err(_) => return Err(Cause::InvalidRequest("the body stopped coming".into())),
     };
     // serde's message may quote the body, and the body has a password in it.
-    serde_json::from_slice(&body).map_err(|error| {
+    let login: Login = serde_json::from_slice(&body).map_err(|error| {
         Cause::InvalidRequest(format!(
             "the body is not {} at line {} column {}",
             match error.classify() {
                 serde_json::error::Category::Data =>
-                    "an object with the texts `email` and `password`",
+                    "an object with the texts `email`, `password` and perhaps `otp`",
                 _ => "JSON",
             },
             error.line(),
             error.column()
         ))
+    })?;
+    let Login {
+        email,
+        password,
+        otp,
+    } = login;
+    Ok(Attempt {
+        email,
+        password,
+        otp,
     })
 }
 

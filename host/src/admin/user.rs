@@ -260,6 +260,15 @@ impl Admin<'_> {
         self.done(Change::DisableUser(user.id), now_ms).await
     }
 
+    pub(super) async fn remove_factor(
+        &self,
+        email: &str,
+        now_ms: i64,
+    ) -> Result<Reply, AdminError> {
+        let user = self.user(email).await?;
+        self.done(Change::RemoveFactor(user.id), now_ms).await
+    }
+
     pub(super) async fn set_user_role(
         &self,
         email: &str,
