@@ -4,6 +4,7 @@
 //! CI runs a tenth of the rounds or less. `.ci/soak` runs all of them and prints what they counted and measured.
 
 mod client;
+mod crash;
 mod figures;
 mod revocation;
 mod rotation;

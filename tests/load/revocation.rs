@@ -53,9 +53,7 @@ async fn world() -> (World, mpsc::UnboundedReceiver<()>) {
                     let _ = arrived.send(());
                     std::future::pending().await
                 }
-                Some("pausing") => {
-                    Response::new(Body::from_stream(first.chain(stream::pending())))
-                }
+                Some("pausing") => Response::new(Body::from_stream(first.chain(stream::pending()))),
                 Some("endless") => {
                     let more = stream::unfold((), |()| async {
                         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -251,10 +249,7 @@ async fn revoking_a_key() {
     let admin = campaign.world.manager("admin").await;
     for _ in 0..rounds(100, 1_000) {
         let key = campaign.world.key(Key::default()).await;
-        let path = format!(
-            "/-/api/organization/keys/{}",
-            key.id.expect("a minted key")
-        );
+        let path = format!("/-/api/organization/keys/{}", key.id.expect("a minted key"));
         let end = deleted(&admin, &path, 200);
         campaign
             .round(&[Question::of(&key, "GET", PATH)], end)

@@ -66,7 +66,10 @@ async fn change_over(
             _ => &old,
         };
         let (_, status) = client.ask(question).await;
-        assert_eq!(status, 200, "request {sent} of a client that changes at {at}");
+        assert_eq!(
+            status, 200,
+            "request {sent} of a client that changes at {at}"
+        );
         count.fetch_add(1, SeqCst);
         // Without a successor it goes on as long as it takes.
         sent += usize::from(new.get().is_some() || sent < at);
@@ -118,7 +121,10 @@ impl Hammered {
         }
         let answer = rotate.await;
         let successor = world.with_key(answer["secret"].as_str().expect("a secret"));
-        assert!(new.set(Question::of(&successor, self.method, self.path)).is_ok());
+        assert!(
+            new.set(Question::of(&successor, self.method, self.path))
+                .is_ok()
+        );
         // Time goes on to the last moment of the overlap.
         world.clock.advance(Duration::from_millis(
             u64::try_from(ends_ms - 1 - world.clock.now_ms()).expect("later"),
@@ -129,7 +135,11 @@ impl Hammered {
 
         let mut client = self.clients.pop().expect("a client");
         let new = new.get().expect("set");
-        assert_eq!(client.ask(&old).await.1, 200, "a millisecond before its end");
+        assert_eq!(
+            client.ask(&old).await.1,
+            200,
+            "a millisecond before its end"
+        );
         world.clock.advance(Duration::from_millis(1));
         assert_eq!(client.ask(&old).await.1, 401, "at its end");
         assert_eq!(client.ask(new).await.1, 200, "the successor");
@@ -189,7 +199,10 @@ async fn a_rotated_key_ends_for_all_at_once() {
     let question = Question::of(&key, "GET", "/v1/clusters/prod");
     let address = world.running().public_addr();
     // What the clock showed at least and at most while a request was under way.
-    let (shown, setting) = (Arc::new(AtomicI64::new(START_MS)), Arc::new(AtomicI64::new(START_MS)));
+    let (shown, setting) = (
+        Arc::new(AtomicI64::new(START_MS)),
+        Arc::new(AtomicI64::new(START_MS)),
+    );
     let done = Arc::new(AtomicBool::new(false));
     let mut running = JoinSet::new();
     for _ in 0..CLIENTS {
