@@ -22,6 +22,8 @@ const SAMPLE: usize = 60;
 async fn what_was_acknowledged_survives_kill_9() {
     let (mut random, seed) = Random::seeded();
     println!("SCOPEGATE_SEED={seed}");
+    // For the client; a server in this process would have done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let upstream = Upstream::start().await;
     upstream.streams(|_| async { crate::harness::json_reply(200, serde_json::json!({})) });
     let gate = Gate::init(&upstream.url);

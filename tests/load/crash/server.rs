@@ -39,7 +39,7 @@ impl Gate {
             regex::Regex::new("(?m)^  (session|api_key|agent|anonymous|failures|logins): [0-9]+$");
         let contract = limits
             .expect("an expression")
-            .replace_all(CONTRACT, "  $1: 1000000000");
+            .replace_all(CONTRACT, "  $1: 1000000");
         std::fs::write(place.join("contract.yaml"), &*contract).expect("writable");
         let path = place.join("scopegate.yaml");
         let configuration = std::fs::read_to_string(&path).expect("written");
