@@ -31,8 +31,18 @@ impl Fixture {
         Self::with(|store| Directory::new(store, authority)).await
     }
 
+    /// The same in memory, where there is such a place, for tests that make thousands of changes: none of them waits
+    /// for a disk.
+    pub(crate) async fn quick(authority: Authority) -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self::within(dir.unwrap(), |store| Directory::new(store, authority)).await
+    }
+
     pub(crate) async fn with(directory: impl FnOnce(Store) -> Directory) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), directory).await
+    }
+
+    async fn within(dir: TempDir, directory: impl FnOnce(Store) -> Directory) -> Self {
         let url = format!("sqlite://{}", dir.path().join("gate.db").display());
         let store = Store::open(&url, Purpose::Serve, Missing::Create)
             .await
