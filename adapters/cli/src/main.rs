@@ -21,6 +21,7 @@ mod password;
 mod policy;
 mod serve;
 mod signing_key;
+mod store;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -102,6 +103,7 @@ enum Command {
     Cluster(cluster::Cluster),
     Organization(organization::Organization),
     SigningKey(signing_key::SigningKey),
+    Store(store::Store),
     Completions(completions::Completions),
 }
 
@@ -127,6 +129,7 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
             asynchronously(organization::run(organization, &common))
         }
         Command::SigningKey(signing_key) => asynchronously(signing_key::run(signing_key, &common)),
+        Command::Store(store) => asynchronously(store::run(store, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }
 }

@@ -1,5 +1,7 @@
 //! A real store in a directory of its own, and short ways to fill it. Tests only.
 
+use std::path::PathBuf;
+
 use scopegate_policy::Clusters;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -65,6 +67,11 @@ impl Fixture {
             fixture.make(fixture.cluster(id)).await;
         }
         fixture
+    }
+
+    /// The store's file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("gate.db")
     }
 
     pub(crate) fn cluster(&self, id: &str) -> Change {
@@ -165,7 +172,7 @@ impl Fixture {
     /// Runs a statement on the file, behind the store's back.
     pub(crate) async fn meddle(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
         use sqlx::Connection;
-        let path = self.dir.path().join("gate.db");
+        let path = self.path();
         let options = sqlx::sqlite::SqliteConnectOptions::new()
             .filename(path)
             .foreign_keys(false)
