@@ -2,7 +2,9 @@
 //! revoked key, and what it says when something is wrong.
 
 mod audit;
+mod backup;
 mod binary;
+pub(crate) mod binary;
 mod broken;
 mod demo;
 mod embedding;

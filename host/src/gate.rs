@@ -218,11 +218,11 @@ impl Gate {
         )
     }
 
-    /// Resolves when an admitted request must be broken off because its credential was revoked, its session ended or
-    /// its user disabled. Not at its expiry, which is in the admission; and never for tokens of external issuers, of
-    /// which nobody tells.
-    pub async fn ended(&self, principal: &Principal) {
-        self.authenticator.directory.ended(principal).await;
+    /// Resolves when something behind the caller of an admitted request has changed: with what it is now, or with
+    /// nothing when the credential is no longer good. Not at its expiry, which is in the principal; and never for tokens of external
+    /// issuers, of which nobody tells.
+    pub async fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
+        self.authenticator.directory.renewed(principal).await
     }
 
     /// How the product speaks.

@@ -4,6 +4,7 @@
 //! Every row that is read is checked; a damaged one is an error that names it. Changes go through
 //! [`crate::Directory`], which empties what it holds before a change returns; so only it can apply one.
 
+mod backup;
 mod change;
 mod error;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod sqlite;
 
 use uuid::Uuid;
 
+pub use backup::{BackupError, InPlace, back_up, restore};
 pub use change::{
     Actor, Change, Code, Confirmation, Conflict, Expected, Idempotency, LogIn, NewCredential,
     NewInvitation, NewUser, Origin, Touch,

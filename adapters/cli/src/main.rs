@@ -22,6 +22,7 @@ mod password;
 mod policy;
 mod serve;
 mod signing_key;
+mod store;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -104,6 +105,7 @@ enum Command {
     Organization(organization::Organization),
     SigningKey(signing_key::SigningKey),
     Audit(audit::Audit),
+    Store(store::Store),
     Completions(completions::Completions),
 }
 
@@ -130,6 +132,7 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
         }
         Command::SigningKey(signing_key) => asynchronously(signing_key::run(signing_key, &common)),
         Command::Audit(audit) => asynchronously(audit::run(audit, &common)),
+        Command::Store(store) => asynchronously(store::run(store, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }
 }

@@ -1,6 +1,7 @@
 //! The store as one SQLite file: WAL, `synchronous = FULL`, one writing connection and several reading ones.
 
 mod audit;
+mod copy;
 mod page;
 mod read;
 mod row;
@@ -193,7 +194,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-async fn probe(path: &Path, purpose: Purpose) -> Result<(), OpenError> {
+async fn probe(path: &Path, purpose: Purpose) -> Result<Marks, OpenError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(PATIENCE);
@@ -210,7 +211,7 @@ async fn probe(path: &Path, purpose: Purpose) -> Result<(), OpenError> {
         what,
     };
     match found.map_err(|error| unusable(path, &error))? {
-        Marks::Empty => Ok(()),
+        Marks::Empty => Ok(Marks::Empty),
         Marks::Foreign => Err(not_a_store("it is another program's database")),
         Marks::Purpose(text) => match purpose_of(&text) {
             None => Err(not_a_store("it does not say what it was made for")),
@@ -218,7 +219,7 @@ async fn probe(path: &Path, purpose: Purpose) -> Result<(), OpenError> {
                 path: path.to_owned(),
                 made_for,
             }),
-            Some(_) => Ok(()),
+            Some(_) => Ok(Marks::Purpose(text)),
         },
     }
 }
