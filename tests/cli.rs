@@ -3,7 +3,6 @@
 
 mod audit;
 mod backup;
-mod binary;
 pub(crate) mod binary;
 mod broken;
 mod demo;

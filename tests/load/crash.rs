@@ -8,7 +8,7 @@ mod work;
 use std::time::{Duration, Instant};
 
 use super::figures::{Spread, rounds};
-use crate::harness::Upstream;
+use crate::{cli::binary::run_ok, harness::Upstream};
 use ledger::{Ledger, Random};
 use server::Gate;
 use work::Desk;
@@ -61,4 +61,6 @@ async fn what_was_acknowledged_survives_kill_9() {
 }
 
 /// What `scopegate audit verify` says of the store as the kill left it.
-fn audit_is_clean(_gate: &Gate) {}
+fn audit_is_clean(gate: &Gate) {
+    run_ok(gate.directory.path(), &["audit", "verify"]);
+}
