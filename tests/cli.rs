@@ -1,6 +1,7 @@
 //! The executable as a user meets it: the demo's curl lines, the README's tour, a gate of one's own from `init` to a
 //! revoked key, and what it says when something is wrong.
 
+mod audit;
 mod backup;
 pub(crate) mod binary;
 mod broken;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use http::{HeaderMap, HeaderValue};
 use scopegate_host::{
-    Audit, Contract, Gate, KeyRing, Request, Verdict,
+    Contract, Gate, KeyRing, Request, Verdict,
     admin::{Admin, Command, KeyRequest, Reply, UserRequest},
     audit::Sink,
     authenticate::Issuers,
@@ -45,7 +45,8 @@ impl GateWithKey {
     /// When something of it cannot be set up.
     pub async fn new(isolation: Isolation) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let gate = open(directory.path(), isolation).await?;
+        // What the store takes is not the gate's time: it is written by another thread.
+        let gate = open(directory.path(), isolation, false).await?;
         people(&gate).await?;
         let key = mint(&gate).await?;
         Ok(Self {
@@ -87,8 +88,12 @@ pub(crate) fn store(directory: &Path) -> PathBuf {
 }
 
 /// A gate in this directory: the `scopegate` contract with limits out of the way, the benches' policy, audit into a
-/// file.
-pub(crate) async fn open(directory: &Path, isolation: Isolation) -> Result<Gate> {
+/// file and, where that is wanted, of requests into the store as well.
+pub(crate) async fn open(
+    directory: &Path,
+    isolation: Isolation,
+    record_requests: bool,
+) -> Result<Gate> {
     let sandbox = Sandbox::new(SandboxConfig {
         isolation,
         ..SandboxConfig::default()
@@ -104,7 +109,8 @@ pub(crate) async fn open(directory: &Path, isolation: Isolation) -> Result<Gate>
         keys: KeyRing::ephemeral()?.into(),
         issuers: Issuers::default(),
         trusted_proxies: Vec::new(),
-        audit: Audit::open(&Sink::File(directory.join("audit.jsonl")))?,
+        lines: Sink::File(directory.join("audit.jsonl")),
+        record_requests,
         forward_credentials: false,
     })?)
 }

@@ -5,6 +5,7 @@
 use std::{
     fs,
     net::Ipv4Addr,
+    ops::Range,
     path::Path,
     process::Command as Process,
     sync::Arc,
@@ -17,6 +18,7 @@ use scopegate_host::{
     Clusters, Gate, Request, Verdict,
     admin::{Admin, Command, KeyRequest},
     directory::KeyLookup,
+    engine::Isolation,
     key::KeyHash,
     store::{Actor, Change, Credential, CredentialKind, NewCredential},
 };
@@ -95,7 +97,7 @@ pub async fn everything(count: u64, directory: &Path) -> Result<Vec<Row>> {
 /// # Errors
 /// When a change is not made.
 pub async fn fill(directory: &Path, count: u64) -> Result<Filled> {
-    let gate = Arc::new(gate::open(directory, scopegate_host::engine::Isolation::Fresh).await?);
+    let gate = Arc::new(gate::open(directory, Isolation::Fresh, true).await?);
     gate::people(&gate).await?;
     let minted = MINTED.min(count / 4);
     let one_by_one = {
@@ -191,6 +193,7 @@ fn imported(number: u64, organization: Uuid, owner: Uuid) -> NewCredential {
         predecessor: None,
         successor: None,
         retires_at: None,
+        last_used_at: None,
     };
     NewCredential {
         credential,
@@ -204,7 +207,7 @@ async fn looked_up(count: u64, directory: &Path) -> Result<Vec<Row>> {
     let bound = Bound::AtMost(MEMORY_MIB_MAX);
     let before = resident()?;
     let start = Instant::now();
-    let gate = Arc::new(gate::open(directory, scopegate_host::engine::Isolation::Fresh).await?);
+    let gate = Arc::new(gate::open(directory, Isolation::Fresh, true).await?);
     let ready = start.elapsed();
     let mut rows = vec![
         Row::figure(
@@ -223,7 +226,7 @@ async fn looked_up(count: u64, directory: &Path) -> Result<Vec<Row>> {
     let cold = cold.await?;
     let unknown = times(&gate, (0..LOOK_UPS).map(|at| count + at)).await?;
     let start = Instant::now();
-    all(&gate, CACHED.min(count)).await?;
+    all(&gate, 0..CACHED.min(count)).await?;
     let used = per_second(CACHED.min(count), start.elapsed());
     let in_cache = CACHED.min(count) / 2;
     let memory = resident()?;
@@ -243,7 +246,7 @@ async fn looked_up(count: u64, directory: &Path) -> Result<Vec<Row>> {
     ]);
     if count > CACHED {
         // Others take their places, again and again.
-        all(&gate, count.min(5 * CACHED)).await?;
+        all(&gate, CACHED..count.min(6 * CACHED)).await?;
         rows.push(Row::bounded(
             "memory: after many more keys",
             resident()?,
@@ -294,14 +297,14 @@ async fn times(gate: &Gate, numbers: impl Iterator<Item = u64>) -> Result<Times>
     Ok(Times::of(each))
 }
 
-/// Sends a request with each of so many keys through the whole gate, which must admit it.
-async fn all(gate: &Arc<Gate>, count: u64) -> Result<()> {
+/// Sends a request with each of these keys through the whole gate, which must admit it.
+async fn all(gate: &Arc<Gate>, numbers: Range<u64>) -> Result<()> {
     let sending = (0..AT_ONCE).map(|lane| {
-        let gate = Arc::clone(gate);
+        let (gate, numbers) = (Arc::clone(gate), numbers.clone());
         tokio::spawn(async move {
             let mut headers = HeaderMap::new();
             headers.insert("host", HeaderValue::from_static("api.example"));
-            for number in (lane..count).step_by(usize::try_from(AT_ONCE)?) {
+            for number in (numbers.start + lane..numbers.end).step_by(usize::try_from(AT_ONCE)?) {
                 headers.insert("x-api-key", HeaderValue::from_str(&text(number))?);
                 let request = Request {
                     method: "GET",

@@ -153,6 +153,11 @@ impl<'a> Admin<'a> {
         }
     }
 
+    /// Where the caller's changes come from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     async fn apply(&self, change: Change, now_ms: i64) -> Result<bool, ChangeError> {
         self.directory
             .apply(change, self.origin.clone(), now_ms)

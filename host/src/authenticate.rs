@@ -23,8 +23,8 @@ use crate::{
 use credential::{Presented, Secret};
 use jwt::{Claims, Expected, Unverified};
 
+pub use crate::fetch::BYTES_MAX as JWKS_BYTES_MAX;
 pub use issuers::{BadIssuer, IssuerConfig, IssuerKey, IssuerKeys, Issuers};
-pub use jwks::JWKS_BYTES_MAX;
 pub use jwt::TOKEN_BYTES_MAX;
 
 /// What is known of the caller after their credential was looked at.
@@ -97,6 +97,20 @@ impl Authenticator {
         match answer {
             Ok(authenticated) => Authentication::Authenticated(authenticated),
             Err(cause) => Authentication::Rejected(cause),
+        }
+    }
+
+    /// Looks at a credential that somebody presents in a body rather than as their own.
+    pub(crate) async fn look_at(
+        &self,
+        contract: &Contract,
+        credential: &str,
+        now_ms: i64,
+    ) -> Result<Authenticated, Cause> {
+        match credential::of_text(credential) {
+            Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
+            Presented::Token(token) => self.token(&token, Effort::Full, now_ms).await,
+            _ => Err(Cause::UnknownCredential),
         }
     }
 

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     Principal,
+    audit::Pruned,
     contract::Authority,
     key::KeyHash,
     store::{Change, ChangeError, Origin, Store, StoreError, Touch},
@@ -216,6 +217,17 @@ impl Directory {
         match now {
             Ok(Loaded::Live(current)) => Some(current),
             Ok(Loaded::Ended | Loaded::Nothing) | Err(_) => None,
+        }
+    }
+
+    /// Retention: deletes the audit's whole segments that were closed longer ago than `keep_ms`, where that is given, and
+    /// notes that nobody needs any more. The chain goes on with a record that names those segments.
+    pub async fn retain(&self, keep_ms: Option<i64>, now_ms: i64) -> Result<Pruned, StoreError> {
+        let store = &self.inner.store;
+        store.prune_last_uses(now_ms).await?;
+        match keep_ms {
+            Some(keep_ms) => store.prune_audit(now_ms - keep_ms, now_ms).await,
+            None => Ok(Pruned::default()),
         }
     }
 

@@ -4,6 +4,9 @@
 
 mod admission;
 mod identify;
+mod introspect;
+mod invitation;
+mod leaks;
 mod question;
 mod session;
 mod trail;
@@ -36,6 +39,7 @@ use question::{Active, Question};
 use trail::{RequestIds, Trail};
 
 pub use admission::Identity;
+pub use introspect::Introspection;
 pub use session::{Answer, Reply};
 
 /// What a gate is put together from.
@@ -251,9 +255,14 @@ impl Gate {
         self.active.store(Arc::new(Active::new(policy)));
     }
 
-    /// Resolves when everything recorded so far is written; for the end of the process.
+    /// Resolves when everything recorded so far is written.
     pub async fn flush(&self) {
         self.audit.flush().await;
+    }
+
+    /// Writes what is recorded to its end; nothing is admitted afterwards. To be called before the store is closed.
+    pub async fn close_audit(&self) {
+        self.audit.close().await;
     }
 
     /// The pipeline, in the one order.

@@ -8,6 +8,7 @@ use crate::{
     Contract, Directory,
     contract::SessionRules,
     factor::{FactorError, Typed, step_of},
+    key::KeyHash,
     keyring::Keys,
     name,
     password::{BadPassword, PasswordHash, Passwords, Unverified},
@@ -86,6 +87,19 @@ pub enum PasswordOutcome {
     Overloaded,
     /// There is no such user any more, or they are disabled.
     Gone,
+}
+
+/// What became of an invitation that somebody presented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvitationOutcome {
+    /// Its user can log in.
+    Accepted,
+    /// It is none, was taken up or replaced, or is past its end.
+    Unknown,
+    /// The password cannot be chosen.
+    BadPassword(BadPassword),
+    /// Too many passwords are being hashed at once.
+    Overloaded,
 }
 
 /// Sessions of the gate's own users, and what those log in with.
@@ -339,6 +353,45 @@ impl Sessions {
                 Ok(PasswordOutcome::WrongPassword)
             }
             Err(ChangeError::Conflict(_)) => Ok(PasswordOutcome::Gone),
+            Err(ChangeError::Store(error)) => Err(error),
+        }
+    }
+
+    /// Takes an invitation up: its user has this password from now on, and nobody stays signed in as them.
+    pub async fn accept_invitation(
+        &self,
+        invitation: &SecretString,
+        password: SecretString,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<InvitationOutcome, StoreError> {
+        let hash = KeyHash::of(invitation.expose_secret());
+        let store = self.directory.store();
+        let Some(user) = store
+            .find_invitation(&hash, now_ms.div_euclid(1000))
+            .await?
+        else {
+            return Ok(InvitationOutcome::Unknown);
+        };
+        let password = match self.passwords.hash(password).await {
+            Ok(Ok(password)) => password,
+            Ok(Err(bad)) => return Ok(InvitationOutcome::BadPassword(bad)),
+            Err(Unverified::Overloaded) => return Ok(InvitationOutcome::Overloaded),
+            Err(Unverified::Failed(what)) => return Err(StoreError::Unavailable(what)),
+        };
+        let change = Change::AcceptInvitation {
+            user,
+            hash,
+            password,
+        };
+        let origin = Origin {
+            actor: Actor::User(user),
+            ..origin
+        };
+        match self.directory.apply(change, origin, now_ms).await {
+            Ok(_) => Ok(InvitationOutcome::Accepted),
+            // Taken up or replaced while the password was hashed, or the user is disabled.
+            Err(ChangeError::Conflict(_)) => Ok(InvitationOutcome::Unknown),
             Err(ChangeError::Store(error)) => Err(error),
         }
     }

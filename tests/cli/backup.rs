@@ -108,6 +108,18 @@ fn a_backup_under_load_serves_elsewhere() {
     let restored = json(other, &["store", "restore", &last, "--replace"]);
     let kept = restored["replaced"].as_str().expect("a name");
     assert!(Path::new(kept).exists());
+    // The heads that were exported here know of another audit: nobody signs over that before somebody has looked.
+    let ahead = refusal(other, &["audit", "verify"]);
+    assert!(ahead.contains("problem") || !ahead.is_empty(), "{ahead}");
+    let refused = refusal(other, &["serve"]);
+    assert!(refused.contains("move the heads file away"), "{refused}");
+    let heads = other.join("audit-heads.jsonl");
+    std::fs::rename(&heads, heads.with_extension("kept")).expect("moved");
+    std::fs::copy(
+        directory.join("audit-key.json"),
+        other.join("audit-key.json"),
+    )
+    .expect("copied");
     let (server, url) = serve(other);
     assert_eq!(asked(&url, &before), "502");
     assert_eq!(asked(&url, &revoked), "401");

@@ -7,6 +7,7 @@
 mod admin;
 mod agent;
 mod assembly;
+mod audit;
 mod cluster;
 mod completions;
 mod credential;
@@ -103,6 +104,7 @@ enum Command {
     Cluster(cluster::Cluster),
     Organization(organization::Organization),
     SigningKey(signing_key::SigningKey),
+    Audit(audit::Audit),
     Store(store::Store),
     Completions(completions::Completions),
 }
@@ -129,6 +131,7 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
             asynchronously(organization::run(organization, &common))
         }
         Command::SigningKey(signing_key) => asynchronously(signing_key::run(signing_key, &common)),
+        Command::Audit(audit) => asynchronously(audit::run(audit, &common)),
         Command::Store(store) => asynchronously(store::run(store, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }

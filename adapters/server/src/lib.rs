@@ -4,6 +4,7 @@
 mod admin_socket;
 mod api;
 pub mod assemble;
+mod body;
 pub mod config;
 mod connection;
 mod front;
@@ -11,6 +12,7 @@ mod login;
 pub mod metrics;
 mod own;
 mod proxy;
+mod scanning;
 mod serve;
 
 pub use admin_socket::{AdminSocket, BadSocket, SendError, send};

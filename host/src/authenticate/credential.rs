@@ -85,6 +85,14 @@ fn of_authorization<'r>(contract: &Contract, door: Door, value: &'r HeaderValue)
     Presented::Unusable
 }
 
+/// A credential by itself: a session's token or a key.
+pub(super) fn of_text(text: &str) -> Presented<'_> {
+    match looks_like_token(text) {
+        true => Presented::Token(Secret(text)),
+        false => key(Some(text)),
+    }
+}
+
 fn looks_like_token(secret: &str) -> bool {
     secret.starts_with("eyJ") && secret.bytes().filter(|byte| *byte == b'.').count() == 2
 }

@@ -62,10 +62,10 @@ impl fmt::Debug for Reply {
 }
 
 /// What was done, and the bucket that it counted against.
-struct Done {
-    status: StatusCode,
-    body: String,
-    limit: Taken,
+pub(super) struct Done {
+    pub(super) status: StatusCode,
+    pub(super) body: String,
+    pub(super) limit: Taken,
 }
 
 impl Gate {
@@ -91,7 +91,7 @@ impl Gate {
         self.answer(request, &trail, outcome).await
     }
 
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         request: &Request<'_>,
         trail: &Trail<'_>,

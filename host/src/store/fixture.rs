@@ -139,6 +139,7 @@ impl Fixture {
             predecessor: None,
             successor: None,
             retires_at: None,
+            last_used_at: None,
         };
         (
             NewCredential {
@@ -167,6 +168,20 @@ impl Fixture {
         new.credential.kind = CredentialKind::Agent;
         new.credential.cluster = Some(cluster.to_owned());
         self.mint(new).await
+    }
+
+    /// The newest changes, as the audit has them, newest first.
+    pub(crate) async fn changes(&self, count: u32) -> Vec<serde_json::Value> {
+        let changes = crate::audit::Filter {
+            kind: Some(crate::audit::RecordKind::Change),
+            ..Default::default()
+        };
+        let found = self.directory.store().search_audit(&changes, None, count);
+        let found = found.await.unwrap();
+        found
+            .iter()
+            .map(|found| serde_json::from_str(&found.line).unwrap())
+            .collect()
     }
 
     /// Runs a statement on the file, behind the store's back.

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{Sqlite, row, unavailable};
+use crate::key::KeyHash;
 use crate::store::{
     Cluster, Credential, CredentialFilter, CredentialKind, EXPIRING_SECS, OpenSession,
     Organization, Page, Role, State, StoreError, User,
@@ -12,9 +13,10 @@ use crate::store::{
 macro_rules! credentials {
     ($rest:literal) => {
         concat!(
-            "SELECT c.*, u.email AS owner_email, ",
+            "SELECT c.*, u.email AS owner_email, l.used_at AS last_used_at, ",
             "(SELECT s.id FROM credentials s WHERE s.predecessor = c.id) AS successor ",
             "FROM credentials c LEFT JOIN users u ON u.id = c.owner ",
+            "LEFT JOIN last_uses l ON l.credential = c.id ",
             $rest
         )
     };
@@ -93,6 +95,23 @@ impl Sqlite {
         found.as_ref().map(|user| row::user(user, "")).transpose()
     }
 
+    pub(in crate::store) async fn find_invitation(
+        &self,
+        hash: &KeyHash,
+        now: i64,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let query =
+            sqlx::query_scalar("SELECT user FROM invitations WHERE hash = ? AND expires_at > ?")
+                .bind(hash.as_bytes().to_vec())
+                .bind(now);
+        let found: Option<String> = query
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        // Whatever is no id names nobody.
+        Ok(found.and_then(|id| id.parse().ok()))
+    }
+
     /// By id, deleted ones left out.
     pub(in crate::store) async fn page_clusters(
         &self,
@@ -155,8 +174,10 @@ impl Sqlite {
         page: &Page<i64>,
     ) -> Result<Vec<(i64, OpenSession)>, StoreError> {
         let query = sqlx::query(
-            "SELECT rowid AS place, * FROM sessions WHERE user = ?1 AND revoked_at IS NULL AND expires_at > ?2 \
-             AND (?3 IS NULL OR rowid < ?3) ORDER BY rowid DESC LIMIT ?4",
+            "SELECT s.rowid AS place, s.*, l.used_at AS last_used_at FROM sessions s \
+             LEFT JOIN last_uses l ON l.credential = s.id \
+             WHERE s.user = ?1 AND s.revoked_at IS NULL AND s.expires_at > ?2 \
+             AND (?3 IS NULL OR s.rowid < ?3) ORDER BY s.rowid DESC LIMIT ?4",
         )
         .bind(user.to_string())
         .bind(now)
