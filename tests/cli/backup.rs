@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    binary::{run, text},
+    binary::{run, run_ok, text},
     own_gate::{gate, json, serve, status},
 };
 
@@ -108,6 +108,10 @@ fn a_backup_under_load_serves_elsewhere() {
     let restored = json(other, &["store", "restore", &last, "--replace"]);
     let kept = restored["replaced"].as_str().expect("a name");
     assert!(Path::new(kept).exists());
+    // The heads that were exported here are of another audit, and so is the key that signed them.
+    std::fs::remove_file(other.join("audit-heads.jsonl")).expect("removed");
+    let key = "audit-key.json";
+    std::fs::copy(directory.join(key), other.join(key)).expect("copied");
     let (server, url) = serve(other);
     assert_eq!(asked(&url, &before), "502");
     assert_eq!(asked(&url, &revoked), "401");
@@ -127,11 +131,12 @@ fn a_backup_under_load_serves_elsewhere() {
 }
 
 #[test]
-fn a_lost_store_is_restored_without_a_word_more() {
+fn a_lost_store_is_restored_and_its_audit_says_what_is_missing() {
     let gate = gate("scopegate");
     let directory = gate.path();
     let key = mint(directory, "ci");
     json(directory, &["store", "backup", "backup.db"]);
+    let later = mint(directory, "later");
     // The command that minted left a journal; it is a part of what is lost.
     for name in ["scopegate.db", "scopegate.db-wal", "scopegate.db-shm"] {
         let _ = std::fs::remove_file(directory.join(name));
@@ -141,9 +146,25 @@ fn a_lost_store_is_restored_without_a_word_more() {
         wrong.contains("`policy.yaml` is not a store of the gate"),
         "{wrong}"
     );
-    let restored = json(directory, &["store", "restore", "backup.db"]);
-    assert_eq!(restored["replaced"], Value::Null);
+    let restored = run(directory, &["store", "restore", "backup.db"]);
+    let said = text(&restored.stderr);
+    assert!(
+        said.contains("audit-heads.jsonl` away and keep it"),
+        "{said}"
+    );
+
+    // The exported heads know of more: nobody signs over that before somebody has looked.
+    let verified = run(directory, &["audit", "verify"]);
+    assert_eq!(verified.status.code(), Some(1));
+    let findings = text(&verified.stdout);
+    assert!(findings.contains("the end is cut off"), "{findings}");
+    let refused = refusal(directory, &["serve"]);
+    assert!(refused.contains("move the heads file away"), "{refused}");
+    let heads = directory.join("audit-heads.jsonl");
+    std::fs::rename(&heads, directory.join("heads-of-the-lost-one.jsonl")).expect("moved");
     let (server, url) = serve(directory);
     assert_eq!(asked(&url, &key), "502");
+    assert_eq!(asked(&url, &later), "401");
     server.interrupt();
+    run_ok(directory, &["audit", "verify"]);
 }

@@ -8,7 +8,10 @@ mod work;
 use std::time::{Duration, Instant};
 
 use super::figures::{Spread, rounds};
-use crate::{cli::binary::run_ok, harness::Upstream};
+use crate::{
+    cli::binary::{run, text},
+    harness::Upstream,
+};
 use ledger::{Ledger, Random};
 use server::Gate;
 use work::Desk;
@@ -60,7 +63,13 @@ async fn what_was_acknowledged_survives_kill_9() {
     println!("from the start of the process to its first answer {startups}");
 }
 
-/// What `scopegate audit verify` says of the store as the kill left it.
+/// What `scopegate audit verify` says of the store as the kill left it, with the key and the heads beside it.
 fn audit_is_clean(gate: &Gate) {
-    run_ok(gate.directory.path(), &["audit", "verify"]);
+    let verified = run(gate.directory.path(), &["audit", "verify"]);
+    assert!(
+        verified.status.success(),
+        "{}{}",
+        text(&verified.stdout),
+        text(&verified.stderr)
+    );
 }

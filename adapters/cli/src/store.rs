@@ -11,7 +11,7 @@ use scopegate_host::{
 };
 use serde_json::json;
 
-use crate::{Common, assembly, failure::Failure};
+use crate::{Common, assembly, failure::Failure, output::note};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +51,8 @@ enum Action {
 }
 
 pub(crate) async fn run(store: Store, common: &Common) -> Result<()> {
-    let url = assembly::configuration(&common.config)?.store;
+    let config = assembly::configuration(&common.config)?;
+    let url = config.store.clone();
     match store.action {
         Action::Backup { file } => {
             let bytes = back_up(&url, Purpose::Serve, &file)
@@ -78,6 +79,13 @@ pub(crate) async fn run(store: Store, common: &Common) -> Result<()> {
                 .map_err(|error| with_help(error, "`--replace` keeps it under another name"))?
                 .map(|path| path.display().to_string());
             let shown = json!({ "store": path.display().to_string(), "replaced": kept });
+            let heads = config.audit.seal.map(|seal| seal.heads);
+            if let Some(heads) = heads.filter(|heads| heads.exists()) {
+                note(&format!(
+                    "next: `scopegate audit verify` says what the audit's heads have that the backup has not; once that is settled, move `{}` away and keep it, for no server starts on a store that lacks what they say",
+                    heads.display()
+                ));
+            }
             common.output.print(&shown, |_| {
                 let restored = format!("restored `{}`", path.display());
                 match &kept {
