@@ -30,8 +30,8 @@ use crate::{
     table::{Bound, Row},
 };
 
-/// Keys that the look-up cache holds.
-const CACHED: u64 = 100_000;
+/// Keys that are in use at once: more than the look-up cache holds.
+const USED: u64 = 100_000;
 /// What a gate may take, in MiB.
 const MEMORY_MIB_MAX: f64 = 300.0;
 /// Keys that are minted one by one, each in a transaction of its own.
@@ -226,12 +226,12 @@ async fn looked_up(count: u64, directory: &Path) -> Result<Vec<Row>> {
     let cold = cold.await?;
     let unknown = times(&gate, (0..LOOK_UPS).map(|at| count + at)).await?;
     let start = Instant::now();
-    all(&gate, 0..CACHED.min(count)).await?;
-    let used = per_second(CACHED.min(count), start.elapsed());
-    let in_cache = CACHED.min(count) / 2;
+    all(&gate, 0..USED.min(count)).await?;
+    let used = per_second(USED.min(count), start.elapsed());
+    let in_cache = LOOK_UPS.min(count / 2);
     let memory = resident()?;
     // The last that were used are there whichever had to go.
-    let last = CACHED.min(count) - in_cache;
+    let last = USED.min(count) - in_cache;
     let warm = times(&gate, (0..LOOK_UPS).map(|at| last + at % in_cache)).await?;
     let revoked = revoke(&gate, count).await?;
     rows.extend([
@@ -244,9 +244,9 @@ async fn looked_up(count: u64, directory: &Path) -> Result<Vec<Row>> {
         Row::figure("revoke with a full cache, median", ms(revoked.median), "ms"),
         Row::bounded("memory: 100,000 keys in use", memory, "MiB", bound),
     ]);
-    if count > CACHED {
+    if count > USED {
         // Others take their places, again and again.
-        all(&gate, CACHED..count.min(6 * CACHED)).await?;
+        all(&gate, USED..count.min(6 * USED)).await?;
         rows.push(Row::bounded(
             "memory: after many more keys",
             resident()?,
@@ -330,7 +330,7 @@ async fn all(gate: &Arc<Gate>, numbers: Range<u64>) -> Result<()> {
 /// Revokes some keys that are in the cache.
 async fn revoke(gate: &Gate, count: u64) -> Result<Times> {
     let mut each = Vec::new();
-    for number in (count.min(CACHED) - 100)..count.min(CACHED) {
+    for number in (count.min(USED) - 100)..count.min(USED) {
         let hash = KeyHash::of(&text(number));
         let KeyLookup::Found(key) = gate.directory().by_key(&hash, NOW_MS).await? else {
             bail!("key {number} is not there");

@@ -198,7 +198,7 @@ async fn unknown_keys_are_not_kept() {
         fixture.directory.by_key(&hash, NOW_MS).await,
         Ok(KeyLookup::Unknown)
     ));
-    assert!(fixture.directory.inner.keys.is_empty());
+    assert_eq!(fixture.directory.inner.keys.len(), 0);
     fixture.mint(new).await;
     found(&fixture.directory, &hash).await;
 }
@@ -287,8 +287,13 @@ async fn an_operators_session_is_in_no_organization() {
 
 #[tokio::test]
 async fn the_cache_is_bounded() {
+    let fixture = Fixture::new(Authority::Scopes).await;
+    let (_, hash) = fixture.key(None).await;
+    let principal = found(&fixture.directory, &hash).await;
+    let each = cache::bytes_of(&principal);
+    let room = each * 5 - 1;
     let fixture =
-        Fixture::with(|store| Directory::with_capacity(store, Authority::Scopes, 4)).await;
+        Fixture::with(|store| Directory::with_capacity(store, Authority::Scopes, room, room)).await;
     let mut principals = Vec::new();
     for _ in 0..10 {
         let (_, hash) = fixture.key(None).await;
@@ -303,6 +308,12 @@ async fn the_cache_is_bounded() {
         kept, 4,
         "whoever holds an evicted one is told to look again"
     );
+    // One with long lists takes the places of several.
+    let (mut new, _) = fixture.new_key(None);
+    new.credential.scopes = Some((0..100).map(|n| format!("thing{n}:read")).collect());
+    let (_, hash) = fixture.mint(new).await;
+    found(&fixture.directory, &hash).await;
+    assert!(fixture.directory.inner.keys.len() <= 2);
 }
 
 /// Resolves when the credential behind a principal is no longer good, whatever else becomes of it before.

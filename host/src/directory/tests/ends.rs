@@ -54,8 +54,8 @@ async fn race<L, F>(
                 let is_over = over.load(SeqCst);
                 if reader == 0 {
                     // So that the others fill it again and again: while the change is made, too.
-                    fixture.directory.inner.keys.clear();
-                    fixture.directory.inner.sessions.clear();
+                    fixture.directory.inner.keys.remove_all(|_| true);
+                    fixture.directory.inner.sessions.remove_all(|_| true);
                 }
                 if look(Arc::clone(&fixture)).await {
                     assert!(!is_over, "what was before the change is found after it");
