@@ -203,9 +203,7 @@ async fn organizations_and_clusters() {
 #[tokio::test]
 async fn who_is_invited_comes_without_a_password() {
     let office = Office::new(Authority::Owner).await;
-    let invite = |email: &str| {
-        json!({"command": "user-add-invited", "email": email, "role": "viewer", "clusters": ["prod"]})
-    };
+    let invite = |email: &str| json!({"command": "user-add-invited", "email": email, "role": "viewer", "clusters": ["prod"]});
     let Reply::Invited {
         user,
         invitation,
@@ -222,7 +220,8 @@ async fn who_is_invited_comes_without_a_password() {
     let login = store.find_login("eve@example.com").await.unwrap().unwrap();
     assert!(login.password.is_none());
 
-    let found = json!({"command": "organization-found", "name": "Globex", "admin": "root@globex.test"});
+    let found =
+        json!({"command": "organization-found", "name": "Globex", "admin": "root@globex.test"});
     let Reply::Founded {
         organization,
         admin,
@@ -238,7 +237,8 @@ async fn who_is_invited_comes_without_a_password() {
     let (kind, _) = office.wrong(found).await;
     assert_eq!(kind, ErrorKind::Conflict);
     // Both or neither.
-    let taken = json!({"command": "organization-found", "name": "Hooli", "admin": "root@globex.test"});
+    let taken =
+        json!({"command": "organization-found", "name": "Hooli", "admin": "root@globex.test"});
     office.wrong(taken).await;
     let Reply::Organizations { organizations } =
         office.done(json!({"command": "organization-list"})).await
