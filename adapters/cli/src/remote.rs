@@ -1,10 +1,12 @@
 //! The management API of a gate elsewhere, in place of its store: each command becomes the requests that do the same, as
 //! far as the credential of the environment may. The policy decides there, and what it refuses fails here.
 
+mod address;
 mod http;
 mod keys;
 mod organizations;
 mod people;
+mod trouble;
 mod view;
 
 use std::path::PathBuf;
@@ -17,7 +19,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Common, failure::Failure};
-use http::{Gate, Trouble};
+use http::Gate;
+use trouble::Trouble;
 
 /// How a gate is reached over the network.
 #[derive(Args, Debug)]

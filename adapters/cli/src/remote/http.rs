@@ -1,24 +1,24 @@
-//! Requests to a gate: where it is, the credential, one more try where that is safe, and problems as failures.
+//! Requests to a gate, with one more try where that is safe.
 
-use std::{error::Error, fmt, net::IpAddr, time::Duration};
+use std::{error::Error, time::Duration};
 
 use anyhow::Result;
 use reqwest::{
     Client, Method, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
+    header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
 };
 use scopegate_host::keyring;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Access, view::Listed};
+use super::{
+    Access, address,
+    trouble::{Problem, Trouble},
+    view::Listed,
+};
 use crate::failure::Failure;
 
-/// The credential: a session's token, or an API key.
-const TOKEN: &str = "SCOPEGATE_TOKEN";
-/// Where it goes, for keys that do not go in `Authorization: Bearer`.
-const TOKEN_HEADER: &str = "SCOPEGATE_TOKEN_HEADER";
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// For a whole request; the largest import takes some.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
@@ -36,33 +36,11 @@ pub(super) struct Gate {
     credential: Option<(HeaderName, HeaderValue)>,
 }
 
-/// What came instead of what was asked for.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The gate said no.
-    Refused(Problem),
-    /// Nothing came that can be read. Whether the request was executed is not known.
-    NoAnswer(String),
-}
-
-/// What a problem document (RFC 9457) says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Problem {
-    /// The status of the reply that it came in.
-    pub(super) status: u16,
-    /// Which problem, for programs.
-    pub(super) code: String,
-    title: String,
-    /// What is wrong, for people.
-    pub(super) detail: String,
-}
-
 impl Gate {
     /// The gate at this URL, for requests without a credential.
     pub(super) fn new(url: &str, access: &Access) -> Result<Self> {
         keyring::install_cryptography();
-        let base = base(url, access.insecure_http)?;
+        let base = address::base(url, access.insecure_http)?;
         let mut client = Client::builder()
             .connect_timeout(CONNECT_TIME)
             .timeout(ANSWER_TIME)
@@ -95,20 +73,7 @@ impl Gate {
 
     /// With the credential of the environment.
     pub(super) fn with_credential(mut self) -> Result<Self> {
-        let token = std::env::var(TOKEN).unwrap_or_default();
-        if token.is_empty() {
-            return Err(Failure::usage(format!(
-                "no credential for `{}`: {TOKEN} is not set",
-                self.base
-            ))
-            .help(format!(
-                "`export {TOKEN}=$(scopegate login --email ME)`, or put an API key into it"
-            ))
-            .into());
-        }
-        let header = std::env::var(TOKEN_HEADER).ok();
-        let header = header.filter(|header| !header.is_empty());
-        self.credential = Some(credential(&token, header.as_deref())?);
+        self.credential = Some(address::credential_for(&self.base)?);
         Ok(self)
     }
 
@@ -176,8 +141,7 @@ impl Gate {
 
     fn call(&self, method: Method, root: &[&str], path: &[&str], body: Option<Value>) -> Call<'_> {
         let mut url = self.base.clone();
-        // URLs drop dot segments, so that another thing would be meant than was named.
-        let is_nameable = !path.iter().any(|part| matches!(*part, "" | "." | ".."));
+        let is_nameable = path.iter().all(|part| is_name(part));
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(root).extend(path);
         }
@@ -340,95 +304,11 @@ impl From<reqwest::Error> for Broken {
     }
 }
 
-impl Trouble {
-    /// Whether the gate refused for this reason.
-    pub(super) fn is(&self, code: &str) -> bool {
-        matches!(self, Self::Refused(problem) if problem.code == code)
-    }
-}
-
-impl From<Trouble> for anyhow::Error {
-    fn from(trouble: Trouble) -> Self {
-        let problem = match trouble {
-            Trouble::NoAnswer(why) => return Failure::new(why).into(),
-            Trouble::Refused(problem) => problem,
-        };
-        let text = [&problem.detail, &problem.title];
-        let text = text.into_iter().find(|text| !text.is_empty());
-        let text = match text {
-            // It goes to a terminal.
-            Some(text) => text.replace(char::is_control, " "),
-            None => format!("the gate answered {}", problem.status),
-        };
-        let failure = match problem.status {
-            400 | 422 => Failure::usage(text),
-            _ => Failure::new(text),
-        };
-        match problem.code.as_str() {
-            "sign-in-required" => failure
-                .help(format!("sign in again: `export {TOKEN}=$(scopegate login --email ME)`")),
-            "not-authenticated" | "unknown-credential" | "revoked" | "expired"
-            | "invalid-token" | "token-expired" => failure.help(format!(
-                "look at {TOKEN}; keys that do not go in `Authorization: Bearer` need {TOKEN_HEADER}"
-            )),
-            "no-route" => failure.help("is this the gate's management listener?"),
-            _ => failure,
-        }
-        .into()
-    }
-}
-
-/// Where requests go.
-fn base(text: &str, insecure_http: bool) -> Result<Url> {
-    let wrong = |why: &str| Failure::usage(format!("`{text}` is not a gate's URL: {why}"));
-    let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("it starts with neither http:// nor https://").into());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Failure::usage("a gate's URL has no user in it")
-            .help(format!("the credential is in {TOKEN}"))
-            .into());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("it has a query").into());
-    }
-    if url.scheme() == "http" && !insecure_http && !is_loopback(&url) {
-        return Err(Failure::usage(format!(
-            "http to `{}` would show the credential to everybody on the way",
-            url.host_str().unwrap_or_default()
-        ))
-        .help("use https, or a tunnel to the machine; `--insecure-http` does it all the same")
-        .into());
-    }
-    url.set_path(&format!("{}/", url.path().trim_end_matches('/')));
-    Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
-    host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-/// The header of a credential. `header` is a header's name, or one with a scheme: `Authorization: ApiKey`.
-fn credential(token: &str, header: Option<&str>) -> Result<(HeaderName, HeaderValue)> {
-    let (name, scheme) = match header {
-        None => (AUTHORIZATION, "Bearer"),
-        Some(header) => {
-            let (name, scheme) = header.split_once(':').unwrap_or((header, ""));
-            let name = HeaderName::try_from(name.trim()).map_err(|_| {
-                Failure::usage(format!("{TOKEN_HEADER} is not a header: `{header}`"))
-                    .help("it reads like `X-API-Key` or `Authorization: ApiKey`")
-            })?;
-            (name, scheme.trim())
-        }
-    };
-    let text = format!("{scheme} {}", token.trim());
-    let mut value = HeaderValue::from_str(text.trim_start())
-        .map_err(|_| Failure::usage(format!("{TOKEN} is not a credential")))?;
-    value.set_sensitive(true);
-    Ok((name, value))
+/// Whether a part of a path can be the id or the name of something. URLs drop dot segments, and the gate refuses what can
+/// be read in two ways: so another thing would be meant than was named, or none.
+fn is_name(part: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    !matches!(part, "" | "." | "..") && part.bytes().all(is_plain)
 }
 
 /// An error and what is behind it: reqwest's own text says only where it happened.
@@ -441,64 +321,5 @@ fn told(error: &reqwest::Error) -> String {
         "no answer in time".to_owned()
     } else {
         deepest.to_string()
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_credential_goes_in_clear_to_this_machine_alone() {
-        for near in [
-            "http://127.0.0.1:9080",
-            "http://127.9.9.9",
-            "http://[::1]:9080",
-            "http://localhost:9080/",
-            "https://gate.example.com",
-            "https://gate.example.com/behind/a/path",
-        ] {
-            assert!(base(near, false).is_ok(), "{near}");
-        }
-        for far in [
-            "http://gate.example.com",
-            "http://10.0.0.1",
-            "http://localhost.example.com",
-        ] {
-            let error = base(far, false).unwrap_err().to_string();
-            assert!(error.contains("would show the credential"), "{error}");
-            assert!(base(far, true).is_ok(), "{far}");
-        }
-        for wrong in [
-            "gate",
-            "ftp://gate",
-            "https://me:pw@gate",
-            "https://gate/?x=1",
-        ] {
-            assert!(base(wrong, true).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn credentials_go_where_their_contract_wants_them() {
-        let sent = |header| {
-            let (name, value) = credential("k", header).unwrap();
-            assert!(value.is_sensitive());
-            format!("{name}: {}", value.to_str().unwrap())
-        };
-        assert_eq!(sent(None), "authorization: Bearer k");
-        assert_eq!(sent(Some("X-API-Key")), "x-api-key: k");
-        assert_eq!(
-            sent(Some("Authorization: ApiKey")),
-            "authorization: ApiKey k"
-        );
-        assert!(credential("k", Some("no header")).is_err());
-        assert!(credential("a\nb", None).is_err());
     }
 }

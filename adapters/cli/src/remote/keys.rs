@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Remote,
-    http::Trouble,
+    trouble::Trouble,
     view::{Changed, CredentialView, MintedView, done},
 };
 use crate::{failure::Failure, output};

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Remote,
-    http::Trouble,
+    trouble::Trouble,
     view::{Changed, InvitationView, Listed, RoleBody, SessionView, UserView, clusters, done},
 };
 use crate::failure::Failure;
