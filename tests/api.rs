@@ -2,6 +2,6 @@
 //! another.
 
 mod keys;
-mod office;
+pub mod office;
 mod people;
 mod tokens;

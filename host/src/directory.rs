@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     Principal,
+    audit::Pruned,
     contract::Authority,
     key::KeyHash,
     store::{Change, ChangeError, Origin, Store, StoreError, Touch},
@@ -201,26 +202,32 @@ impl Directory {
         Ok(registered)
     }
 
-    /// Resolves when the principal's credential is revoked, its session ended or its user disabled. Not at its expiry,
-    /// which is in the principal. A store that cannot tell any more counts as an end.
-    pub async fn ended(&self, principal: &Principal) {
-        let mut standing = principal.standing.clone();
-        loop {
-            standing.stale().await;
-            // Something about it has changed: perhaps only its role.
-            let now = match principal.kind {
-                CallerKind::Session => {
-                    Box::pin(self.inner.load_session(principal.credential)).await
-                }
-                CallerKind::ApiKey | CallerKind::Agent => {
-                    Box::pin(self.inner.load_credential(principal.credential)).await
-                }
-                CallerKind::Anonymous => return,
-            };
-            match now {
-                Ok(Loaded::Live(current)) => standing = current.standing.clone(),
-                Ok(Loaded::Ended | Loaded::Nothing) | Err(_) => return,
+    /// Resolves when something behind the principal has changed: with what it is now, or with nothing when its
+    /// credential is revoked, its session ended or its user disabled. Not at its expiry, which is in the principal. A
+    /// store that cannot tell any more counts as an end.
+    pub async fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
+        principal.standing.stale().await;
+        let now = match principal.kind {
+            CallerKind::Session => Box::pin(self.inner.load_session(principal.credential)).await,
+            CallerKind::ApiKey | CallerKind::Agent => {
+                Box::pin(self.inner.load_credential(principal.credential)).await
             }
+            CallerKind::Anonymous => return None,
+        };
+        match now {
+            Ok(Loaded::Live(current)) => Some(current),
+            Ok(Loaded::Ended | Loaded::Nothing) | Err(_) => None,
+        }
+    }
+
+    /// Retention: deletes the audit's whole segments that were closed longer ago than `keep_ms`, where that is given, and
+    /// notes that nobody needs any more. The chain goes on with a record that names those segments.
+    pub async fn retain(&self, keep_ms: Option<i64>, now_ms: i64) -> Result<Pruned, StoreError> {
+        let store = &self.inner.store;
+        store.prune_last_uses(now_ms).await?;
+        match keep_ms {
+            Some(keep_ms) => store.prune_audit(now_ms - keep_ms, now_ms).await,
+            None => Ok(Pruned::default()),
         }
     }
 

@@ -22,6 +22,7 @@ pub mod name;
 pub mod password;
 pub mod path;
 pub mod principal;
+mod private_file;
 pub mod refusal;
 pub mod request;
 pub mod scanning;

@@ -136,7 +136,7 @@ async fn custom_roles_give_what_their_maker_holds() {
         json!({ "permissions": ["clusters:reed"] }),
     )
     .await;
-    assert_eq!(typo.status, 404, "{}", typo.body);
+    assert_eq!(typo.status, 422, "{}", typo.body);
     assert!(
         typo.body.contains("did you mean `clusters:read`?"),
         "{}",

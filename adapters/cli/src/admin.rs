@@ -11,10 +11,10 @@ use scopegate_host::{
     admin::{Admin as Executor, AdminError, Command, ErrorKind, Reply},
     key::secret_scanning_regex,
     lock::{LockError, StoreLock, socket_path},
-    store::{Missing, Purpose, Store, path_of_url},
+    store::{Missing, Purpose, path_of_url},
 };
 use scopegate_policy::Description;
-use scopegate_server::{Config, SendError, send};
+use scopegate_server::{Config, SendError, assemble::open_store, send};
 
 use crate::{
     Common, assembly,
@@ -105,9 +105,14 @@ impl Here {
     async fn open(config: &Config, lock: StoreLock) -> Result<Admin> {
         let contract = assembly::contract(config)?;
         let description = assembly::description(config, &contract)?;
-        let store = Store::open(&config.store, Purpose::Serve, Missing::Refuse)
-            .await
-            .map_err(assembly::with_help)?;
+        let store = open_store(
+            &config.store,
+            &config.audit,
+            Purpose::Serve,
+            Missing::Refuse,
+        )
+        .await
+        .map_err(assembly::with_help)?;
         let directory = Directory::new(store, contract.authority.clone());
         Ok(Admin::Here(Box::new(Self {
             directory,
@@ -130,6 +135,7 @@ fn refused(error: AdminError) -> anyhow::Error {
     let failure = match error.kind {
         ErrorKind::Invalid => Failure::usage(error.message),
         ErrorKind::Unknown
+        | ErrorKind::Missing
         | ErrorKind::Conflict
         | ErrorKind::Forbidden
         | ErrorKind::Stale

@@ -7,6 +7,7 @@
 mod admin;
 mod agent;
 mod assembly;
+mod audit;
 mod cluster;
 mod completions;
 mod credential;
@@ -26,6 +27,7 @@ mod role;
 mod serve;
 mod session;
 mod signing_key;
+mod store;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -120,6 +122,8 @@ enum Command {
     Logout(login::Logout),
     Whoami(login::Whoami),
     SigningKey(signing_key::SigningKey),
+    Audit(audit::Audit),
+    Store(store::Store),
     Completions(completions::Completions),
 }
 
@@ -152,6 +156,8 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
             asynchronously(organization::run(organization, &common))
         }
         Command::SigningKey(signing_key) => asynchronously(signing_key::run(signing_key, &common)),
+        Command::Audit(audit) => asynchronously(audit::run(audit, &common)),
+        Command::Store(store) => asynchronously(store::run(store, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }
 }

@@ -1,4 +1,4 @@
-//! Every change that a store knows, what it touches, and how its event reads.
+//! Every change that a store knows, what it touches, and how its record reads.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// As events record it.
+    /// As records have it.
     pub fn text(&self) -> String {
         match self {
             Self::Machine => "machine".to_owned(),
@@ -387,7 +387,7 @@ impl Change {
         }
     }
 
-    /// The event's word.
+    /// The record's word.
     pub(super) fn action(&self) -> &'static str {
         match self {
             Self::CreateOrganization { .. } => "organization.create",
@@ -425,7 +425,7 @@ impl Change {
         }
     }
 
-    /// What the event is about.
+    /// What the record is about.
     pub(super) fn subject(&self) -> String {
         match self {
             Self::CreateOrganization { id, .. } | Self::RenameOrganization { id, .. } => {
@@ -459,7 +459,7 @@ impl Change {
         }
     }
 
-    /// The event's further facts. Neither secrets nor hashes.
+    /// The record's further facts. Neither secrets nor hashes.
     pub(super) fn detail(&self) -> Value {
         match self {
             Self::CreateOrganization { name, admin, .. } => {

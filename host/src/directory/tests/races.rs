@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How often the race tests change something in a real store.
-fn rounds() -> i64 {
+pub(super) fn rounds() -> i64 {
     let asked = std::env::var("SCOPEGATE_RACE_ROUNDS")
         .ok()
         .and_then(|text| text.parse().ok());
