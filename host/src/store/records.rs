@@ -196,7 +196,7 @@ pub struct Session {
 }
 
 /// An open session, as its user and their administrators see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSession {
     /// It.
     pub session: Session,
