@@ -68,7 +68,7 @@ fn if_match(parts: &Parts) -> Result<Option<Expected>, Failed> {
         return Err(Failed::invalid("`If-Match` is one `ETag`"));
     };
     if text == "*" {
-        return Ok(Some(Expected::Anything));
+        return Ok(Some(Expected::Something));
     }
     // Tags are opaque: one that the gate has never given matches nothing, and is well-formed all the same.
     let tag = text

@@ -1,0 +1,201 @@
+//! One good request to each endpoint: what its placeholders stand for, made anew for each request, and what is sent.
+
+use std::collections::BTreeMap;
+
+use scopegate_host::admin::{Command, Reply as AdminReply};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::callers::{Caller, Kind, OTHER, Stage, word};
+use crate::{
+    api::endpoints::{Endpoint, JSON},
+    harness::{Actor, Key, ORGANIZATION, Reply},
+};
+
+/// A request to an endpoint.
+#[derive(Clone)]
+pub struct Call {
+    pub endpoint: Endpoint,
+    /// What is in the path, by the placeholders' names.
+    pub places: BTreeMap<String, String>,
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Value>,
+}
+
+impl Call {
+    /// The path with everything in its place.
+    pub fn path(&self) -> String {
+        let fill = |path: String, (name, value): (&String, &String)| {
+            path.replace(&format!("{{{name}}}"), value)
+        };
+        self.places
+            .iter()
+            .fold(self.endpoint.template.clone(), fill)
+    }
+
+    pub async fn send(&self, actor: &Actor) -> Reply {
+        let path = match self.query.is_empty() {
+            true => self.path(),
+            false => format!("{}?{}", self.path(), encoded(&self.query)),
+        };
+        let request = actor.request(&self.endpoint.method, &path);
+        let request = self.headers.iter().fold(request, |request, (name, value)| {
+            request.header(name, value)
+        });
+        let request = match &self.body {
+            None => request,
+            Some(body) if self.endpoint.body_type.as_deref() == Some(JSON) => request.json(body),
+            Some(body) => {
+                let members = body.as_object().expect("a form").iter();
+                let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+                let pairs: Vec<_> = members
+                    .map(|(name, value)| (name.clone(), text(value)))
+                    .collect();
+                request
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .body(encoded(&pairs))
+            }
+        };
+        actor.send(request).await
+    }
+}
+
+/// Names and values as queries and forms have them.
+fn encoded(pairs: &[(String, String)]) -> String {
+    let url = reqwest::Url::parse_with_params("http://gate.example", pairs).expect("a URL");
+    url.query().unwrap_or_default().to_owned()
+}
+
+impl Stage {
+    /// A good request of this caller's to an endpoint. What is theirs is theirs; of what is an organization's, it
+    /// is acme's, also where the caller is a stranger.
+    pub async fn call(&mut self, endpoint: &Endpoint, caller: &Caller) -> Call {
+        let mut places = BTreeMap::new();
+        for name in endpoint.placeholders() {
+            let value = self.place(&name, endpoint, caller).await;
+            places.insert(name, value);
+        }
+        let has = |name: &str| endpoint.parameters.iter().any(|(_, known)| known == name);
+        let headers = match has("If-Match") {
+            true => vec![("if-match".to_owned(), "*".to_owned())],
+            false => Vec::new(),
+        };
+        let body = match endpoint.body_type {
+            Some(_) => Some(self.body(endpoint, caller, &places).await),
+            None => None,
+        };
+        Call {
+            endpoint: endpoint.clone(),
+            places,
+            query: Vec::new(),
+            headers,
+            body,
+        }
+    }
+
+    async fn place(&mut self, name: &str, endpoint: &Endpoint, caller: &Caller) -> String {
+        match name {
+            "key" if endpoint.template.starts_with("/-/api/keys/") => match caller.kind {
+                Kind::Viewer | Kind::Editor | Kind::Admin => {
+                    self.key_of(caller.email.as_deref().expect("a user")).await
+                }
+                Kind::Key | Kind::Scoped => caller.credential.expect("a key").to_string(),
+                _ => self.key_of("admin@acme.example").await,
+            },
+            "key" => self.key_of("admin@acme.example").await,
+            "agent" => {
+                let agent = self.world.agent("prod").await;
+                agent.id.expect("a token").to_string()
+            }
+            "user" => {
+                let email = format!("{}@acme.example", word("user"));
+                let user = self.world.add_user(ORGANIZATION, &email, "viewer", None);
+                user.await.to_string()
+            }
+            "role" => {
+                let name = word("role");
+                self.command(Command::RoleSet {
+                    organization: Some(ORGANIZATION.into()),
+                    name: name.clone(),
+                    permissions: vec!["clusters:read".into()],
+                })
+                .await;
+                name
+            }
+            "cluster" => {
+                let id = word("cluster");
+                self.world.add_cluster(ORGANIZATION, &id).await;
+                id
+            }
+            // Acme's own to strangers, and one that nobody minds to whoever may change it.
+            "organization" if caller.kind == Kind::Operator => {
+                let name = word("organization");
+                self.command(Command::OrganizationCreate { name }).await
+            }
+            "organization" => self.world.organization.to_string(),
+            _ => panic!("say what `{{{name}}}` in {endpoint} stands for"),
+        }
+    }
+
+    async fn key_of(&self, owner: &str) -> String {
+        let key = Key {
+            owner,
+            name: &word("key"),
+            ..Key::default()
+        };
+        self.world.key(key).await.id.expect("a key").to_string()
+    }
+
+    /// Executes a command; the id of what it made.
+    async fn command(&self, command: Command) -> String {
+        match self.world.command(command).await.expect("executed") {
+            AdminReply::Organization { organization } => organization.id.to_string(),
+            _ => String::new(),
+        }
+    }
+
+    async fn body(
+        &mut self,
+        endpoint: &Endpoint,
+        caller: &Caller,
+        places: &BTreeMap<String, String>,
+    ) -> Value {
+        match endpoint.to_string().as_str() {
+            "POST /-/api/keys" => json!({ "name": word("key") }),
+            "POST /-/api/keys/{key}/rotate" | "POST /-/api/agents/{agent}/rotate" => json!({}),
+            "POST /-/api/agents" => json!({ "cluster": "prod" }),
+            "POST /-/api/clusters" => json!({ "id": word("cluster"), "agent": true }),
+            "POST /-/api/users" => {
+                json!({ "email": format!("{}@new.example", word("invited")), "role": "viewer" })
+            }
+            "PATCH /-/api/users/{user}" => json!({ "role": "viewer" }),
+            "PUT /-/api/roles/{role}" => json!({ "permissions": ["clusters:read"] }),
+            // As it is called already: others go by its name.
+            "PATCH /-/api/organization" => match caller.kind {
+                Kind::Other => json!({ "name": OTHER }),
+                _ => json!({ "name": ORGANIZATION }),
+            },
+            "PATCH /-/api/organizations/{organization}" => {
+                json!({ "name": word("organization") })
+            }
+            "POST /-/api/organizations" => json!({
+                "name": word("organization"),
+                "admin": format!("{}@new.example", word("founder")),
+            }),
+            "POST /-/api/organizations/{organization}/keys/import" => {
+                let organization = &places["organization"];
+                let owner = format!("{}@new.example", word("owner"));
+                self.world
+                    .add_user(organization, &owner, "viewer", None)
+                    .await;
+                json!({ "keys": [{
+                    "name": word("key"),
+                    "sha256": hex::encode([Uuid::new_v4().into_bytes(); 2].concat()),
+                    "owner": owner,
+                }] })
+            }
+            _ => panic!("say what is sent to {endpoint}"),
+        }
+    }
+}
