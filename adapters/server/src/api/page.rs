@@ -9,6 +9,7 @@ use super::error::Failed;
 
 const LIMIT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
+const NAME_CHARS_MAX: usize = 255;
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -57,6 +58,16 @@ pub(super) fn page<K: std::str::FromStr>(
         after,
         limit: limit + 1,
     })
+}
+
+/// A part of a name that is looked for.
+pub(super) fn name_part(name: Option<String>) -> Result<Option<String>, Failed> {
+    match name {
+        Some(name) if name.chars().count() > NAME_CHARS_MAX => Err(Failed::invalid(format!(
+            "`name` has at most {NAME_CHARS_MAX} characters"
+        ))),
+        name => Ok(name),
+    }
 }
 
 /// A page of a list.

@@ -71,9 +71,11 @@ fn if_match(parts: &Parts) -> Result<Option<Expected>, Failed> {
         return Ok(Some(Expected::Something));
     }
     // Tags are opaque: one that the gate has never given matches nothing, and is well-formed all the same.
+    let is_tag = |tag: &&str| tag.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
     let tag = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
+        .filter(is_tag)
         .ok_or_else(|| Failed::invalid("`If-Match` is one `ETag`, in quotes"))?;
     tag.parse()
         .map(|epoch| Some(Expected::Epoch(epoch)))
