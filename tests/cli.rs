@@ -7,3 +7,4 @@ mod demo;
 mod embedding;
 mod own_gate;
 mod readme;
+mod signing_keys;

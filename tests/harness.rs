@@ -25,6 +25,7 @@ use scopegate_host::{
     audit::Sink,
     authenticate::Issuers,
     engine::{Policy, Sandbox, SandboxConfig, build_document},
+    keyring::Keys,
     lock::{StoreLock, socket_path},
     store::{Missing, Purpose, Store},
 };
@@ -44,7 +45,7 @@ pub mod raw;
 pub mod upstream;
 
 pub use actor::{Actor, Reply};
-pub use people::Key;
+pub use people::{Enrolled, Key};
 pub use upstream::{Seen, Upstream, json_reply};
 
 /// Where every world's clock starts: 2026-03-31 12:00:00 UTC, the start of a minute, in milliseconds.
@@ -166,7 +167,7 @@ impl World {
             contract: contract.clone(),
             policy,
             store,
-            keyring: KeyRing::load(&keys).expect("the same key ring"),
+            keys: Keys::open(&keys, contract.session.algorithm).expect("the same key ring"),
             issuers: Issuers::default(),
             trusted_proxies: trusted_proxies.clone(),
             audit: Audit::open(&Sink::File(directory.path().join("audit.jsonl")))

@@ -1,6 +1,7 @@
 //! What goes over the wire: the server as a client and an upstream see it.
 
 mod bodies;
+mod factors;
 mod forwarding;
 mod in_flight;
 mod layer;
@@ -11,6 +12,7 @@ mod refusals;
 mod sessions;
 mod shape;
 mod shutdown;
+mod signing_keys;
 mod slow;
 mod tls;
 mod websocket;

@@ -51,7 +51,7 @@ impl GateWithKey {
             contract,
             policy: Arc::new(policy),
             store: Store::open(&store, Purpose::Serve, Missing::Create).await?,
-            keyring: KeyRing::ephemeral()?,
+            keys: KeyRing::ephemeral()?.into(),
             issuers: Issuers::default(),
             trusted_proxies: Vec::new(),
             audit: Audit::open(&Sink::File(directory.path().join("audit.jsonl")))?,

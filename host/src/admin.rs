@@ -111,12 +111,15 @@ impl<'a> Admin<'a> {
             C::UserList { organization } => self.list_users(organization).await,
             C::UserInvite { email } => self.invite_again(&email, now_ms).await,
             C::UserDisable { email } => self.disable_user(&email, now_ms).await,
+            C::UserRemoveFactor { email } => self.remove_factor(&email, now_ms).await,
             C::UserSetRole { email, role } => self.set_user_role(&email, role, now_ms).await,
             C::UserSetClusters { email, clusters } => {
                 self.set_user_clusters(&email, clusters, now_ms).await
             }
             C::OperatorAdd { email, password } => self.add_operator(email, password, now_ms).await,
             C::OperatorList => self.list_operators().await,
+            // A server does it before it comes to this; without one, nobody holds keys.
+            C::KeysReload => Ok(Reply::Done { changed: false }),
             C::RoleSet {
                 organization,
                 name,
@@ -148,6 +151,11 @@ impl<'a> Admin<'a> {
                 agent,
             } => self.revoke(organization, &agent, Agent, now_ms).await,
         }
+    }
+
+    /// Where the caller's changes come from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     async fn apply(&self, change: Change, now_ms: i64) -> Result<bool, ChangeError> {

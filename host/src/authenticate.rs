@@ -18,7 +18,7 @@ use crate::{
     Cause, Contract, Directory, Principal,
     directory::{KeyLookup, SessionLookup},
     key::{self, KeyFormat, KeyHash},
-    keyring::KeyRing,
+    keyring::{KeyRing, Keys},
 };
 use credential::{Presented, Secret};
 use jwt::{Claims, Expected, Unverified};
@@ -59,10 +59,19 @@ pub(crate) enum Effort {
     CachedOnly,
 }
 
+/// What a request wants of the gate: credentials are not taken everywhere alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The API behind it: as the contract says.
+    Api,
+    /// The gate's own pages, `/-/…`: sessions as well, whatever the contract takes on its API.
+    Own,
+}
+
 /// Everything that credentials are checked against.
 pub(crate) struct Authenticator {
     pub(crate) directory: Directory,
-    pub(crate) keyring: KeyRing,
+    pub(crate) keys: Keys,
     pub(crate) issuers: Issuers,
     /// The audience of own tokens.
     pub(crate) audience: [String; 1],
@@ -73,11 +82,12 @@ impl Authenticator {
     pub(crate) async fn authenticate(
         &self,
         contract: &Contract,
+        door: Door,
         headers: &HeaderMap,
         effort: Effort,
         now_ms: i64,
     ) -> Authentication {
-        let answer = match credential::presented(contract, headers) {
+        let answer = match credential::presented(contract, door, headers) {
             Presented::Nothing => return Authentication::NotPresented,
             Presented::Several => Err(Cause::SeveralCredentials),
             Presented::Unusable => Err(Cause::UnknownCredential),
@@ -87,6 +97,20 @@ impl Authenticator {
         match answer {
             Ok(authenticated) => Authentication::Authenticated(authenticated),
             Err(cause) => Authentication::Rejected(cause),
+        }
+    }
+
+    /// Looks at a credential that somebody presents in a body rather than as their own.
+    pub(crate) async fn look_at(
+        &self,
+        contract: &Contract,
+        credential: &str,
+        now_ms: i64,
+    ) -> Result<Authenticated, Cause> {
+        match credential::of_text(credential) {
+            Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
+            Presented::Token(token) => self.token(&token, Effort::Full, now_ms).await,
+            _ => Err(Cause::UnknownCredential),
         }
     }
 
@@ -129,10 +153,11 @@ impl Authenticator {
         now_ms: i64,
     ) -> Result<Authenticated, Cause> {
         let token = Unverified::parse(token.expose())?;
+        let ring = self.keys.current();
         // The issuer that the token names chooses the keys, and only those can then make it true.
         match token.issuer() {
-            Some(issuer) if issuer == self.keyring.issuer() => {
-                self.own_token(token, effort, now_ms).await
+            Some(issuer) if issuer == ring.issuer() => {
+                self.own_token(token, &ring, effort, now_ms).await
             }
             Some(issuer) => match self.issuers.find(issuer) {
                 Some(issuer) => {
@@ -148,15 +173,16 @@ impl Authenticator {
     async fn own_token(
         &self,
         token: Unverified<'_>,
+        ring: &KeyRing,
         effort: Effort,
         now_ms: i64,
     ) -> Result<Authenticated, Cause> {
         let key = token
             .kid()
-            .and_then(|kid| self.keyring.verifying(kid))
+            .and_then(|kid| ring.verifying(kid, now_ms))
             .ok_or(Cause::InvalidToken("key"))?;
         let expected = Expected {
-            issuer: self.keyring.issuer(),
+            issuer: ring.issuer(),
             audiences: &self.audience,
             leeway_secs: 0,
         };

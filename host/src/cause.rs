@@ -24,8 +24,10 @@ pub enum Cause {
     TokenExpired,
     /// A JWT without an `org_id` claim.
     MissingOrgId,
-    /// Wrong e-mail address or password.
+    /// Wrong e-mail address or password, or a wrong code with the right ones.
     BadLogin,
+    /// The password is right, and a code of the second factor is needed.
+    OtpRequired,
     /// The policy refused.
     Denied(Reason),
     /// The method is not one that this endpoint of the gate has.
@@ -66,7 +68,7 @@ pub enum Cause {
 
 /// Every code that a [`Cause`] can have, apart from the words of hand-written policies; `docs/problems.md` explains
 /// each.
-pub const CODES: [&str; 36] = [
+pub const CODES: [&str; 37] = [
     "invalid_request",
     "not-authenticated",
     "unknown-credential",
@@ -76,6 +78,7 @@ pub const CODES: [&str; 36] = [
     "token-expired",
     "missing-org-id",
     "bad-login",
+    "otp_required",
     "no-route",
     "ambiguous-path",
     "missing-permission",
@@ -118,6 +121,7 @@ impl Cause {
             Self::TokenExpired => "token-expired",
             Self::MissingOrgId => "missing-org-id",
             Self::BadLogin => "bad-login",
+            Self::OtpRequired => "otp_required",
             Self::Denied(reason) => reason.code(),
             Self::MethodNotAllowed => "method-not-allowed",
             Self::UnsupportedMediaType(_) => "unsupported-media-type",
@@ -153,6 +157,7 @@ impl Cause {
             | Self::TokenExpired
             | Self::MissingOrgId
             | Self::BadLogin
+            | Self::OtpRequired
             | Self::Denied(Reason::NotAuthenticated) => StatusCode::UNAUTHORIZED,
             Self::Denied(Reason::NoRoute) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Denied(_) | Self::NotHeld(_) => StatusCode::FORBIDDEN,
@@ -204,6 +209,7 @@ mod tests {
             Cause::TokenExpired,
             Cause::MissingOrgId,
             Cause::BadLogin,
+            Cause::OtpRequired,
             Cause::MethodNotAllowed,
             Cause::UnsupportedMediaType(""),
             Cause::BodyTooLarge,

@@ -7,8 +7,9 @@ mod template;
 
 use std::collections::BTreeMap;
 
+use jsonwebtoken::Algorithm;
 use scopegate_policy::yaml::Report;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use template::{fill, fill_text};
 
@@ -124,6 +125,8 @@ pub struct SessionRules {
     pub ttl_secs: i64,
     /// A session's whole life, whatever is refreshed.
     pub life_secs_max: i64,
+    /// The algorithm that its tokens are signed with, where the product promises one.
+    pub algorithm: Option<Algorithm>,
 }
 
 /// The log-in endpoint.
@@ -134,6 +137,25 @@ pub struct Login {
     /// The reply, with placeholders in its strings: `{token}`, `{expires_at}`, `{user_id}`, `{email}`, `{role}`,
     /// `{organization_id}`.
     pub reply: Value,
+}
+
+impl Login {
+    /// The log-in of the gate's own pages, in every contract.
+    pub fn own() -> Self {
+        Self {
+            path: "/-/login".to_owned(),
+            reply: json!({
+                "token": "{token}",
+                "expires_at": "{expires_at}",
+                "user": {
+                    "id": "{user_id}",
+                    "email": "{email}",
+                    "role": "{role}",
+                    "organization_id": "{organization_id}",
+                },
+            }),
+        }
+    }
 }
 
 /// Requests per minute.
@@ -173,6 +195,24 @@ pub struct Errors {
 }
 
 impl Errors {
+    /// Those of the gate's own pages in every contract: problem documents (RFC 9457).
+    pub fn own() -> Self {
+        Self {
+            realm: "scopegate".to_owned(),
+            content_type: "application/problem+json".to_owned(),
+            body: json!({
+                "type": "{type}",
+                "title": "{title}",
+                "status": "{status}",
+                "detail": "{detail}",
+                "code": "{code}",
+                "instance": "{instance}",
+            }),
+            texts: BTreeMap::new(),
+            several_credentials_401: false,
+        }
+    }
+
     /// The product's own words for a cause: those for its code, else those for its status. Their placeholders are
     /// still in them ([`fill_text`]).
     pub fn text(&self, code: &str, status: u16) -> Option<&str> {

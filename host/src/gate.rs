@@ -4,6 +4,8 @@
 
 mod admission;
 mod identify;
+mod introspect;
+mod invitation;
 mod question;
 mod session;
 mod trail;
@@ -21,13 +23,14 @@ use scopegate_policy::{Caller, Outcome, Reason};
 use tracing::Instrument;
 
 use crate::{
-    Admission, Audit, Cause, Contract, Directory, KeyRing, Principal, Refusal, Request, Sessions,
-    Verdict,
-    authenticate::{Authenticated, Authenticator, Issuers},
+    Admission, Audit, Cause, Contract, Directory, Principal, Refusal, Request, Sessions, Verdict,
+    authenticate::{Authenticated, Authenticator, Door, Issuers},
     client,
+    contract::{Errors, Login},
     counters::{Bucket, Counters},
     engine::{CallerRef, DecideError, PackedCaller, Policy},
     headers::REQUEST_ID,
+    keyring::Keys,
     limit::Taken,
     refusal::{self, limit_headers, uuid_value},
 };
@@ -35,6 +38,7 @@ use question::{Active, Question};
 use trail::{RequestIds, Trail};
 
 pub use admission::Identity;
+pub use introspect::Introspection;
 pub use session::{Answer, Reply};
 
 /// What a gate is put together from.
@@ -46,8 +50,8 @@ pub struct Parts {
     pub directory: Directory,
     /// Log-in and what follows.
     pub sessions: Sessions,
-    /// The gate's own keys.
-    pub keyring: KeyRing,
+    /// The gate's own keys, the same as the sessions have.
+    pub keys: Keys,
     /// External issuers of tokens.
     pub issuers: Issuers,
     /// The rules.
@@ -65,6 +69,7 @@ pub struct Parts {
 /// The gate. Install a recorder for metrics before the first request: handles are taken then.
 pub struct Gate {
     contract: Contract,
+    own: Own,
     authenticator: Authenticator,
     sessions: Sessions,
     active: ArcSwap<Active>,
@@ -75,6 +80,12 @@ pub struct Gate {
     request_ids: RequestIds,
     meters: trail::Meters,
     anonymous: Anonymous,
+}
+
+/// How the gate's own pages speak, whatever the contract says: in problem documents.
+struct Own {
+    errors: Errors,
+    login: Login,
 }
 
 /// The caller without a credential, ready for the policy.
@@ -117,7 +128,7 @@ impl Gate {
             contract,
             directory,
             sessions,
-            keyring,
+            keys,
             issuers,
             policy,
             counters,
@@ -125,10 +136,14 @@ impl Gate {
         } = parts;
         let audience = [contract.name.clone()];
         Self {
+            own: Own {
+                errors: Errors::own(),
+                login: Login::own(),
+            },
             contract,
             authenticator: Authenticator {
                 directory,
-                keyring,
+                keys,
                 issuers,
                 audience,
             },
@@ -190,8 +205,12 @@ impl Gate {
     /// that fails, a list that cannot be narrowed, a credential that ended.
     pub async fn refuse_admitted(&self, cause: Cause, admission: &Admission) -> Refusal {
         self.broken_off(&cause, admission).await;
+        let door = match admission.is_own {
+            true => Door::Own,
+            false => Door::Api,
+        };
         refusal::refuse(
-            &self.contract,
+            self.errors(door),
             cause,
             &admission.limit,
             admission.request_id,
@@ -213,6 +232,16 @@ impl Gate {
     /// Who is behind a credential; changes go through it.
     pub fn directory(&self) -> &Directory {
         &self.authenticator.directory
+    }
+
+    /// Sessions, and what users log in with.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The keys that sign and verify sessions.
+    pub fn keys(&self) -> &Keys {
+        &self.authenticator.keys
     }
 
     /// The active policy.
@@ -320,7 +349,20 @@ impl Gate {
         let limit = stop
             .limit
             .unwrap_or_else(|| self.strangers_limit(trail, now_ms));
-        refusal::refuse(&self.contract, stop.cause, &limit, trail.request_id)
+        refusal::refuse(
+            self.errors(trail.door),
+            stop.cause,
+            &limit,
+            trail.request_id,
+        )
+    }
+
+    /// The words of refusals.
+    fn errors(&self, door: Door) -> &Errors {
+        match door {
+            Door::Api => &self.contract.errors,
+            Door::Own => &self.own.errors,
+        }
     }
 
     /// The state of the bucket of this address for requests without a credential.

@@ -1,25 +1,35 @@
 //! The keys that sign and verify this gate's own session tokens (JWT, RFC 7519).
 //!
 //! A key ring is a JSON file that only its owner can read: the issuer's name and a list of keys, each with a `kid`. The
-//! first key that can sign does; all of them verify, so that a key is changed by putting a new one in front and
-//! taking the old one out when its last token has expired. Each key is bound to one algorithm.
+//! first key that can sign and is not to retire does; all of them verify until they retire, so that a key is changed by
+//! putting a new one in front and letting the old one retire when its last token has expired. Each key is bound to one
+//! algorithm. Beside them stands the secret that seals second factors, which is never changed.
 
 mod file;
+mod keys;
+mod rotate;
+mod sealing;
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
     sync::Once,
 };
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
-use secrecy::{SecretString, zeroize::Zeroizing};
+use jiff::Timestamp;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header,
+    jwk::{Jwk, PublicKeyUse},
+};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use file::{KeyFile, category, malformed, new_file, read_private};
+use file::{KeyFile, create_private, malformed, new_file, read_file, write};
+
+pub use keys::Keys;
+pub use rotate::{KeyView, NewKey, Rotated, list, retire, rotate};
+pub use sealing::Sealing;
 
 /// Why there is no key ring. Each says which file, and never shows what is in it.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +109,14 @@ pub struct VerifyingKey {
 pub struct KeyRing {
     issuer: String,
     signing: SigningKey,
-    verifying: Vec<VerifyingKey>,
+    verifying: Vec<OwnKey>,
+    sealing: Option<Sealing>,
+}
+
+struct OwnKey {
+    key: VerifyingKey,
+    /// From when on it verifies nothing, in milliseconds since the epoch.
+    retires_at_ms: Option<i64>,
 }
 
 struct SigningKey {
@@ -127,28 +144,18 @@ impl KeyRing {
         Self::from_file(new_file()?, Path::new("(in memory)"))
     }
 
-    /// Writes a new key file with one HS256 key of 256 bits and mode 600.
+    /// Writes a new key file with one HS256 key of 256 bits, a sealing secret, and mode 600.
     ///
     /// # Errors
     /// When the file exists already or cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyRingError> {
         let content = new_file()?;
-        let failed = |error: io::Error| KeyRingError::File {
-            path: path.to_owned(),
-            error,
-        };
-        let text = serde_json::to_string_pretty(&content)
-            .map_err(|error| failed(error.into()))
-            .map(Zeroizing::new)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(failed)?;
+        create_private(path)
+            .and_then(|mut file| write(&mut file, &content))
+            .map_err(|error| KeyRingError::File {
+                path: path.to_owned(),
+                error,
+            })?;
         Self::from_file(content, path)
     }
 
@@ -157,11 +164,7 @@ impl KeyRing {
     /// # Errors
     /// When it cannot be read, when others can read it, or when a key in it is weak, broken or named twice.
     pub fn load(path: &Path) -> Result<Self, KeyRingError> {
-        let text = read_private(path)?;
-        let content = serde_json::from_str(&text).map_err(|error| {
-            malformed(path, format!("line {}: {}", error.line(), category(&error)))
-        })?;
-        Self::from_file(content, path)
+        Self::from_file(read_file(path)?, path)
     }
 
     /// Who the tokens say they are from.
@@ -183,11 +186,38 @@ impl KeyRing {
             })
     }
 
-    /// The key of this name.
-    pub fn verifying(&self, kid: &str) -> Option<&VerifyingKey> {
+    /// The key of this name, unless it has retired.
+    pub fn verifying(&self, kid: &str, now_ms: i64) -> Option<&VerifyingKey> {
+        self.in_force(now_ms)
+            .find(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// The public halves of the keys that verify now, as a JWK Set (RFC 7517). Shared secrets have none.
+    pub fn jwks(&self, now_ms: i64) -> serde_json::Value {
+        let public = self
+            .in_force(now_ms)
+            .filter(|key| !is_shared_secret(key.algorithm));
+        let keys: Vec<Jwk> = public
+            .filter_map(|key| {
+                let mut jwk = Jwk::from_decoding_key(&key.key, Some(key.algorithm)).ok()?;
+                jwk.common.key_id.clone_from(&key.kid);
+                jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+                Some(jwk)
+            })
+            .collect();
+        serde_json::json!({ "keys": keys })
+    }
+
+    /// What seals second factors; files of older versions have none.
+    pub fn sealing(&self) -> Option<&Sealing> {
+        self.sealing.as_ref()
+    }
+
+    fn in_force(&self, now_ms: i64) -> impl Iterator<Item = &VerifyingKey> {
         self.verifying
             .iter()
-            .find(|key| key.kid.as_deref() == Some(kid))
+            .filter(move |own| own.retires_at_ms.is_none_or(|at| now_ms < at))
+            .map(|own| &own.key)
     }
 
     fn from_file(content: KeyFile, path: &Path) -> Result<Self, KeyRingError> {
@@ -195,13 +225,14 @@ impl KeyRing {
         if content.issuer.is_empty() {
             return Err(malformed(path, "the issuer is empty"));
         }
+        let sealing = content.sealing(path)?;
         let mut signing = None;
-        let mut verifying: Vec<VerifyingKey> = Vec::new();
+        let mut verifying: Vec<OwnKey> = Vec::new();
         for entry in content.keys {
             if entry.kid.is_empty()
                 || verifying
                     .iter()
-                    .any(|key| key.kid.as_ref() == Some(&entry.kid))
+                    .any(|own| own.key.kid.as_ref() == Some(&entry.kid))
             {
                 return Err(malformed(
                     path,
@@ -209,11 +240,18 @@ impl KeyRing {
                 ));
             }
             let (key, public) = entry.read(path)?;
-            verifying.push(VerifyingKey {
-                kid: Some(entry.kid.clone()),
-                algorithm: entry.algorithm,
-                key: public,
+            verifying.push(OwnKey {
+                key: VerifyingKey {
+                    kid: Some(entry.kid.clone()),
+                    algorithm: entry.algorithm,
+                    key: public,
+                },
+                retires_at_ms: entry.retires_at.map(Timestamp::as_millisecond),
             });
+            // What it signed last must not outlive it.
+            if entry.retires_at.is_some() {
+                continue;
+            }
             if let (None, Some(key)) = (&signing, key) {
                 let header = Header {
                     kid: Some(entry.kid.clone()),
@@ -231,6 +269,7 @@ impl KeyRing {
             issuer: content.issuer,
             signing,
             verifying,
+            sealing,
         })
     }
 }
@@ -240,13 +279,21 @@ impl std::fmt::Debug for KeyRing {
         let kids: Vec<_> = self
             .verifying
             .iter()
-            .filter_map(|key| key.kid.as_deref())
+            .filter_map(|own| own.key.kid.as_deref())
             .collect();
         f.debug_struct("KeyRing")
             .field("issuer", &self.issuer)
             .field("kids", &kids)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether who verifies with this algorithm could sign as well.
+fn is_shared_secret(algorithm: Algorithm) -> bool {
+    matches!(
+        algorithm,
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512
+    )
 }
 
 /// A public key in PEM, for the family of its algorithm.

@@ -10,6 +10,7 @@ pub mod contract;
 pub mod counters;
 pub mod directory;
 pub mod engine;
+pub mod factor;
 pub mod gate;
 pub mod headers;
 pub mod key;

@@ -169,23 +169,37 @@ impl Passwords {
         if password.expose_secret().len() > PASSWORD_BYTES_MAX {
             return Ok(false);
         }
-        let turn = match timeout(self.patience, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) | Err(_) => return Err(Unverified::Overloaded),
-        };
         let (known, hash) = match hash {
             Some(hash) => (true, hash.clone()),
             None => (false, self.nobody.clone()),
         };
-        let work = spawn_blocking(move || {
+        let right = self.in_turn(move || matches(&password, &hash)).await??;
+        Ok(known && right)
+    }
+
+    /// Hashes a chosen password, as [`hash`] does, in its turn.
+    pub async fn hash(
+        &self,
+        password: SecretString,
+    ) -> Result<Result<PasswordHash, BadPassword>, Unverified> {
+        self.in_turn(move || hash(&password)).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Unverified> {
+        let turn = match timeout(self.patience, Arc::clone(&self.turns).acquire_owned()).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(_)) | Err(_) => return Err(Unverified::Overloaded),
+        };
+        let done = spawn_blocking(move || {
             // The turn ends with the work, not with the request that may have gone away meanwhile.
             let _turn = turn;
-            matches(&password, &hash)
+            work()
         });
-        let right = work
-            .await
-            .map_err(|error| Unverified::Failed(error.to_string()))??;
-        Ok(known && right)
+        done.await
+            .map_err(|error| Unverified::Failed(error.to_string()))
     }
 }
 

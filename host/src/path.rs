@@ -29,6 +29,11 @@ impl fmt::Display for BadPath {
     }
 }
 
+/// Whether a path is one of the gate's own pages, whoever may see it.
+pub fn is_own(path: &str) -> bool {
+    path == "/-" || path.starts_with("/-/")
+}
+
 /// The one reading of a path, still percent-encoded where an octet is not unreserved.
 ///
 /// # Errors

@@ -8,7 +8,12 @@ use scopegate_policy::Reason;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Cause, Contract, Refusal, contract, headers::REQUEST_ID, limit::Taken};
+use crate::{
+    Cause, Refusal,
+    contract::{self, Errors},
+    headers::REQUEST_ID,
+    limit::Taken,
+};
 
 /// Where problems are documented, one page for each code.
 const PROBLEMS: &str = "https://scopegate.dev/problems/";
@@ -30,16 +35,16 @@ pub fn limit_headers(taken: &Taken) -> [(HeaderName, HeaderValue); 3] {
     ]
 }
 
-/// A refusal, ready to send.
+/// A refusal in these words, ready to send.
 ///
 /// `limit` is the state of the bucket that the request counted against; its headers are set, and a 429 says by it
 /// when to come back.
-pub fn refuse(contract: &Contract, cause: Cause, limit: &Taken, request_id: Uuid) -> Refusal {
-    let status = status(contract, &cause);
+pub fn refuse(errors: &Errors, cause: Cause, limit: &Taken, request_id: Uuid) -> Refusal {
+    let status = status(errors, &cause);
     let mut headers = HeaderMap::with_capacity(10);
     headers.extend(limit_headers(limit));
     headers.insert(REQUEST_ID, uuid_value(request_id));
-    if let Ok(content_type) = HeaderValue::from_str(&contract.errors.content_type) {
+    if let Ok(content_type) = HeaderValue::from_str(&errors.content_type) {
         headers.insert(header::CONTENT_TYPE, content_type);
     }
     if matches!(
@@ -63,10 +68,10 @@ pub fn refuse(contract: &Contract, cause: Cause, limit: &Taken, request_id: Uuid
         }
         _ => {}
     }
-    if let Some(challenge) = challenge(contract, &cause, status) {
+    if let Some(challenge) = challenge(errors, &cause, status) {
         headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
-    let body = body(contract, &cause, status, request_id);
+    let body = body(errors, &cause, status, request_id);
     Refusal {
         cause,
         status,
@@ -82,19 +87,16 @@ pub(crate) fn uuid_value(id: Uuid) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("-"))
 }
 
-fn status(contract: &Contract, cause: &Cause) -> StatusCode {
+fn status(errors: &Errors, cause: &Cause) -> StatusCode {
     match cause {
-        Cause::SeveralCredentials if contract.errors.several_credentials_401 => {
-            StatusCode::UNAUTHORIZED
-        }
+        Cause::SeveralCredentials if errors.several_credentials_401 => StatusCode::UNAUTHORIZED,
         _ => cause.status(),
     }
 }
 
 /// RFC 6750, section 3: every 401; and a 403 for want of a permission, which it names.
-fn challenge(contract: &Contract, cause: &Cause, status: StatusCode) -> Option<HeaderValue> {
-    let realm: String = contract
-        .errors
+fn challenge(errors: &Errors, cause: &Cause, status: StatusCode) -> Option<HeaderValue> {
+    let realm: String = errors
         .realm
         .chars()
         .filter(|c| c.is_ascii_graphic() || *c == ' ')
@@ -102,7 +104,10 @@ fn challenge(contract: &Contract, cause: &Cause, status: StatusCode) -> Option<H
         .collect();
     let text = match cause {
         Cause::SeveralCredentials => format!("Bearer realm=\"{realm}\", error=\"invalid_request\""),
-        Cause::NotAuthenticated | Cause::Denied(Reason::NotAuthenticated) | Cause::BadLogin => {
+        Cause::NotAuthenticated
+        | Cause::Denied(Reason::NotAuthenticated)
+        | Cause::BadLogin
+        | Cause::OtpRequired => {
             format!("Bearer realm=\"{realm}\"")
         }
         Cause::Denied(Reason::MissingPermission(permission)) => match is_scope(permission) {
@@ -127,10 +132,10 @@ fn is_scope(text: &str) -> bool {
             .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
-fn body(contract: &Contract, cause: &Cause, status: StatusCode, request_id: Uuid) -> String {
+fn body(errors: &Errors, cause: &Cause, status: StatusCode, request_id: Uuid) -> String {
     let code = code(cause);
     let detail = detail(cause);
-    let words = contract.errors.text(code, status.as_u16());
+    let words = errors.text(code, status.as_u16());
     let value_of = |name: &str| -> Option<Value> {
         Some(match name {
             "type" => format!("{PROBLEMS}{code}").into(),
@@ -146,7 +151,7 @@ fn body(contract: &Contract, cause: &Cause, status: StatusCode, request_id: Uuid
             _ => return None,
         })
     };
-    contract::fill(&contract.errors.body, &value_of).to_string()
+    contract::fill(&errors.body, &value_of).to_string()
 }
 
 /// `{permission}` and `{cluster}` in a product's own words.
@@ -195,6 +200,7 @@ fn title(cause: &Cause) -> &'static str {
         Cause::TokenExpired => "Token expired",
         Cause::MissingOrgId => "Token without organization",
         Cause::BadLogin => "Sign-in failed",
+        Cause::OtpRequired => "Code required",
         Cause::Denied(reason) => denied_title(reason),
         Cause::MethodNotAllowed => "Method not allowed",
         Cause::UnsupportedMediaType(_) => "Unsupported media type",
@@ -247,7 +253,8 @@ fn detail(cause: &Cause) -> String {
         Cause::InvalidToken(_) => "the token cannot be verified".to_owned(),
         Cause::TokenExpired => "the token has expired".to_owned(),
         Cause::MissingOrgId => "the token has no `org_id` claim".to_owned(),
-        Cause::BadLogin => "wrong e-mail address or password".to_owned(),
+        Cause::BadLogin => "wrong e-mail address, password or code".to_owned(),
+        Cause::OtpRequired => "a code of the second factor is needed: send it as `otp`".to_owned(),
         Cause::Denied(reason) => denied_detail(reason),
         Cause::MethodNotAllowed => "this endpoint does not have the method".to_owned(),
         Cause::UnsupportedMediaType(wanted) => format!("the body is not of the type {wanted}"),

@@ -15,13 +15,13 @@ mod sqlite;
 use uuid::Uuid;
 
 pub use change::{
-    Actor, Change, Conflict, Expected, Idempotency, NewCredential, NewInvitation, NewUser, Origin,
-    Touch,
+    Actor, Change, Code, Confirmation, Conflict, Expected, Idempotency, LogIn, NewCredential,
+    NewInvitation, NewUser, Origin, Touch,
 };
 pub use error::{ChangeError, OpenError, StoreError};
 pub use page::{CredentialFilter, Page};
 pub use records::{
-    Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Event, LoginFacts,
+    Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Event, Factor, LoginFacts,
     OpenSession, Organization, Owner, Role, Session, SessionFacts, State, User,
 };
 pub use sqlite::path_of_url;
@@ -114,6 +114,13 @@ impl Store {
         }
     }
 
+    /// What this user logs in with.
+    pub async fn find_login_of(&self, user: Uuid) -> Result<Option<LoginFacts>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_login_of(user).await,
+        }
+    }
+
     /// Whether the store answers at all.
     pub async fn ping(&self) -> Result<(), StoreError> {
         match self {
@@ -200,6 +207,17 @@ impl Store {
     pub async fn find_user(&self, id: Uuid) -> Result<Option<User>, StoreError> {
         match self {
             Self::Sqlite(store) => store.find_user(id).await,
+        }
+    }
+
+    /// Whom an invitation is for, if it is good at `now`, in seconds since the epoch.
+    pub async fn find_invitation(
+        &self,
+        hash: &KeyHash,
+        now: i64,
+    ) -> Result<Option<Uuid>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_invitation(hash, now).await,
         }
     }
 

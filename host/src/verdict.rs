@@ -48,6 +48,8 @@ pub struct Admission {
     pub limit: Taken,
     /// The client's address.
     pub client: IpAddr,
+    /// Whether it is for the gate's own pages, `/-/…`, whose errors are problem documents in every contract.
+    pub is_own: bool,
     /// What the audit was told of it, where there is one.
     pub record: Option<Arc<Record>>,
 }

@@ -9,12 +9,13 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 use axum::{Extension, Json, Router, ServiceExt, extract::Request, routing::get};
 use scopegate_axum::{Clock, GateLayer};
 use scopegate_host::{
-    Audit, Contract, Directory, Gate, KeyRing, Principal, Sessions,
+    Audit, Contract, Directory, Gate, Principal, Sessions,
     audit::Sink,
     authenticate::Issuers,
     counters::Counters,
     engine::{Sandbox, SandboxConfig, build_document},
     gate::Parts,
+    keyring::Keys,
     lock::StoreLock,
     password::Passwords,
     store::{Missing, Purpose, Store},
@@ -34,12 +35,18 @@ async fn gate(home: &Path) -> anyhow::Result<(Arc<Gate>, StoreLock)> {
     let url = format!("sqlite://{}", path.display());
     let store = Store::open(&url, Purpose::Serve, Missing::Refuse).await?;
     let directory = Directory::new(store, contract.authority.clone());
-    let sessions = Sessions::new(directory.clone(), Passwords::new()?, contract.session);
+    let keys = Keys::open(&home.join("signing-keys.json"), contract.session.algorithm)?;
+    let sessions = Sessions::new(
+        directory.clone(),
+        Passwords::new()?,
+        &contract,
+        keys.clone(),
+    );
     let gate = Gate::new(Parts {
         contract,
         directory,
         sessions,
-        keyring: KeyRing::load(&home.join("signing-keys.json"))?,
+        keys,
         issuers: Issuers::default(),
         policy: Arc::new(policy),
         counters: Counters::memory(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::binary::{Running, run, run_ok, shell, text};
 
 /// A directory with a gate for this contract, listening on free ports.
-fn gate(contract: &str) -> tempfile::TempDir {
+pub(super) fn gate(contract: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let initialised = run_ok(
         directory.path(),
@@ -32,7 +32,7 @@ fn gate(contract: &str) -> tempfile::TempDir {
 }
 
 /// Starts it and gives its URL. Standard error comes with standard output, for the address is said there.
-fn serve(directory: &Path) -> (Running, String) {
+pub(super) fn serve(directory: &Path) -> (Running, String) {
     let mut server = Running::start_merged(directory, &["serve"]);
     loop {
         let line = server.line();
@@ -42,7 +42,7 @@ fn serve(directory: &Path) -> (Running, String) {
     }
 }
 
-fn status(url: &str, arguments: &str) -> String {
+pub(super) fn status(url: &str, arguments: &str) -> String {
     text(
         &shell(&format!(
             "curl -s -o /dev/null -w '%{{http_code}}' {arguments} {url}"
@@ -51,7 +51,7 @@ fn status(url: &str, arguments: &str) -> String {
     )
 }
 
-fn json(directory: &Path, arguments: &[&str]) -> Value {
+pub(super) fn json(directory: &Path, arguments: &[&str]) -> Value {
     let printed = run_ok(directory, &[arguments, &["--output", "json"]].concat());
     serde_json::from_str(&printed)
         .unwrap_or_else(|error| panic!("{arguments:?} printed {printed}: {error}"))
@@ -192,6 +192,9 @@ fn a_built_component_serves() {
             .expect("a digest")
             .starts_with("sha256:")
     );
+    // The document's own: those of the management API are in every policy.
+    let document = std::fs::read_to_string(gate.path().join("policy.yaml")).expect("written");
+    assert_eq!(built["routes"], document.matches("match: ").count());
     let path = gate.path().join("scopegate.yaml");
     let configuration = std::fs::read_to_string(&path).expect("written");
     std::fs::write(

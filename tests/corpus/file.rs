@@ -12,8 +12,6 @@ use super::case::{self, Case};
 
 /// One file of the corpus.
 pub struct File {
-    /// Such as `kubeadapt.yaml`.
-    pub name: String,
     /// The policy that decides.
     pub document: Document,
     /// The contract that its keys are minted under.
@@ -67,7 +65,6 @@ fn from_tree(reader: &Reader, root: &Node) -> Option<File> {
     let cases = case::read(reader, name_of(reader), &fields, &callers, &clusters);
     check_use(reader, &fields, &cases);
     Some(File {
-        name: name_of(reader).to_owned(),
         document,
         contract,
         clusters,

@@ -9,9 +9,11 @@ use scopegate_host::{
     contract::{Authority, Scheme},
     keyring::SessionClaims,
     password::{self, PasswordHash},
+    store::{Actor as StoreActor, Change, Session},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use totp_rs::Totp;
 use uuid::Uuid;
 
 use super::{Actor, CLUSTERS, ORGANIZATION, PASSWORD, World};
@@ -32,6 +34,24 @@ pub struct Key<'k> {
     pub expires_at: Option<i64>,
     /// Where, if not in [`ORGANIZATION`].
     pub organization: &'k str,
+}
+
+/// A second factor, as an authenticator app and a piece of paper have it.
+pub struct Enrolled {
+    /// The app.
+    pub totp: Totp,
+    /// The paper.
+    pub recovery: Vec<String>,
+    /// The session that it was enrolled in.
+    pub session: SessionClaims,
+}
+
+impl Enrolled {
+    /// The code of this moment.
+    pub fn code(&self, now_ms: i64) -> String {
+        let now = now_ms.unsigned_abs() / 1000;
+        self.totp.generate(now).to_string()
+    }
 }
 
 impl World {
@@ -121,6 +141,59 @@ impl World {
             None => self.sign(self.claims(&email)),
         };
         self.bearer(&token)
+    }
+
+    /// Whoever has this token, on the management listener.
+    pub fn manager_with(&self, token: &str) -> Actor {
+        let bearer = ("authorization", format!("Bearer {token}"));
+        Actor::new(&self.management, Some(bearer))
+    }
+
+    /// The id of a user by their whole address.
+    pub fn user(&self, email: &str) -> Uuid {
+        self.users
+            .get(email)
+            .copied()
+            .expect("a user of this world")
+    }
+
+    /// Gives a user a confirmed second factor, in a session that is opened for it.
+    pub async fn enrol(&self, email: &str) -> Enrolled {
+        let (gate, user) = (self.running().gate(), self.user(email));
+        let (now_ms, origin) = (self.clock.now_ms(), || StoreActor::User(user).into());
+        let session = Session {
+            id: Uuid::new_v4(),
+            user,
+            auth_time: now_ms / 1000,
+            mfa: false,
+            expires_at: now_ms / 1000 + 86_400,
+            revoked_at: None,
+        };
+        let claims = SessionClaims {
+            sid: session.id,
+            ..self.claims(email)
+        };
+        let opened = Change::OpenSession(session);
+        let opened = gate.directory().apply(opened, origin(), now_ms).await;
+        assert!(opened.expect("a session"));
+        let sessions = gate.sessions();
+        let begun = sessions.begin_factor(user, origin(), now_ms).await;
+        let totp = Totp::from_url(begun.expect("an enrolment").url.expose_secret());
+        let totp = totp.expect("an otpauth URL");
+        let code = totp
+            .generate(now_ms.unsigned_abs() / 1000)
+            .to_string()
+            .into();
+        let recovery = sessions.confirm_factor(claims.sid, user, &code, origin(), now_ms);
+        let recovery = recovery.await.expect("the code fits");
+        Enrolled {
+            totp,
+            recovery: recovery
+                .iter()
+                .map(|code| code.expose_secret().to_owned())
+                .collect(),
+            session: claims,
+        }
     }
 
     /// The claims of a token that is good, but whose session is in no store.

@@ -272,3 +272,34 @@ async fn kv_13_the_cicd_example() {
         .await;
     assert_eq!(answer.status, 403, "{answer:?}");
 }
+
+/// KV-14: API keys bypass the second factor; sessions do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn kv_14_keys_bypass_the_second_factor() {
+    let world = World::start("kubevision").await;
+    let key = world.key("viewer").mint().await;
+    let before = world.login("viewer").await;
+    let by_key = async || {
+        let value = format!("ApiKey {}", key.secret);
+        let request = world.get("/api/v1/clusters");
+        request.header("authorization", &value).status().await
+    };
+    let by_session = async |token: &str| world.get("/api/v1/clusters").bearer(token).status().await;
+    assert_eq!((by_key().await, by_session(&before).await), (200, 200));
+    let factor = world.enrol("viewer").await;
+    assert_eq!((by_key().await, by_session(&before).await), (200, 401));
+    let (email, password) = world.password_of("viewer");
+    let mut body = json!({ "email": email, "password": password });
+    let asked = world.post("/auth/login", body.clone()).send().await;
+    assert_eq!(asked.status, 401, "{asked:?}");
+    assert_eq!(asked.json()["code"], "otp_required");
+    world.advance_secs(60);
+    body["otp"] = json!(factor.code(world.now_secs() * 1000));
+    let granted = world.post("/auth/login", body).send().await;
+    assert_eq!(granted.status, 200, "{granted:?}");
+    let token = granted.json()["token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    assert_eq!((by_key().await, by_session(&token).await), (200, 200));
+}

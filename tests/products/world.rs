@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 
 use super::call::{Answer, Call};
-use crate::harness::{self, ORGANIZATION, Options, PASSWORD, json_reply};
+use crate::harness::{self, Enrolled, ORGANIZATION, Options, PASSWORD, json_reply};
 
 /// A running product.
 pub struct World {
@@ -129,6 +129,11 @@ impl World {
     /// The address and password of a role's user.
     pub fn password_of(&self, role: &str) -> (String, String) {
         (email(role), PASSWORD.to_owned())
+    }
+
+    /// Gives a role's user a second factor.
+    pub async fn enrol(&self, role: &str) -> Enrolled {
+        self.inner.enrol(&email(role)).await
     }
 
     /// Logs in and gives the token.

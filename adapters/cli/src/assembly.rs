@@ -59,7 +59,7 @@ pub(crate) fn with_help(error: impl Into<AssembleError>) -> anyhow::Error {
         AssembleError::Lock(LockError::Held { .. }) => {
             "another server runs on it: end that one first"
         }
-        AssembleError::NoKeys(_) => {
+        AssembleError::NoKeys => {
             "name a key file with `sessions: { keys: FILE }`; `scopegate init` writes one"
         }
         _ => return error.into(),

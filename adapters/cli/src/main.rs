@@ -20,6 +20,7 @@ mod output;
 mod password;
 mod policy;
 mod serve;
+mod signing_key;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -100,6 +101,7 @@ enum Command {
     User(user::User),
     Cluster(cluster::Cluster),
     Organization(organization::Organization),
+    SigningKey(signing_key::SigningKey),
     Completions(completions::Completions),
 }
 
@@ -124,6 +126,7 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
         Command::Organization(organization) => {
             asynchronously(organization::run(organization, &common))
         }
+        Command::SigningKey(signing_key) => asynchronously(signing_key::run(signing_key, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }
 }

@@ -24,6 +24,7 @@ Examples:
   scopegate user add viewer@example.com --role viewer --cluster prod --password-file pw.txt
   scopegate user list --output json
   scopegate user set-role editor@example.com --role viewer
+  scopegate user remove-factor editor@example.com
   scopegate user disable editor@example.com
 
 What is changed holds from the next request on, for sessions and for the keys that act for the
@@ -69,6 +70,11 @@ enum Action {
         /// A role of the policy, such as `viewer`
         #[arg(long)]
         role: String,
+    },
+    /// Take away the second factor of a user who has lost it and their recovery codes
+    RemoveFactor {
+        /// Their e-mail address
+        email: String,
     },
     /// Disable a user: their sessions end, and so do the keys that act for them
     Disable {
@@ -132,6 +138,16 @@ pub(crate) async fn run(user: User, common: &Common) -> Result<()> {
             print_done(
                 &admin.execute(command).await?,
                 &format!("`{email}` has the role `{role}`"),
+                common,
+            )
+        }
+        Action::RemoveFactor { email } => {
+            let command = Command::UserRemoveFactor {
+                email: email.clone(),
+            };
+            print_done(
+                &admin.execute(command).await?,
+                &format!("`{email}` has no second factor"),
                 common,
             )
         }

@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use scopegate_axum::Clock;
 use scopegate_host::{
     Gate,
-    admin::{Admin, AdminError, Command, Reply},
+    admin::{Admin, AdminError, Command, ErrorKind, Reply},
 };
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -174,10 +174,33 @@ async fn answer(request: Request<Incoming>, gate: &Gate, clock: &Clock) -> Respo
             );
         }
     };
+    if command == Command::KeysReload {
+        return reply_of(reload_keys(gate).await);
+    }
     // Each command goes by the policy that is active when it comes.
     let policy = gate.policy();
     let admin = Admin::new(gate.directory(), gate.contract(), policy.description());
-    let (status, body) = match admin.execute(command, clock.now_ms()).await {
+    reply_of(admin.execute(command, clock.now_ms()).await)
+}
+
+/// The gate's keys are no matter of the store's, so they are read again here.
+async fn reload_keys(gate: &Gate) -> Result<Reply, AdminError> {
+    let keys = gate.keys().clone();
+    let reloaded = tokio::task::spawn_blocking(move || keys.reload()).await;
+    let why = match reloaded {
+        Ok(Ok(())) => return Ok(Reply::Done { changed: true }),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Err(AdminError {
+        kind: ErrorKind::Unavailable,
+        message: format!("the server keeps its keys: {why}"),
+        help: None,
+    })
+}
+
+fn reply_of(answer: Result<Reply, AdminError>) -> Response<Full<Bytes>> {
+    let (status, body) = match answer {
         Ok(reply) => (StatusCode::OK, serde_json::to_vec(&reply)),
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, serde_json::to_vec(&error)),
     };

@@ -10,11 +10,14 @@ mod clusters;
 mod document;
 mod error;
 mod keys;
+mod me;
 mod once;
 mod organizations;
 mod page;
 mod policy;
 mod roles;
+mod sessions;
+mod tokens;
 mod users;
 mod version;
 mod view;
@@ -79,6 +82,17 @@ fn endpoints() -> OpenApiRouter<State> {
         .routes(routes!(organizations::read, organizations::rename))
         .routes(routes!(organizations::import))
         .routes(routes!(policy::read))
+        .routes(routes!(me::read))
+        .routes(routes!(me::change_password))
+        .routes(routes!(me::begin_factor, me::remove_factor))
+        .routes(routes!(me::confirm_factor))
+        .routes(routes!(me::make_recovery_codes))
+        .routes(routes!(sessions::list, sessions::end_all))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::list_of_user, sessions::end_of_user))
+        .routes(routes!(sessions::reset_factor_of_user))
+        .routes(routes!(tokens::introspect))
+        .routes(routes!(tokens::revoke))
 }
 
 impl Api {

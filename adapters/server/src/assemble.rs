@@ -10,12 +10,12 @@ use ipnet::IpNet;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use scopegate_axum::Clock;
 use scopegate_host::{
-    Audit, Contract, Directory, Gate, KeyRing, Sessions,
+    Audit, Contract, Directory, Gate, Sessions,
     authenticate::{BadIssuer, Issuers},
     counters::Counters,
     engine::{BadPolicy, BuildError, Policy, Sandbox, SandboxConfig, SandboxError, build_document},
     gate,
-    keyring::KeyRingError,
+    keyring::{KeyRingError, Keys},
     lock::{LockError, StoreLock, socket_path},
     password::{BadPassword, Passwords},
     store::{Missing, OpenError, Purpose, Store, path_of_url},
@@ -66,9 +66,9 @@ pub enum AssembleError {
     /// The keys of sessions cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
-    /// The contract has sessions, and there are no keys to sign them with.
-    #[error("the contract `{0}` has sessions, and `sessions.keys` is not set")]
-    NoKeys(String),
+    /// Every contract has sessions, be it for the management API alone, and there are no keys to sign them with.
+    #[error("`sessions.keys` is not set: there is nothing to sign sessions with")]
+    NoKeys,
     /// External issuers that cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Issuers(Vec<BadIssuer>),
@@ -90,7 +90,7 @@ pub struct GateParts {
     /// What lasts.
     pub store: Store,
     /// What sessions are signed with.
-    pub keyring: KeyRing,
+    pub keys: Keys,
     /// Others whose tokens are sessions here.
     pub issuers: Issuers,
     /// Whose `X-Forwarded-For` is believed.
@@ -107,12 +107,17 @@ pub struct GateParts {
 /// When passwords cannot be hashed on this machine.
 pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
     let directory = Directory::new(parts.store, parts.contract.authority.clone());
-    let sessions = Sessions::new(directory.clone(), Passwords::new()?, parts.contract.session);
+    let sessions = Sessions::new(
+        directory.clone(),
+        Passwords::new()?,
+        &parts.contract,
+        parts.keys.clone(),
+    );
     Ok(Gate::new(gate::Parts {
         contract: parts.contract,
         directory,
         sessions,
-        keyring: parts.keyring,
+        keys: parts.keys,
         issuers: parts.issuers,
         policy: parts.policy,
         counters: Counters::memory(),
@@ -129,11 +134,10 @@ pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
 /// The first thing that cannot be used.
 pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, AssembleError> {
     let contract = contract(&config.contract)?;
-    let keyring = match &config.session_keys {
-        Some(path) => KeyRing::load(path)?,
-        None if contract.login.is_none() && !contract.sessions_on_api => KeyRing::ephemeral()?,
-        None => return Err(AssembleError::NoKeys(contract.name)),
+    let Some(path) = &config.session_keys else {
+        return Err(AssembleError::NoKeys);
     };
+    let keys = Keys::open(path, contract.session.algorithm)?;
     let issuers = Issuers::new(config.issuers).map_err(AssembleError::Issuers)?;
     let upstream = upstream(config.upstream)?;
     let (name, component) = component(&config.policy, &contract)?;
@@ -158,7 +162,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         contract,
         policy: Arc::new(policy),
         store,
-        keyring,
+        keys,
         issuers,
         trusted_proxies: config.trusted_proxies.clone(),
         audit,

@@ -10,12 +10,12 @@ use std::{
 use axum::body::Body;
 use http::{Request, Response};
 use scopegate_axum::{Answering, Clock, GateLayer, GateService, refused};
-use scopegate_host::{Admission, Cause, Gate, Reason};
+use scopegate_host::{Admission, Cause, Gate, Reason, path};
 use tower::{Layer, Service};
 
 use crate::{
     login::{self, Endpoint},
-    own::{self, Own},
+    own::Own,
     proxy::Proxy,
 };
 
@@ -44,14 +44,14 @@ impl Front {
 
     /// Answers one request.
     pub fn answer(&self, request: Request<Body>) -> Answering {
-        let path = request.uri().path();
-        if let Some(endpoint) = Endpoint::at(path, self.own.gate().contract()) {
+        let asked = request.uri().path();
+        if let Some(endpoint) = Endpoint::at(asked, self.own.gate().contract()) {
             let own = Arc::clone(&self.own);
             return Box::pin(async move {
                 login::answer(endpoint, own.gate(), own.clock(), request).await
             });
         }
-        if own::is_own(path) {
+        if path::is_own(asked) {
             let own = Arc::clone(&self.own);
             return Box::pin(async move { own.answer_public(request).await });
         }
@@ -85,7 +85,7 @@ async fn forward(gate: &Gate, proxy: &Proxy, request: Request<Body>) -> Response
     let method = request.method().clone();
     let admission = request.extensions().get::<Arc<Admission>>().cloned();
     // `/%2D/healthy` is `/-/healthy` by now. Whatever the policy says of it, it is not the upstream's.
-    let is_own = own::is_own(request.uri().path())
+    let is_own = path::is_own(request.uri().path())
         || Endpoint::at(request.uri().path(), gate.contract()).is_some();
     let reply = if is_own {
         Err(Cause::Denied(Reason::NoRoute))

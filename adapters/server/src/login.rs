@@ -1,26 +1,22 @@
-//! The contract's session endpoints: log in, refresh, log out. The gate does the work and counts the attempts;
-//! here the body is read, within its bound, and nothing of it is kept.
-
-use std::time::Duration;
+//! The session endpoints, the contract's and the gate's own: log in, refresh, log out; and taking an invitation up. The
+//! gate does the work and counts the attempts; here the body is read, within its bound, and nothing of it is kept.
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response,
-    header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE},
+    header::{ALLOW, CONTENT_LENGTH},
 };
-use http_body_util::{BodyExt, Limited};
 use scopegate_axum::{Clock, refused};
-use scopegate_host::{Cause, Contract, Gate, gate::Answer};
+use scopegate_host::{Cause, Contract, Gate, gate::Answer, session::Attempt};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use scopegate_axum::convert;
 
+use crate::body;
+
 /// The largest body of these endpoints, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
-/// For a body to come whole.
-const BODY_TIME: Duration = Duration::from_secs(10);
 /// Ends a session, in every contract that has a log-in.
 pub const LOGOUT_PATH: &str = "/auth/logout";
 
@@ -30,6 +26,7 @@ pub(crate) enum Endpoint {
     LogIn,
     Refresh,
     LogOut,
+    Invitation,
 }
 
 impl Endpoint {
@@ -47,12 +44,31 @@ impl Endpoint {
             None
         }
     }
+
+    /// The endpoint at this path of the gate's own pages, in every contract.
+    pub(crate) fn own_at(path: &str) -> Option<Self> {
+        match path.strip_suffix('/').unwrap_or(path) {
+            "/-/login" => Some(Self::LogIn),
+            "/-/logout" => Some(Self::LogOut),
+            "/-/invitation" => Some(Self::Invitation),
+            _ => None,
+        }
+    }
 }
 
 /// What a log-in sends. The address is text of the caller's and is shown nowhere before it is known.
 #[derive(Deserialize)]
 struct Login {
     email: String,
+    password: SecretString,
+    #[serde(default)]
+    otp: Option<SecretString>,
+}
+
+/// What takes an invitation up.
+#[derive(Deserialize)]
+struct Acceptance {
+    invitation: SecretString,
     password: SecretString,
 }
 
@@ -74,10 +90,22 @@ pub(crate) async fn answer(
         return reply;
     }
     let answer = match endpoint {
-        Endpoint::LogIn => match read(&parts.headers, body).await {
-            Ok(Login { email, password }) => gate.login(&question, &email, password).await,
+        Endpoint::LogIn => match read::<Login>(&parts.headers, body, LOGIN_BODY).await {
+            Ok(login) => gate.login(&question, login.into()).await,
             Err(cause) => Answer::Refuse(Box::new(gate.refuse(cause, &question).await)),
         },
+        Endpoint::Invitation => {
+            match read::<Acceptance>(&parts.headers, body, ACCEPTANCE_BODY).await {
+                Ok(Acceptance {
+                    invitation,
+                    password,
+                }) => {
+                    gate.accept_invitation(&question, invitation, password)
+                        .await
+                }
+                Err(cause) => Answer::Refuse(Box::new(gate.refuse(cause, &question).await)),
+            }
+        }
         Endpoint::Refresh => gate.refresh(&question).await,
         Endpoint::LogOut => gate.logout(&question).await,
     };
@@ -99,44 +127,37 @@ pub(crate) async fn answer(
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Login, Cause> {
-    if !is_json(headers) {
-        return Err(Cause::UnsupportedMediaType("application/json"));
-    }
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
-        return Err(Cause::BodyTooLarge);
-    }
-    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_BYTES_MAX).collect());
-    let body: Bytes = match read.await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(Cause::BodyTooLarge);
+/// What a log-in's body is.
+const LOGIN_BODY: &str = "an object with the texts `email`, `password` and perhaps `otp`";
+/// What the body of who takes an invitation up is.
+const ACCEPTANCE_BODY: &str = "an object with the texts `invitation` and `password`";
+
+impl From<Login> for Attempt {
+    fn from(login: Login) -> Self {
+        Self {
+            email: login.email,
+            password: login.password,
+            otp: login.otp,
         }
-        Ok(Err(_)) => return Err(Cause::InvalidRequest("the body broke off".into())),
-        Err(_) => return Err(Cause::InvalidRequest("the body stopped coming".into())),
-    };
+    }
+}
+
+async fn read<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    what: &str,
+) -> Result<T, Cause> {
+    let body = body::json(headers, body, BODY_BYTES_MAX).await?;
     // serde's message may quote the body, and the body has a password in it.
     serde_json::from_slice(&body).map_err(|error| {
         Cause::InvalidRequest(format!(
             "the body is not {} at line {} column {}",
             match error.classify() {
-                serde_json::error::Category::Data =>
-                    "an object with the texts `email` and `password`",
+                serde_json::error::Category::Data => what,
                 _ => "JSON",
             },
             error.line(),
             error.column()
         ))
     })
-}
-
-pub(crate) fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }

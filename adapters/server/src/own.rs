@@ -1,5 +1,5 @@
-//! The gate's own endpoints under `/-/`: health for whoever asks; metrics and the management API where the management
-//! pages are.
+//! The gate's own endpoints under `/-/`: health and the public halves of its keys for whoever asks; log-in, metrics and
+//! the management API where the management pages are.
 
 use std::{
     sync::Arc,
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use scopegate_axum::convert;
 
 use crate::api::{self, Api};
+use crate::login::{self, Endpoint};
 
 /// The gate's own endpoints.
 pub struct Own {
@@ -45,13 +46,10 @@ struct Checks {
     policy: Option<String>,
 }
 
+/// Where the public halves of the signing keys are.
+const JWKS_PATH: &str = "/-/jwks.json";
 /// How long the store's last answer counts.
 const STORE_SEEN_FOR: Duration = Duration::from_secs(1);
-
-/// Whether a path is one of the gate's own, whoever may see it.
-pub(crate) fn is_own(path: &str) -> bool {
-    path == "/-" || path.starts_with("/-/")
-}
 
 impl Own {
     /// The endpoints of this gate; not ready once `stopping` is cancelled.
@@ -84,7 +82,7 @@ impl Own {
     /// Answers on the public listener: health, and the rest only where the listeners are shared.
     pub(crate) async fn answer_public(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path();
-        if self.shared || matches!(path, "/-/healthy" | "/-/ready") {
+        if self.shared || matches!(path, "/-/healthy" | "/-/ready" | JWKS_PATH) {
             self.answer_to(request, self.shared).await
         } else {
             self.refuse(Cause::Denied(Reason::NoRoute), request).await
@@ -100,9 +98,12 @@ impl Own {
         if api::is_api(request.uri().path()) {
             return self.api.answer(request).await;
         }
+        if let Some(endpoint) = Endpoint::own_at(request.uri().path()) {
+            return login::answer(endpoint, &self.gate, &self.clock, request).await;
+        }
         let known = matches!(
             request.uri().path(),
-            "/-/healthy" | "/-/ready" | "/-/metrics" | "/-/openapi.json"
+            "/-/healthy" | "/-/ready" | "/-/metrics" | "/-/openapi.json" | JWKS_PATH
         );
         if !known {
             return self.refuse(Cause::Denied(Reason::NoRoute), request).await;
@@ -125,6 +126,7 @@ impl Own {
             "/-/openapi.json" => {
                 reply(StatusCode::OK, "application/json", api::openapi(&self.gate))
             }
+            JWKS_PATH => self.jwks(),
             _ => reply(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",
@@ -133,6 +135,16 @@ impl Own {
         };
         let question = convert(&parts, self.clock.now_ms());
         reply.headers_mut().extend(self.gate.own_headers(&question));
+        reply
+    }
+
+    /// The public halves of the keys that sign sessions (RFC 7517).
+    fn jwks(&self) -> Response<Body> {
+        let set = self.gate.keys().current().jwks(self.clock.now_ms());
+        let mut reply = reply(StatusCode::OK, "application/json", set.to_string());
+        reply
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
         reply
     }
 

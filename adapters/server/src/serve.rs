@@ -7,7 +7,7 @@ use http::Request;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::Clock;
-use scopegate_host::{Gate, lock::StoreLock};
+use scopegate_host::{Gate, keyring::Keys, lock::StoreLock};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -18,6 +18,9 @@ use crate::{
     own::Own,
     proxy::{BadUpstream, Proxy, ProxyLimits, Tunnels, Upstream},
 };
+
+/// How often the key file is looked at.
+const KEYS_LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// What a server is put together from.
 #[derive(Debug)]
@@ -142,6 +145,7 @@ impl Server {
             gate.directory().store().close().await;
             drop(lock);
         });
+        tasks.spawn(watch_keys(parts.gate.keys().clone(), stopping.clone()));
         tasks.spawn(upkeep(parts.metrics, stopping.clone()));
         tasks.close();
         tracing::info!(public = %public_addr, management = ?management_addr, "listening");
@@ -230,6 +234,23 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     bound
         .await
         .map_err(|error| StartError::Listen { address, error })
+}
+
+/// Takes over what becomes of the key file, within a second. One that cannot be used leaves the keys as they are.
+async fn watch_keys(keys: Keys, stopping: CancellationToken) {
+    while tokio::time::timeout(KEYS_LOOKED_AT, stopping.cancelled())
+        .await
+        .is_err()
+    {
+        let keys = keys.clone();
+        match tokio::task::spawn_blocking(move || keys.reload_if_changed()).await {
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Ok(true)) => tracing::info!("the key file has changed and was read again"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the key file has changed, and the keys from before stay");
+            }
+        }
+    }
 }
 
 /// Histograms are folded together now and then, so that they do not grow between two scrapes.

@@ -34,6 +34,11 @@ pub enum Command {
         /// Whom.
         email: String,
     },
+    /// Takes a user's second factor and recovery codes away, for one who has lost both.
+    UserRemoveFactor {
+        /// Whose.
+        email: String,
+    },
     /// Gives a user another role.
     UserSetRole {
         /// Whom.
@@ -149,6 +154,8 @@ pub enum Command {
     },
     /// Lists operators.
     OperatorList,
+    /// Has a running server read its key file again.
+    KeysReload,
 }
 
 /// A user to be added.

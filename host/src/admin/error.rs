@@ -160,7 +160,8 @@ impl From<ChangeError> for AdminError {
             | Conflict::UnknownCredential
             | Conflict::UnknownRole(_)
             | Conflict::UnknownInvitation
-            | Conflict::UnknownSession => ErrorKind::Unknown,
+            | Conflict::UnknownSession
+            | Conflict::NoFactor => ErrorKind::Unknown,
             Conflict::Stale => ErrorKind::Stale,
             Conflict::OtherRequest => ErrorKind::Invalid,
             Conflict::OrganizationExists(_)
@@ -174,7 +175,12 @@ impl From<ChangeError> for AdminError {
             | Conflict::AlreadyRotated
             | Conflict::HashTaken(_)
             | Conflict::Replayed(_)
-            | Conflict::ClusterDeleted(_) => ErrorKind::Conflict,
+            | Conflict::ClusterDeleted(_)
+            | Conflict::PasswordChanged
+            | Conflict::FactorExists
+            | Conflict::FactorRequired
+            | Conflict::CodeUsed
+            | Conflict::FactorLocked => ErrorKind::Conflict,
         };
         Self {
             kind,

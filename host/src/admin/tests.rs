@@ -30,6 +30,7 @@ fn contract(authority: Authority) -> Contract {
         session: SessionRules {
             ttl_secs: 1,
             life_secs_max: 1,
+            algorithm: None,
         },
         login: None,
         refresh_path: None,

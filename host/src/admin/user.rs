@@ -147,6 +147,25 @@ impl Admin<'_> {
         Ok(self.apply(Change::DisableUser(user.id), now_ms).await?)
     }
 
+    /// Signs a user who may do no more than the caller out everywhere. `false`: they had no session.
+    pub async fn end_sessions_of(&self, id: Uuid, now_ms: i64) -> Result<bool, AdminError> {
+        let user = self.user_within_bounds(id).await?.id;
+        let change = Change::EndSessions { user, except: None };
+        Ok(self.apply(change, now_ms).await?)
+    }
+
+    /// Takes the second factor of a user who may do no more than the caller away, and ends their sessions. `false`: they
+    /// had none.
+    pub async fn reset_factor_of(&self, id: Uuid, now_ms: i64) -> Result<bool, AdminError> {
+        let user = self.user_within_bounds(id).await?.id;
+        let changed = self.apply(Change::RemoveFactor(user), now_ms).await?;
+        if changed {
+            let change = Change::EndSessions { user, except: None };
+            self.apply(change, now_ms).await?;
+        }
+        Ok(changed)
+    }
+
     pub(super) async fn invite_again(&self, email: &str, now_ms: i64) -> Result<Reply, AdminError> {
         let (user, _) = self.member(email).await?;
         let Invitation {
@@ -258,6 +277,15 @@ impl Admin<'_> {
     pub(super) async fn disable_user(&self, email: &str, now_ms: i64) -> Result<Reply, AdminError> {
         let user = self.user(email).await?;
         self.done(Change::DisableUser(user.id), now_ms).await
+    }
+
+    pub(super) async fn remove_factor(
+        &self,
+        email: &str,
+        now_ms: i64,
+    ) -> Result<Reply, AdminError> {
+        let user = self.user(email).await?;
+        self.done(Change::RemoveFactor(user.id), now_ms).await
     }
 
     pub(super) async fn set_user_role(

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
+use super::Door;
 use crate::{Contract, contract::Scheme, headers::X_API_KEY};
 
 /// Longest key that is looked up, in bytes.
@@ -31,12 +32,17 @@ pub(super) enum Presented<'r> {
     Token(Secret<'r>),
 }
 
-/// Finds the credential. Only headers that the contract reads count: in others, nothing is presented.
-pub(super) fn presented<'r>(contract: &Contract, headers: &'r HeaderMap) -> Presented<'r> {
+/// Finds the credential. Only headers that the contract reads count: in others, nothing is presented. At the gate's own
+/// door, a session as `Authorization: Bearer` counts in every contract.
+pub(super) fn presented<'r>(
+    contract: &Contract,
+    door: Door,
+    headers: &'r HeaderMap,
+) -> Presented<'r> {
     let takes = |scheme: Scheme| contract.schemes.contains(&scheme);
     let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
     let mut api_keys = headers.get_all(X_API_KEY).iter();
-    let reads_authorization = takes(Scheme::Bearer) || takes(Scheme::ApiKey);
+    let reads_authorization = door == Door::Own || takes(Scheme::Bearer) || takes(Scheme::ApiKey);
     let authorization = authorizations.next().filter(|_| reads_authorization);
     let api_key = api_keys.next().filter(|_| takes(Scheme::XApiKey));
     let repeated = (authorization.is_some() && authorizations.next().is_some())
@@ -46,12 +52,12 @@ pub(super) fn presented<'r>(contract: &Contract, headers: &'r HeaderMap) -> Pres
         (Some(_), Some(_)) => Presented::Several,
         (None, None) => Presented::Nothing,
         (None, Some(value)) => key(value.to_str().ok()),
-        (Some(value), None) => of_authorization(contract, value),
+        (Some(value), None) => of_authorization(contract, door, value),
     }
 }
 
 /// `scheme SP secret` (RFC 9110, section 11.4).
-fn of_authorization<'r>(contract: &Contract, value: &'r HeaderValue) -> Presented<'r> {
+fn of_authorization<'r>(contract: &Contract, door: Door, value: &'r HeaderValue) -> Presented<'r> {
     let Ok(text) = value.to_str() else {
         return Presented::Unusable;
     };
@@ -61,6 +67,9 @@ fn of_authorization<'r>(contract: &Contract, value: &'r HeaderValue) -> Presente
     let is = |name: &str, wanted: Scheme| {
         scheme.eq_ignore_ascii_case(name) && contract.schemes.contains(&wanted)
     };
+    if door == Door::Own && scheme.eq_ignore_ascii_case("bearer") && looks_like_token(secret) {
+        return Presented::Token(Secret(secret));
+    }
     if is("bearer", Scheme::Bearer) {
         if !looks_like_token(secret) {
             return key(Some(secret));
@@ -74,6 +83,14 @@ fn of_authorization<'r>(contract: &Contract, value: &'r HeaderValue) -> Presente
         return key(Some(secret));
     }
     Presented::Unusable
+}
+
+/// A credential by itself: a session's token or a key.
+pub(super) fn of_text(text: &str) -> Presented<'_> {
+    match looks_like_token(text) {
+        true => Presented::Token(Secret(text)),
+        false => key(Some(text)),
+    }
 }
 
 fn looks_like_token(secret: &str) -> bool {
@@ -100,12 +117,20 @@ mod tests {
     use super::*;
 
     fn read(contract: &str, headers: &[(&'static str, &'static str)]) -> (&'static str, String) {
+        read_at(Door::Api, contract, headers)
+    }
+
+    fn read_at(
+        door: Door,
+        contract: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> (&'static str, String) {
         let contract = Contract::builtin(contract).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
         }
-        match presented(&contract, &map) {
+        match presented(&contract, door, &map) {
             Presented::Nothing => ("nothing", String::new()),
             Presented::Several => ("several", String::new()),
             Presented::Unusable => ("unusable", String::new()),
@@ -158,6 +183,33 @@ mod tests {
         ] {
             assert_eq!(read("scopegate", &headers).0, "several", "{headers:?}");
         }
+    }
+
+    #[test]
+    fn the_gates_own_pages_take_sessions_in_every_contract() {
+        for contract in crate::contract::BUILTIN_NAMES {
+            let own = |value| read_at(Door::Own, contract, &[("authorization", value)]).0;
+            assert_eq!(own("Bearer eyJa.b.c"), "token", "{contract}");
+            assert_eq!(own("bearer eyJa.b.c"), "token", "{contract}");
+        }
+        let own = |contract: &str, headers: &[(&'static str, &'static str)]| {
+            read_at(Door::Own, contract, headers).0
+        };
+        // Keys stay where the contract has them.
+        let key = ("authorization", "Bearer kv_live_a");
+        assert_eq!(
+            own("kubevision", &[key]),
+            read("kubevision", &[key]).0,
+            "a key is no session"
+        );
+        assert_eq!(own("kubeadapt", &[("x-api-key", "a")]), "nothing");
+        assert_eq!(
+            own(
+                "k8cost",
+                &[("authorization", "Bearer eyJa.b.c"), ("x-api-key", "a")]
+            ),
+            "several"
+        );
     }
 
     #[test]

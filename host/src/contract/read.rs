@@ -3,6 +3,7 @@
 mod errors;
 mod placeholders;
 
+use jsonwebtoken::Algorithm;
 use scopegate_policy::permission::Pattern;
 use scopegate_policy::yaml::{Fields, Node, Reader, Report, Text, Value as Yaml, did_you_mean};
 
@@ -12,6 +13,14 @@ const SCHEMES: [(&str, Scheme); 3] = [
     ("bearer", Scheme::Bearer),
     ("api-key", Scheme::ApiKey),
     ("x-api-key", Scheme::XApiKey),
+];
+
+/// What the gate can make keys for, and what it can be brought.
+const ALGORITHMS: [(&str, Algorithm); 4] = [
+    ("HS256", Algorithm::HS256),
+    ("ES256", Algorithm::ES256),
+    ("EdDSA", Algorithm::EdDSA),
+    ("RS256", Algorithm::RS256),
 ];
 
 const CONTRACT_KEYS: [&str; 9] = [
@@ -77,7 +86,7 @@ fn read(reader: &Reader, root: &Node) -> Option<Contract> {
     let sessions = section(
         &fields,
         "sessions",
-        &["on_api", "token_life", "session_life"],
+        &["on_api", "token_life", "session_life", "algorithm"],
     );
     let sessions = sessions.and_then(|sessions| session_rules(reader, &sessions));
     let login = fields.fields("login", "`login`", &["path", "reply"]);
@@ -282,6 +291,10 @@ fn session_rules(reader: &Reader, sessions: &Fields<'_>) -> Option<(bool, Sessio
     let session = SessionRules {
         ttl_secs: ttl_secs?,
         life_secs_max: life_secs_max?,
+        algorithm: match sessions.get("algorithm") {
+            Some(node) => Some(reader.choice(node, "`algorithm`", &ALGORITHMS)?),
+            None => None,
+        },
     };
     if session.ttl_secs > session.life_secs_max {
         sessions.problem("token_life", "a token cannot live longer than its session");

@@ -140,6 +140,23 @@ fn sessions_log_in_and_refresh_as_the_products_say() {
 }
 
 #[test]
+fn only_kubewatch_promises_an_algorithm() {
+    for name in BUILTIN_NAMES {
+        let promised = builtin(name).session.algorithm;
+        let expected = (name == "kubewatch").then_some(jsonwebtoken::Algorithm::HS256);
+        assert_eq!(promised, expected, "{name}");
+    }
+    let problems = problems_with(
+        "  session_life: 7d",
+        "  session_life: 7d\n  algorithm: none",
+    );
+    assert!(
+        problems[0].contains("`none` is not a value of `algorithm`"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn the_login_reply_is_the_products_own() {
     let reply = |name: &str| {
         let login = builtin(name).login.unwrap();

@@ -95,14 +95,17 @@ pub(super) fn credential_principal(
     })
 }
 
-/// `None` when the session was ended or its user disabled. Expiry is left to the look-up.
+/// `None` when the session was ended, its user disabled, or it lacks the second factor that its user has. Expiry is left
+/// to the look-up.
 pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) -> Option<Principal> {
     let SessionFacts {
         session,
         owner: Owner { user, custom_role },
+        factor_confirmed,
         registered: clusters,
     } = facts;
-    if session.revoked_at.is_some() || user.disabled_at.is_some() {
+    let is_short_of_a_factor = factor_confirmed && !session.mfa;
+    if session.revoked_at.is_some() || user.disabled_at.is_some() || is_short_of_a_factor {
         return None;
     }
     let operator = user.organization.is_none();

@@ -112,6 +112,7 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
         response,
         limit,
         client: allowed.client,
+        is_own: path::is_own(&question.path),
         record: None,
     })
 }

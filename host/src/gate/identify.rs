@@ -35,7 +35,7 @@ impl Gate {
         };
         let authentication = self
             .authenticator
-            .authenticate(&self.contract, request.headers, effort, now_ms)
+            .authenticate(&self.contract, trail.door, request.headers, effort, now_ms)
             .await;
         match authentication {
             Authentication::Authenticated(authenticated) => {
@@ -56,7 +56,7 @@ impl Gate {
             }
             Authentication::NotPresented => self.count_anonymous(trail.client, now_ms).await,
             Authentication::Rejected(cause) => {
-                Break(self.reject(cause, failures, trail.client, now_ms).await)
+                Break(self.reject(cause, failures, trail, now_ms).await)
             }
         }
     }
@@ -89,14 +89,14 @@ impl Gate {
         &self,
         cause: Cause,
         failures: Taken,
-        client: IpAddr,
+        trail: &Trail<'_>,
         now_ms: i64,
     ) -> Stop {
         match cause {
             // Nobody's fault but the gate's own.
             Cause::Unavailable(_) => return Stop::at(cause),
             // A matter of shape, refused before any look-up.
-            Cause::SeveralCredentials if !self.contract.errors.several_credentials_401 => {
+            Cause::SeveralCredentials if !self.errors(trail.door).several_credentials_401 => {
                 return Stop::at(cause);
             }
             _ if !failures.admitted => return Stop::with(Cause::TooManyFailures, failures),
@@ -106,7 +106,7 @@ impl Gate {
         let taken = self
             .counters
             .take(
-                Bucket::failures(client),
+                Bucket::failures(trail.client),
                 self.contract.limits.failures,
                 now_ms,
             )

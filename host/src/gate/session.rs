@@ -16,15 +16,18 @@ use uuid::Uuid;
 use super::{Counted, Gate, Stop, Trail};
 use crate::{
     Cause, Refusal, Request,
+    authenticate::Door,
     contract::{self, Login},
     counters::Bucket,
     directory::SessionLookup,
+    factor::CODE_BYTES_MAX,
     headers::{self, REQUEST_ID},
     keyring::SessionClaims,
     limit::Taken,
     password::PASSWORD_BYTES_MAX,
     refusal::{limit_headers, uuid_value},
-    session::{Grant, LoginOutcome, RefreshOutcome},
+    session::{Attempt, Grant, LoginOutcome, PasswordOutcome, RefreshOutcome},
+    store::{Actor, Origin, StoreError},
 };
 
 /// Longest e-mail address that is looked up (RFC 5321, section 4.5.3.1), in bytes.
@@ -59,22 +62,18 @@ impl fmt::Debug for Reply {
 }
 
 /// What was done, and the bucket that it counted against.
-struct Done {
-    status: StatusCode,
-    body: String,
-    limit: Taken,
+pub(super) struct Done {
+    pub(super) status: StatusCode,
+    pub(super) body: String,
+    pub(super) limit: Taken,
 }
 
 impl Gate {
-    /// Signs a user in, by the contract's log-in reply. Counts against the address and the account.
-    pub async fn login(
-        &self,
-        request: &Request<'_>,
-        email: &str,
-        password: SecretString,
-    ) -> Answer {
+    /// Signs a user in, by the contract's log-in reply, or by the gate's own where the request's path is. Counts against
+    /// the address and the account.
+    pub async fn login(&self, request: &Request<'_>, attempt: Attempt) -> Answer {
         let mut trail = self.trail(request);
-        let outcome = self.try_login(request, email, password, &mut trail).await;
+        let outcome = self.try_login(request, attempt, &mut trail).await;
         self.answer(request, &trail, outcome).await
     }
 
@@ -92,7 +91,7 @@ impl Gate {
         self.answer(request, &trail, outcome).await
     }
 
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         request: &Request<'_>,
         trail: &Trail<'_>,
@@ -124,20 +123,28 @@ impl Gate {
     async fn try_login(
         &self,
         request: &Request<'_>,
-        email: &str,
-        password: SecretString,
+        attempt: Attempt,
         trail: &mut Trail<'_>,
     ) -> ControlFlow<Stop, Done> {
-        let Some(login) = &self.contract.login else {
-            return Break(Stop::at(Cause::Denied(Reason::NoRoute)));
+        let login = match (trail.door, &self.contract.login) {
+            (Door::Own, _) => &self.own.login,
+            (Door::Api, Some(login)) => login,
+            (Door::Api, None) => return Break(Stop::at(Cause::Denied(Reason::NoRoute))),
         };
         let (now_ms, limits) = (request.now_ms, &self.contract.limits);
         if let Err(cause) = headers::check_shape(request) {
             return Break(Stop::at(cause));
         }
-        if email.len() > EMAIL_BYTES_MAX || password.expose_secret().len() > PASSWORD_BYTES_MAX {
+        let otp_bytes = attempt
+            .otp
+            .as_ref()
+            .map_or(0, |otp| otp.expose_secret().len());
+        if attempt.email.len() > EMAIL_BYTES_MAX
+            || attempt.password.expose_secret().len() > PASSWORD_BYTES_MAX
+            || otp_bytes > CODE_BYTES_MAX
+        {
             return Break(Stop::at(Cause::InvalidRequest(
-                "the e-mail address or the password is too long".to_owned(),
+                "the e-mail address, the password or the code is too long".to_owned(),
             )));
         }
         let failures = self
@@ -149,12 +156,18 @@ impl Gate {
         self.count_anonymous(trail.client, now_ms).await?;
         let taken = self
             .counters
-            .take(account(email), limits.logins, now_ms)
+            .take(account(&attempt.email), limits.logins, now_ms)
             .await;
         if !taken.admitted {
             return Break(Stop::with(Cause::TooManyFailures, taken));
         }
-        match self.sessions.login(email, password, now_ms).await {
+        let origin = Origin {
+            // Whoever it turns out to be.
+            actor: Actor::Gate,
+            request_id: Some(trail.request_id),
+            address: Some(trail.client),
+        };
+        match self.sessions.login(attempt, origin, now_ms).await {
             Ok(LoginOutcome::Granted(grant)) => {
                 // Looked up now, so that the session is known however the address behaves; and for the record.
                 let found = self
@@ -166,10 +179,21 @@ impl Gate {
                 }
                 self.granted(login, &grant, taken)
             }
-            Ok(LoginOutcome::Refused) => Break(
-                self.reject(Cause::BadLogin, failures, trail.client, now_ms)
-                    .await,
-            ),
+            Ok(LoginOutcome::Refused) => {
+                Break(self.reject(Cause::BadLogin, failures, trail, now_ms).await)
+            }
+            // No failure: the password is right, and this is how one learns what else is needed.
+            Ok(LoginOutcome::OtpRequired) => Break(Stop::with(Cause::OtpRequired, taken)),
+            Ok(LoginOutcome::FactorLocked(until)) => Break(Stop::with(
+                Cause::TooManyFailures,
+                Taken {
+                    admitted: false,
+                    remaining: 0,
+                    reset_at: until,
+                    retry_after_ms: until.saturating_mul(1000).saturating_sub(now_ms),
+                    ..taken
+                },
+            )),
             Ok(LoginOutcome::Overloaded) => Break(Stop::with(Cause::Overloaded, taken)),
             Err(error) => Break(Stop::with(Cause::Unavailable(error.to_string()), taken)),
         }
@@ -232,9 +256,40 @@ impl Gate {
         }
     }
 
+    /// Gives a signed-in user another password, and ends their sessions but this one. Counts as a log-in: a wrong current
+    /// password against the account, whose bucket is given back where it is used up.
+    pub async fn change_password(
+        &self,
+        session: Uuid,
+        user: Uuid,
+        current: SecretString,
+        new: SecretString,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<Result<PasswordOutcome, Taken>, StoreError> {
+        let Some(facts) = self.directory().store().find_login_of(user).await? else {
+            return Ok(Ok(PasswordOutcome::Gone));
+        };
+        let taken = self
+            .counters
+            .take(
+                account(&facts.user.email),
+                self.contract.limits.logins,
+                now_ms,
+            )
+            .await;
+        if !taken.admitted {
+            return Ok(Err(taken));
+        }
+        let outcome = self
+            .sessions
+            .change_password(session, user, current, new, origin, now_ms);
+        outcome.await.map(Ok)
+    }
+
     /// Signs the token and fills in the contract's reply.
     fn granted(&self, login: &Login, grant: &Grant, limit: Taken) -> ControlFlow<Stop, Done> {
-        let keyring = &self.authenticator.keyring;
+        let keyring = self.keys().current();
         let claims = SessionClaims {
             iss: keyring.issuer().to_owned(),
             aud: self.contract.name.clone(),

@@ -5,6 +5,7 @@ mod credentials;
 mod issuers;
 mod jwks;
 mod limits;
+mod own;
 mod sessions;
 mod tokens;
 mod world;

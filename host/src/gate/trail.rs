@@ -20,7 +20,9 @@ use super::{Gate, Stop, question::Active, question::Question};
 use crate::{
     Admission, Cause, Principal, Request,
     audit::{Outcome, Record, without_secrets},
+    authenticate::Door,
     cause::CODES,
+    path::is_own,
 };
 
 /// How much is recorded of a request whose shape was refused, in bytes.
@@ -33,6 +35,7 @@ pub(super) struct Trail<'r> {
     pub(super) client: IpAddr,
     pub(super) principal: Option<Arc<Principal>>,
     pub(super) rule: Option<Rule>,
+    pub(super) door: Door,
     pub(super) span: Span,
     at_ms: i64,
     method: &'r str,
@@ -50,6 +53,7 @@ impl<'r> Trail<'r> {
             client,
             principal: None,
             rule: None,
+            door: door(request.path),
             span,
             at_ms: request.now_ms,
             method: cut(request.method, RAW_METHOD_BYTES_MAX),
@@ -63,6 +67,7 @@ impl<'r> Trail<'r> {
     /// The request had the right shape: from here on its path is the normalised one.
     pub(super) fn read(&mut self, question: &Question<'r>) {
         self.path.clone_from(&question.path);
+        self.door = door(&question.path);
         self.query.clone_from(&question.query);
         self.headers.clone_from(&question.fields);
     }
@@ -102,6 +107,13 @@ impl<'r> Trail<'r> {
             headers: self.headers.clone(),
             count: 1,
         }
+    }
+}
+
+fn door(path: &str) -> Door {
+    match is_own(path) {
+        true => Door::Own,
+        false => Door::Api,
     }
 }
 

@@ -1,22 +1,32 @@
 //! The key file: what is in it, how its keys are read, and who may read it.
 
 use std::{
-    fs::File,
-    io::Read,
-    os::unix::fs::MetadataExt,
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use jiff::Timestamp;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey,
     jwk::{EllipticCurve, Jwk},
 };
-use ring::rand::{SecureRandom, SystemRandom};
+use ring::{
+    rand::{SecureRandom, SystemRandom},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
+};
 use secrecy::zeroize::{Zeroize, Zeroizing};
 use serde::{Deserialize, Serialize};
 
-use super::{KeyRingError, public_pem};
+use super::{
+    KeyRingError, NewKey, is_shared_secret, public_pem,
+    sealing::{SEALING_BYTES, Sealing},
+};
 
 /// Shortest secret of an HMAC key, in bytes (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -26,6 +36,9 @@ const SECRET_BYTES_MIN: usize = 32;
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyFile {
     pub(super) issuer: String,
+    /// Seals second factors: 32 bytes, base64url without padding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sealing: Option<Secret>,
     pub(super) keys: Vec<KeyEntry>,
 }
 
@@ -40,15 +53,39 @@ pub(super) struct KeyEntry {
     /// Others: a PEM file (PKCS #8) beside the key file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     private_key: Option<PathBuf>,
+    /// The same, in the key file itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    private_pem: Option<Secret>,
     /// Others, to verify only: a PEM file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     public_key: Option<PathBuf>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) created_at: Option<Timestamp>,
+    /// From when on it verifies nothing. It signs nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) retires_at: Option<Timestamp>,
 }
 
 /// A secret as the file has it, wiped when it is dropped.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct Secret(String);
+pub(super) struct Secret(String);
+
+impl Secret {
+    fn random<const BYTES: usize>() -> Result<Self, KeyRingError> {
+        let mut bytes = Zeroizing::new([0; BYTES]);
+        SystemRandom::new()
+            .fill(bytes.as_mut_slice())
+            .map_err(|_| KeyRingError::NoRandomness)?;
+        Ok(Self(BASE64_URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+    }
+
+    fn bytes(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(self.0.as_bytes());
+        bytes.ok().map(Zeroizing::new)
+    }
+}
 
 impl Drop for Secret {
     fn drop(&mut self) {
@@ -56,24 +93,88 @@ impl Drop for Secret {
     }
 }
 
+impl KeyFile {
+    /// The secret that seals second factors.
+    pub(super) fn sealing(&self, file: &Path) -> Result<Option<Sealing>, KeyRingError> {
+        let Some(secret) = &self.sealing else {
+            return Ok(None);
+        };
+        let sealing = secret.bytes().and_then(|bytes| Sealing::new(&bytes));
+        match sealing {
+            Some(sealing) => Ok(Some(sealing)),
+            None => Err(malformed(
+                file,
+                "`sealing` is not 32 bytes in base64url without padding",
+            )),
+        }
+    }
+
+    /// Adds a sealing secret where there is none; tells whether it did. One that is there stays for ever: what it has
+    /// sealed is lost without it.
+    pub(super) fn add_sealing(&mut self) -> Result<bool, KeyRingError> {
+        if self.sealing.is_some() {
+            return Ok(false);
+        }
+        self.sealing = Some(Secret::random::<SEALING_BYTES>()?);
+        Ok(true)
+    }
+}
+
 impl KeyEntry {
+    /// A key that was never anywhere.
+    pub(super) fn new(kind: NewKey, now: Option<Timestamp>) -> Result<Self, KeyRingError> {
+        let mut kid = [0; 8];
+        SystemRandom::new()
+            .fill(&mut kid)
+            .map_err(|_| KeyRingError::NoRandomness)?;
+        let (secret, private_pem) = match kind {
+            NewKey::Hs256 => (Some(Secret::random::<SECRET_BYTES_MIN>()?), None),
+            NewKey::Es256 | NewKey::EdDsa => (None, Some(new_pem(kind)?)),
+        };
+        Ok(Self {
+            kid: hex::encode(kid),
+            algorithm: kind.algorithm(),
+            secret,
+            private_key: None,
+            private_pem,
+            public_key: None,
+            created_at: now,
+            retires_at: None,
+        })
+    }
+
+    /// Whether it can sign, apart from being about to retire.
+    pub(super) fn can_sign(&self) -> bool {
+        self.public_key.is_none()
+    }
+
     pub(super) fn read(
         &self,
         file: &Path,
     ) -> Result<(Option<EncodingKey>, DecodingKey), KeyRingError> {
         let wrong = |what: &str| malformed(file, format!("key `{}`: {what}", self.kid));
         let beside = |pem: &Path| file.parent().unwrap_or(Path::new("")).join(pem);
-        match (
+        let of_private = |pem: &str| {
+            let key = private_pem(self.algorithm, pem.as_bytes())
+                .map_err(|_| wrong("the private key is not a PEM of its algorithm (PKCS #8)"))?;
+            let public = public_half(self.algorithm, &key)
+                .map_err(|_| wrong("the private key does not fit its algorithm"))?;
+            Ok((Some(key), public))
+        };
+        let asymmetric = matches!(
             self.algorithm,
+            Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA
+        );
+        match (
             &self.secret,
             &self.private_key,
+            &self.private_pem,
             &self.public_key,
         ) {
-            (Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512, Some(secret), None, None) => {
-                let secret = BASE64_URL_SAFE_NO_PAD
-                    .decode(secret.0.as_bytes())
-                    .map(Zeroizing::new)
-                    .map_err(|_| wrong("the secret is not base64url without padding"))?;
+            (Some(secret), None, None, None) if is_shared_secret(self.algorithm) => {
+                let secret = secret
+                    .bytes()
+                    .ok_or_else(|| wrong("the secret is not base64url without padding"))?;
                 if secret.len() < SECRET_BYTES_MIN {
                     return Err(wrong("the secret is shorter than 32 bytes"));
                 }
@@ -82,16 +183,9 @@ impl KeyEntry {
                     DecodingKey::from_secret(&secret),
                 ))
             }
-            (Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA, None, Some(pem), None) => {
-                let pem = read_private(&beside(pem))?;
-                let key = private_pem(self.algorithm, pem.as_bytes()).map_err(|_| {
-                    wrong("the private key is not a PEM of its algorithm (PKCS #8)")
-                })?;
-                let public = public_half(self.algorithm, &key)
-                    .map_err(|_| wrong("the private key does not fit its algorithm"))?;
-                Ok((Some(key), public))
-            }
-            (Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA, None, None, Some(pem)) => {
+            (None, Some(pem), None, None) if asymmetric => of_private(&read_private(&beside(pem))?),
+            (None, None, Some(pem), None) if asymmetric => of_private(&pem.0),
+            (None, None, None, Some(pem)) if asymmetric => {
                 let path = beside(pem);
                 let pem =
                     std::fs::read(&path).map_err(|error| KeyRingError::File { path, error })?;
@@ -100,7 +194,7 @@ impl KeyEntry {
                 Ok((None, key))
             }
             _ => Err(wrong(
-                "HS256, HS384 and HS512 take `secret`; RS256, ES256 and EdDSA take `private_key` or `public_key`",
+                "HS256, HS384 and HS512 take `secret`; RS256, ES256 and EdDSA take `private_key`, `private_pem` or `public_key`",
             )),
         }
     }
@@ -168,22 +262,58 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyRingErro
     Ok(text)
 }
 
+/// Reads a key file, but not yet the keys in it.
+pub(super) fn read_file(path: &Path) -> Result<KeyFile, KeyRingError> {
+    let text = read_private(path)?;
+    serde_json::from_str(&text)
+        .map_err(|error| malformed(path, format!("line {}: {}", error.line(), category(&error))))
+}
+
+/// Makes a file that is not there yet and that only its owner may read.
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Writes a key file; it is on disk when this returns.
+pub(super) fn write(file: &mut File, content: &KeyFile) -> io::Result<()> {
+    let text = Zeroizing::new(serde_json::to_string_pretty(content)?);
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
 pub(super) fn new_file() -> Result<KeyFile, KeyRingError> {
-    let random = SystemRandom::new();
-    let fill = |bytes: &mut [u8]| random.fill(bytes).map_err(|_| KeyRingError::NoRandomness);
-    let mut secret = Zeroizing::new([0; SECRET_BYTES_MIN]);
-    let mut names = [0; 16];
-    fill(secret.as_mut())?;
-    fill(&mut names)?;
-    let (issuer, kid) = names.split_at(8);
+    let mut issuer = [0; 8];
+    SystemRandom::new()
+        .fill(&mut issuer)
+        .map_err(|_| KeyRingError::NoRandomness)?;
     Ok(KeyFile {
         issuer: format!("scopegate-{}", hex::encode(issuer)),
-        keys: vec![KeyEntry {
-            kid: hex::encode(kid),
-            algorithm: Algorithm::HS256,
-            secret: Some(Secret(BASE64_URL_SAFE_NO_PAD.encode(secret.as_ref()))),
-            private_key: None,
-            public_key: None,
-        }],
+        sealing: Some(Secret::random::<SEALING_BYTES>()?),
+        keys: vec![KeyEntry::new(NewKey::Hs256, None)?],
     })
+}
+
+/// A new private key, PKCS #8 in PEM (RFC 7468).
+fn new_pem(kind: NewKey) -> Result<Secret, KeyRingError> {
+    let random = SystemRandom::new();
+    let made = match kind {
+        NewKey::EdDsa => Ed25519KeyPair::generate_pkcs8(&random),
+        _ => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+    };
+    let der = made.map_err(|_| KeyRingError::NoRandomness)?;
+    let text = Zeroizing::new(BASE64_STANDARD.encode(der.as_ref()));
+    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, more) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = more;
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    Ok(Secret(pem))
 }

@@ -1,6 +1,7 @@
 //! Each contract's words for each kind of refusal, and what no refusal may say.
 
 use super::*;
+use crate::Contract;
 use crate::limit::{self, Cells};
 
 const ID: Uuid = Uuid::from_u128(7);
@@ -11,7 +12,12 @@ fn state() -> Taken {
 }
 
 fn by(contract: &str, cause: Cause) -> Refusal {
-    refuse(&Contract::builtin(contract).unwrap(), cause, &state(), ID)
+    refuse(
+        &Contract::builtin(contract).unwrap().errors,
+        cause,
+        &state(),
+        ID,
+    )
 }
 
 fn json(refusal: &Refusal) -> Value {

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::{
+    KeyRing,
     contract::Authority,
     directory::SessionLookup,
     password::{self, PASSWORD_BYTES_MAX},
@@ -15,12 +16,27 @@ async fn sessions() -> (Fixture, Sessions, Uuid) {
     let fixture = Fixture::new(Authority::Owner).await;
     let hash = password::hash(&secret("correct horse")).unwrap();
     let ada = fixture.user_with_password("ada@example.com", hash).await;
-    let rules = SessionRules {
-        ttl_secs: 24 * 3600,
-        life_secs_max: 7 * 24 * 3600,
-    };
-    let sessions = Sessions::new(fixture.directory.clone(), Passwords::new().unwrap(), rules);
+    let sessions = of(&fixture);
     (fixture, sessions, ada)
+}
+
+fn of(fixture: &Fixture) -> Sessions {
+    let keys = KeyRing::ephemeral().unwrap().into();
+    let contract = Contract::builtin("scopegate").unwrap();
+    let passwords = Passwords::new().unwrap();
+    Sessions::new(fixture.directory.clone(), passwords, &contract, keys)
+}
+
+async fn attempt(sessions: &Sessions, email: &str, password: &str, now_ms: i64) -> LoginOutcome {
+    let attempt = Attempt {
+        email: email.to_owned(),
+        password: secret(password),
+        otp: None,
+    };
+    sessions
+        .login(attempt, Actor::Gate.into(), now_ms)
+        .await
+        .unwrap()
 }
 
 fn secret(text: &str) -> SecretString {
@@ -28,11 +44,7 @@ fn secret(text: &str) -> SecretString {
 }
 
 async fn login(sessions: &Sessions) -> Grant {
-    match sessions
-        .login("ADA@example.com", secret("correct horse"), NOW_MS)
-        .await
-        .unwrap()
-    {
+    match attempt(sessions, "ADA@example.com", "correct horse", NOW_MS).await {
         LoginOutcome::Granted(grant) => *grant,
         other => panic!("{other:?}"),
     }
@@ -84,20 +96,14 @@ async fn every_other_login_is_refused_alike() {
         ("ada@example.com\0", "correct horse"),
         ("%", "correct horse"),
     ] {
-        let outcome = sessions
-            .login(email, secret(password), NOW_MS)
-            .await
-            .unwrap();
+        let outcome = attempt(&sessions, email, password, NOW_MS).await;
         assert!(
             matches!(outcome, LoginOutcome::Refused),
             "{email:?}: {outcome:?}"
         );
     }
     fixture.make(Change::DisableUser(ada)).await;
-    let outcome = sessions
-        .login("ada@example.com", secret("correct horse"), NOW_MS)
-        .await
-        .unwrap();
+    let outcome = attempt(&sessions, "ada@example.com", "correct horse", NOW_MS).await;
     assert!(
         matches!(outcome, LoginOutcome::Refused),
         "disabled: {outcome:?}"
@@ -115,10 +121,7 @@ async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
             .zip(&mut best)
         {
             let start = Instant::now();
-            sessions
-                .login(email, secret("wrong password"), NOW_MS)
-                .await
-                .unwrap();
+            attempt(&sessions, email, "wrong password", NOW_MS).await;
             *best = start.elapsed().min(*best);
         }
     }
@@ -205,10 +208,7 @@ async fn ended_sessions_are_forgotten_in_time() {
     let (fixture, sessions, _) = sessions().await;
     let old = login(&sessions).await;
     let later = NOW_MS + 40 * DAY_MS;
-    sessions
-        .login("ada@example.com", secret("correct horse"), later)
-        .await
-        .unwrap();
+    attempt(&sessions, "ada@example.com", "correct horse", later).await;
     assert!(
         fixture
             .directory
@@ -218,4 +218,105 @@ async fn ended_sessions_are_forgotten_in_time() {
             .unwrap()
             .is_none()
     );
+}
+
+async fn change(sessions: &Sessions, by: &Grant, current: &str, new: &str) -> PasswordOutcome {
+    let user = by.user.id;
+    sessions
+        .change_password(
+            by.session,
+            user,
+            secret(current),
+            secret(new),
+            Actor::User(user).into(),
+            NOW_MS,
+        )
+        .await
+        .unwrap()
+}
+
+async fn is_open(fixture: &Fixture, grant: &Grant) -> bool {
+    let found = fixture
+        .directory
+        .by_session(grant.session, grant.user.id, NOW_MS)
+        .await;
+    matches!(found.unwrap(), SessionLookup::Found(_))
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_other_sessions() {
+    let (fixture, sessions, _) = sessions().await;
+    let (here, there) = (login(&sessions).await, login(&sessions).await);
+    assert!(is_open(&fixture, &here).await && is_open(&fixture, &there).await);
+    for (current, new, expected) in [
+        (
+            "wrong horse",
+            "battery staple",
+            PasswordOutcome::WrongPassword,
+        ),
+        (
+            "correct horse",
+            "short",
+            PasswordOutcome::BadPassword(BadPassword::TooShort),
+        ),
+    ] {
+        assert_eq!(change(&sessions, &here, current, new).await, expected);
+        assert!(is_open(&fixture, &there).await, "nothing happened");
+    }
+    assert_eq!(
+        change(&sessions, &here, "correct horse", "battery staple").await,
+        PasswordOutcome::Changed
+    );
+    assert!(is_open(&fixture, &here).await);
+    assert!(!is_open(&fixture, &there).await);
+    let old = attempt(&sessions, "ada@example.com", "correct horse", NOW_MS).await;
+    assert!(matches!(old, LoginOutcome::Refused), "{old:?}");
+    let new = attempt(&sessions, "ada@example.com", "battery staple", NOW_MS).await;
+    assert!(matches!(new, LoginOutcome::Granted(_)), "{new:?}");
+    let events = fixture.directory.store().list_events(10).await.unwrap();
+    let event = events
+        .iter()
+        .find(|event| event.action == "user.set-password");
+    assert_eq!(event.unwrap().actor, here.user.id.to_string());
+}
+
+/// The password may be changed between its verification and the opening of the session.
+#[tokio::test]
+async fn a_password_that_was_changed_meanwhile_opens_nothing() {
+    let (fixture, sessions, ada) = sessions().await;
+    let old = fixture.directory.store().find_login_of(ada).await.unwrap();
+    let old = old.unwrap().password.unwrap();
+    let here = login(&sessions).await;
+    change(&sessions, &here, "correct horse", "battery staple").await;
+    let late = Change::LogIn(Box::new(LogIn {
+        session: Session {
+            id: Uuid::new_v4(),
+            user: ada,
+            auth_time: 0,
+            mfa: false,
+            expires_at: NOW_MS,
+            revoked_at: None,
+        },
+        password: old,
+        code: None,
+    }));
+    assert_eq!(
+        fixture.try_make(late).await,
+        Err(Conflict::PasswordChanged.into())
+    );
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_leaves_keys() {
+    let (fixture, sessions, ada) = sessions().await;
+    let (first, second) = (login(&sessions).await, login(&sessions).await);
+    let (_, hash) = fixture.key(Some(ada)).await;
+    let out = |except| sessions.end_all(ada, except, Actor::User(ada).into(), NOW_MS);
+    assert!(out(Some(first.session)).await.unwrap());
+    assert!(is_open(&fixture, &first).await && !is_open(&fixture, &second).await);
+    assert!(out(None).await.unwrap());
+    assert!(!is_open(&fixture, &first).await);
+    assert!(!out(None).await.unwrap(), "none is left");
+    let key = fixture.directory.by_key(&hash, NOW_MS).await.unwrap();
+    assert!(matches!(key, crate::directory::KeyLookup::Found(_)));
 }

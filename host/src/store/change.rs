@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Credential, CredentialKind, Session};
-use crate::{key::KeyHash, password::PasswordHash};
+use crate::{factor::Sealed, key::KeyHash, password::PasswordHash};
 
 /// Who makes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,46 @@ pub enum Expected {
     Nothing,
     /// What has had so many changes.
     Epoch(i64),
+}
+
+/// A session to open for a user who gave a password, and a code where they have a second factor.
+#[derive(Debug)]
+pub struct LogIn {
+    /// The session; `mfa` is true exactly when there is a code.
+    pub session: Session,
+    /// The hash that the password fits. It must still be the user's.
+    pub password: PasswordHash,
+    /// What was given for the second factor. A user who has one needs it.
+    pub code: Option<Code>,
+}
+
+/// What was given for a second factor, and is used up by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// A code of this step of this secret. No step counts twice, nor after a later one.
+    Step {
+        /// The number of the step.
+        step: i64,
+        /// The secret, as it was when the code was compared.
+        secret: Sealed,
+    },
+    /// A recovery code.
+    Recovery(KeyHash),
+}
+
+/// An enrolment to be completed.
+#[derive(Debug)]
+pub struct Confirmation {
+    /// Whose.
+    pub user: Uuid,
+    /// Their session, which has its second factor from now on.
+    pub session: Uuid,
+    /// The secret, as it was when the code was compared.
+    pub secret: Sealed,
+    /// The step of the code that was given.
+    pub step: i64,
+    /// The first recovery codes.
+    pub recovery_codes: Vec<KeyHash>,
 }
 
 /// One change. Shapes (names, patterns, lengths) are checked by whoever makes it; what must be so in the store is
@@ -240,10 +280,50 @@ pub enum Change {
     },
     /// Ends a key or agent token.
     Revoke(Uuid),
-    /// Signs a user in.
+    /// Opens a session for a user who is known by other means than a log-in.
     OpenSession(Session),
+    /// Signs a user in.
+    LogIn(Box<LogIn>),
     /// Signs a session out.
     EndSession(Uuid),
+    /// Signs a user out everywhere.
+    EndSessions {
+        /// Whom.
+        user: Uuid,
+        /// The one session that stays.
+        except: Option<Uuid>,
+    },
+    /// Gives a user another password and ends their sessions.
+    SetPassword {
+        /// Whom.
+        user: Uuid,
+        /// The new one.
+        password: PasswordHash,
+        /// The one that it must replace; `None`: whatever there is.
+        replaces: Option<PasswordHash>,
+        /// The one session that stays.
+        except: Option<Uuid>,
+    },
+    /// Begins the enrolment of a second factor, in place of one that was begun before.
+    BeginFactor {
+        /// Whose.
+        user: Uuid,
+        /// Its secret.
+        secret: Sealed,
+    },
+    /// Completes an enrolment and ends the user's other sessions.
+    ConfirmFactor(Box<Confirmation>),
+    /// Takes a user's second factor and recovery codes away.
+    RemoveFactor(Uuid),
+    /// Gives a user other recovery codes.
+    SetRecoveryCodes {
+        /// Whom.
+        user: Uuid,
+        /// All of them.
+        codes: Vec<KeyHash>,
+    },
+    /// Counts a wrong code that was given with the right password.
+    FailFactor(Uuid),
 }
 
 /// What a change makes stale, among all that was looked up before.
@@ -271,8 +351,16 @@ impl Change {
             | Self::Invite { .. }
             | Self::Mint(_)
             | Self::Import { .. }
-            | Self::OpenSession(_) => Touch::Nothing,
-            Self::DisableUser(user)
+            | Self::OpenSession(_)
+            | Self::LogIn(_)
+            | Self::BeginFactor { .. }
+            | Self::SetRecoveryCodes { .. }
+            | Self::FailFactor(_) => Touch::Nothing,
+            // Of the user's keys nothing changes; they are read again.
+            Self::EndSessions { user, .. }
+            | Self::SetPassword { user, .. }
+            | Self::RemoveFactor(user)
+            | Self::DisableUser(user)
             | Self::SetRole { user, .. }
             | Self::SetClusters { user, .. }
             | Self::EditUser { user, .. }
@@ -287,6 +375,7 @@ impl Change {
                 old: credential, ..
             } => Touch::Credential(*credential),
             Self::EndSession(session) => Touch::Session(*session),
+            Self::ConfirmFactor(confirmation) => Touch::User(confirmation.user),
         }
     }
 
@@ -315,8 +404,15 @@ impl Change {
             Self::Rotate { .. } => "key.rotate",
             Self::Import { .. } => "key.import",
             Self::Revoke(_) => "credential.revoke",
-            Self::OpenSession(_) => "session.open",
+            Self::OpenSession(_) | Self::LogIn(_) => "session.open",
             Self::EndSession(_) => "session.end",
+            Self::EndSessions { .. } => "session.end-all",
+            Self::SetPassword { .. } => "user.set-password",
+            Self::BeginFactor { .. } => "factor.begin",
+            Self::ConfirmFactor(_) => "factor.confirm",
+            Self::RemoveFactor(_) => "factor.remove",
+            Self::SetRecoveryCodes { .. } => "factor.recovery-codes",
+            Self::FailFactor(_) => "factor.fail",
         }
     }
 
@@ -340,7 +436,15 @@ impl Change {
             Self::Mint(new) => new.credential.id.to_string(),
             Self::Revoke(credential) => credential.to_string(),
             Self::OpenSession(session) => session.id.to_string(),
+            Self::LogIn(log_in) => log_in.session.id.to_string(),
             Self::EndSession(session) => session.to_string(),
+            Self::ConfirmFactor(confirmation) => confirmation.user.to_string(),
+            Self::EndSessions { user, .. }
+            | Self::SetPassword { user, .. }
+            | Self::BeginFactor { user, .. }
+            | Self::SetRecoveryCodes { user, .. }
+            | Self::RemoveFactor(user)
+            | Self::FailFactor(user) => user.to_string(),
         }
     }
 
@@ -383,9 +487,23 @@ impl Change {
             Self::OpenSession(session) => {
                 json!({ "user": session.user, "mfa": session.mfa, "expires_at": session.expires_at })
             }
+            Self::LogIn(log_in) => json!({
+                "user": log_in.session.user,
+                "mfa": log_in.session.mfa,
+                "recovery_code": matches!(log_in.code, Some(Code::Recovery(_))),
+                "expires_at": log_in.session.expires_at,
+            }),
+            Self::EndSessions { except, .. } | Self::SetPassword { except, .. } => {
+                json!({ "except": except })
+            }
+            Self::ConfirmFactor(confirmation) => json!({ "session": confirmation.session }),
             Self::DisableUser(_)
             | Self::AcceptInvitation { .. }
             | Self::DeleteCustomRole { .. }
+            | Self::BeginFactor { .. }
+            | Self::RemoveFactor(_)
+            | Self::SetRecoveryCodes { .. }
+            | Self::FailFactor(_)
             | Self::DeleteCluster { .. }
             | Self::Revoke(_)
             | Self::EndSession(_) => json!({}),
@@ -472,4 +590,22 @@ pub enum Conflict {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     OtherRequest,
+    /// It was another when it was compared.
+    #[error("the password has been changed meanwhile")]
+    PasswordChanged,
+    /// A confirmed one is removed before another is enrolled.
+    #[error("the user has a second factor already")]
+    FactorExists,
+    /// None is enrolled, or none is being enrolled, or another one than before.
+    #[error("the user has no such second factor")]
+    NoFactor,
+    /// The user has a second factor, and no code was given.
+    #[error("a code of the second factor is needed")]
+    FactorRequired,
+    /// Each code works once, and none after a later one.
+    #[error("the code was used before")]
+    CodeUsed,
+    /// After too many wrong codes, none is looked at for a while.
+    #[error("the second factor is locked after too many wrong codes")]
+    FactorLocked,
 }

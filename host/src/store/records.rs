@@ -6,7 +6,7 @@ use scopegate_policy::Clusters;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{key::KeyHash, password::PasswordHash};
+use crate::{factor::Sealed, key::KeyHash, password::PasswordHash};
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,6 +208,8 @@ pub struct SessionFacts {
     pub session: Session,
     /// Its user.
     pub owner: Owner,
+    /// Whether the user has a confirmed second factor: then only sessions with it count.
+    pub factor_confirmed: bool,
     /// The registered clusters of the user's organization; none for an operator.
     pub registered: BTreeSet<String>,
 }
@@ -219,6 +221,23 @@ pub struct LoginFacts {
     pub user: User,
     /// `None` for a user who has no password.
     pub password: Option<PasswordHash>,
+    /// Their second factor, confirmed or not.
+    pub factor: Option<Factor>,
+}
+
+/// A user's second factor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Factor {
+    /// Its secret, which only the gate's sealing key opens.
+    pub secret: Sealed,
+    /// When enrolment began.
+    pub created_at: i64,
+    /// When its first code was given; before that, nobody is asked for one.
+    pub confirmed_at: Option<i64>,
+    /// Until when codes are not looked at, after too many wrong ones.
+    pub locked_until: Option<i64>,
+    /// Recovery codes that were not used yet.
+    pub recovery_codes_left: u32,
 }
 
 /// A change that was made.

@@ -21,12 +21,17 @@ use sqlx::{
 use super::{Missing, OpenError, Purpose, StoreError};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "store", include_str!("../../migrations/0001_store.sql")),
     (
         2,
         "credentials",
         include_str!("../../migrations/0002_credentials.sql"),
+    ),
+    (
+        4,
+        "factors",
+        include_str!("../../migrations/0004_factors.sql"),
     ),
 ];
 

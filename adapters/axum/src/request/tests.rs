@@ -151,6 +151,7 @@ fn admission_of(path: &str, query: &str) -> Admission {
             reset_at: 60,
             retry_after_ms: 0,
         },
+        is_own: false,
         record: None,
     }
 }

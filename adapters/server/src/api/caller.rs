@@ -1,20 +1,17 @@
 //! Who calls, as handlers take them, and the bodies and parameters that they send.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use http::{header::CONTENT_LENGTH, request::Parts};
-use http_body_util::{BodyExt, Limited};
+use http::request::Parts;
 use scopegate_host::{Admission, Cause, Principal, admin::Admin, engine::Policy};
 use serde::de::DeserializeOwned;
 
 use super::{State, error::Failed};
-use crate::login::is_json;
+use crate::body;
 
 /// The largest body, in bytes. An import of 10,000 keys fits.
 const BODY_BYTES_MAX: usize = 4 << 20;
-/// For a body to come whole.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// The caller of an admitted request, and all that is done on their behalf.
 pub(super) struct Caller {
@@ -77,25 +74,9 @@ impl<T: DeserializeOwned> FromRequest<State> for Json<T> {
 
     async fn from_request(request: Request, _: &State) -> Result<Self, Failed> {
         let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            return Err(Failed(Cause::UnsupportedMediaType("application/json")));
-        }
-        let announced = parts
-            .headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
-            return Err(Failed(Cause::BodyTooLarge));
-        }
-        let read = Limited::new(body, BODY_BYTES_MAX).collect();
-        let bytes = match tokio::time::timeout(BODY_TIME, read).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                return Err(Failed(Cause::BodyTooLarge));
-            }
-            Ok(Err(_)) => return Err(Failed::invalid("the body broke off")),
-            Err(_) => return Err(Failed::invalid("the body stopped coming")),
-        };
+        let bytes = body::json(&parts.headers, body, BODY_BYTES_MAX)
+            .await
+            .map_err(Failed)?;
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Self { value, bytes }),
             Err(error) => Err(Failed::invalid(format!("the body: {error}"))),

@@ -11,6 +11,7 @@ use crate::{
     engine::{Sandbox, SandboxConfig, build_document},
     gate::{Answer, Reply},
     password,
+    session::Attempt,
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -25,11 +26,19 @@ async fn with_ada(contract: &str) -> World {
     world
 }
 
+pub(super) fn attempt(email: &str, password: &str, otp: Option<&str>) -> Attempt {
+    Attempt {
+        email: email.to_owned(),
+        password: SecretString::from(password),
+        otp: otp.map(SecretString::from),
+    }
+}
+
 async fn login(world: &World, email: &str, password: &str, from: &str) -> Answer {
     let request = ask("POST", "/auth/login").from(from);
     world
         .gate
-        .login(&request.request(), email, SecretString::from(password))
+        .login(&request.request(), attempt(email, password, None))
         .await
 }
 

@@ -57,7 +57,7 @@ pub(super) fn with(base: &Value, changes: Value) -> Value {
 }
 
 async fn kubewatch() -> (World, Value, Value) {
-    let world = World::with("kubewatch", |parts| parts.keyring = known_ring()).await;
+    let world = World::with("kubewatch", |parts| parts.keys = known_ring().into()).await;
     let claims = serde_json::to_value(world.claims(world.admin().await).await).unwrap();
     (
         world,

@@ -19,7 +19,7 @@ use crate::{
     engine::{Policy, Sandbox, SandboxConfig, build_document},
     gate::Parts,
     key::{self, KeyKind},
-    keyring::SessionClaims,
+    keyring::{Keys, SessionClaims},
     password::Passwords,
     store::{Change, Credential, CredentialKind, NewCredential, Session, fixture::Fixture},
 };
@@ -88,15 +88,17 @@ impl World {
         let fixture = Fixture::new(contract.authority.clone()).await;
         let log = Log::default();
         let directory = fixture.directory.clone();
+        let keys = Keys::from(KeyRing::ephemeral().unwrap());
         let mut parts = Parts {
             sessions: Sessions::new(
                 directory.clone(),
                 Passwords::new().unwrap(),
-                contract.session,
+                &contract,
+                keys.clone(),
             ),
             contract,
             directory,
-            keyring: KeyRing::ephemeral().unwrap(),
+            keys,
             issuers: Issuers::default(),
             policy: Arc::clone(&TEST_POLICY),
             counters: Counters::memory(),
@@ -197,8 +199,8 @@ impl World {
             .to_owned()
     }
 
-    pub(super) fn keyring(&self) -> &KeyRing {
-        &self.gate.authenticator.keyring
+    pub(super) fn keyring(&self) -> Arc<KeyRing> {
+        self.gate.keys().current()
     }
 
     /// The audit log so far.

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{Sqlite, row, unavailable};
+use crate::key::KeyHash;
 use crate::store::{
     Cluster, Credential, CredentialFilter, CredentialKind, EXPIRING_SECS, OpenSession,
     Organization, Page, Role, State, StoreError, User,
@@ -91,6 +92,23 @@ impl Sqlite {
         let found = query.fetch_optional(&self.readers).await;
         let found = found.map_err(unavailable)?;
         found.as_ref().map(|user| row::user(user, "")).transpose()
+    }
+
+    pub(in crate::store) async fn find_invitation(
+        &self,
+        hash: &KeyHash,
+        now: i64,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let query =
+            sqlx::query_scalar("SELECT user FROM invitations WHERE hash = ? AND expires_at > ?")
+                .bind(hash.as_bytes().to_vec())
+                .bind(now);
+        let found: Option<String> = query
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        // Whatever is no id names nobody.
+        Ok(found.and_then(|id| id.parse().ok()))
     }
 
     /// By id, deleted ones left out.

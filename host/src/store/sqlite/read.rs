@@ -15,17 +15,40 @@ use crate::{
 /// A credential or session (`c`) with its user (`u`), their custom role and the registered clusters of
 /// the organization.
 macro_rules! facts {
-    ($table:literal, $user:literal, $organization:literal, $where:literal) => {
+    ($table:literal, $user:literal, $organization:literal, $more:literal, $where:literal) => {
         concat!(
-            "SELECT c.*, u.email AS owner_email, u.id AS user_id, u.organization AS user_organization, ",
+            "SELECT c.*, ",
+            $more,
+            "u.email AS owner_email, u.id AS user_id, u.organization AS user_organization, ",
             "u.email AS user_email, u.role AS user_role, u.clusters AS user_clusters, ",
             "u.created_at AS user_created_at, u.disabled_at AS user_disabled_at, ",
             "u.epoch AS user_epoch, NULL AS successor, ",
             "r.permissions AS role_permissions, ",
             "(SELECT json_group_array(k.id) FROM clusters k ",
-            "WHERE k.organization = ", $organization, " AND k.deleted_at IS NULL) AS registered ",
-            "FROM ", $table, " c LEFT JOIN users u ON u.id = c.", $user,
-            " LEFT JOIN roles r ON r.organization = u.organization AND r.name = u.role WHERE ", $where
+            "WHERE k.organization = ",
+            $organization,
+            " AND k.deleted_at IS NULL) AS registered ",
+            "FROM ",
+            $table,
+            " c LEFT JOIN users u ON u.id = c.",
+            $user,
+            " LEFT JOIN roles r ON r.organization = u.organization AND r.name = u.role WHERE ",
+            $where
+        )
+    };
+}
+
+/// A user (`u`) and what they log in with.
+macro_rules! login {
+    ($where:literal) => {
+        concat!(
+            "SELECT u.*, f.user AS factor_user, f.secret AS factor_secret, ",
+            "f.created_at AS factor_created_at, f.confirmed_at AS factor_confirmed_at, ",
+            "f.locked_until AS factor_locked_until, ",
+            "(SELECT count(*) FROM recovery_codes r WHERE r.user = u.id AND r.used_at IS NULL) ",
+            "AS factor_recovery_codes_left ",
+            "FROM users u LEFT JOIN factors f ON f.user = u.id WHERE ",
+            $where
         )
     };
 }
@@ -39,6 +62,7 @@ impl Sqlite {
             "credentials",
             "owner",
             "c.organization",
+            "",
             "c.hash = ?"
         ));
         let found = query
@@ -55,7 +79,13 @@ impl Sqlite {
         &self,
         id: Uuid,
     ) -> Result<Option<CredentialFacts>, StoreError> {
-        let query = sqlx::query(facts!("credentials", "owner", "c.organization", "c.id = ?"));
+        let query = sqlx::query(facts!(
+            "credentials",
+            "owner",
+            "c.organization",
+            "",
+            "c.id = ?"
+        ));
         let found = query
             .bind(id.to_string())
             .fetch_optional(&self.readers)
@@ -68,7 +98,13 @@ impl Sqlite {
         &self,
         id: Uuid,
     ) -> Result<Option<SessionFacts>, StoreError> {
-        let query = sqlx::query(facts!("sessions", "user", "u.organization", "c.id = ?"));
+        let query = sqlx::query(facts!(
+            "sessions",
+            "user",
+            "u.organization",
+            "EXISTS (SELECT 1 FROM factors f WHERE f.user = u.id AND f.confirmed_at IS NOT NULL) AS factor_confirmed, ",
+            "c.id = ?"
+        ));
         let found = query
             .bind(id.to_string())
             .fetch_optional(&self.readers)
@@ -81,9 +117,22 @@ impl Sqlite {
         &self,
         email: &str,
     ) -> Result<Option<LoginFacts>, StoreError> {
-        let query = sqlx::query("SELECT * FROM users WHERE email = ?");
+        let query = sqlx::query(login!("u.email = ?"));
         let found = query
             .bind(email.to_owned())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        found.as_ref().map(row::login).transpose()
+    }
+
+    pub(in crate::store) async fn find_login_of(
+        &self,
+        user: Uuid,
+    ) -> Result<Option<LoginFacts>, StoreError> {
+        let query = sqlx::query(login!("u.id = ?"));
+        let found = query
+            .bind(user.to_string())
             .fetch_optional(&self.readers)
             .await
             .map_err(unavailable)?;

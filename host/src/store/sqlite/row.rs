@@ -7,12 +7,13 @@ use sqlx::{Decode, Row, Sqlite, Type, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
+    factor::Sealed,
     key::KeyHash,
     name,
     password::PasswordHash,
     store::{
-        Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, OpenSession,
-        Organization, Owner, Role, Session, SessionFacts, StoreError, User,
+        Cluster, Credential, CredentialFacts, CredentialKind, Event, Factor, LoginFacts,
+        OpenSession, Organization, Owner, Role, Session, SessionFacts, StoreError, User,
     },
 };
 
@@ -168,7 +169,23 @@ pub(super) fn login(row: &SqliteRow) -> Result<LoginFacts, StoreError> {
     Ok(LoginFacts {
         user: user(row, "")?,
         password: parsed.transpose()?,
+        factor: factor(row)?,
     })
+}
+
+/// The joined second factor, under `factor_`, if there is one.
+fn factor(row: &SqliteRow) -> Result<Option<Factor>, StoreError> {
+    let fields = Fields::new(row, "factors", "factor_", "user");
+    if fields.get::<Option<String>>("user")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Factor {
+        secret: Sealed::from_bytes(fields.get("secret")?),
+        created_at: fields.time("created_at")?,
+        confirmed_at: fields.optional_time("confirmed_at")?,
+        locked_until: fields.optional_time("locked_until")?,
+        recovery_codes_left: fields.get("recovery_codes_left")?,
+    }))
 }
 
 pub(super) fn role(row: &SqliteRow) -> Result<Role, StoreError> {
@@ -248,6 +265,7 @@ pub(super) fn session_facts(row: &SqliteRow) -> Result<SessionFacts, StoreError>
     Ok(SessionFacts {
         session: session(&fields)?,
         owner: owner(row, &fields, "user")?,
+        factor_confirmed: fields.get("factor_confirmed")?,
         registered: registered(&fields)?,
     })
 }

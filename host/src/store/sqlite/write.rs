@@ -2,6 +2,7 @@
 //! can come between check and change.
 
 mod credential;
+mod factor;
 mod organization;
 mod require;
 mod session;
@@ -13,9 +14,6 @@ use uuid::Uuid;
 
 use super::{Sqlite, unavailable};
 use crate::store::{Change, ChangeError, Conflict, Origin, StoreError};
-
-/// How long an ended session is kept, in seconds: its tokens expired long before.
-const ENDED_SESSIONS_KEPT_SECS: i64 = 30 * 24 * 3600;
 
 /// What a change did, and where.
 struct Done {
@@ -139,7 +137,23 @@ impl Tx<'_> {
             } => self.import(*organization, credentials).await,
             Change::Revoke(id) => self.revoke(*id).await,
             Change::OpenSession(session) => self.open_session(session).await,
+            Change::LogIn(log_in) => self.log_in(log_in).await,
             Change::EndSession(id) => self.end_session(*id).await,
+            Change::EndSessions { user, except } => self.end_sessions(*user, *except).await,
+            Change::SetPassword {
+                user,
+                password,
+                replaces,
+                except,
+            } => {
+                self.set_password(*user, password, replaces.as_ref(), *except)
+                    .await
+            }
+            Change::BeginFactor { user, secret } => self.begin_factor(*user, secret).await,
+            Change::ConfirmFactor(confirmation) => self.confirm_factor(confirmation).await,
+            Change::RemoveFactor(user) => self.remove_factor(*user).await,
+            Change::SetRecoveryCodes { user, codes } => self.set_recovery_codes(*user, codes).await,
+            Change::FailFactor(user) => self.fail_factor(*user).await,
         }
     }
 

@@ -4,7 +4,8 @@ use super::fragment;
 use crate::document::compile;
 use crate::sample::{caller, request};
 use crate::{
-    Caller, CallerKind, Clusters, Decision, Description, Outcome, Reason, Tables, decide, documents,
+    Caller, CallerKind, Clusters, Decision, Description, Outcome, Reason, RouteInfo, Tables,
+    decide, documents,
 };
 
 use CallerKind::{Agent, ApiKey, Session};
@@ -83,7 +84,7 @@ fn it_comes_after_what_the_document_has() {
             description.routes.as_slice(),
         );
         assert!(all[..own].iter().all(|route| !route.is_management()));
-        assert!(all[own..].iter().all(|route| route.is_management()));
+        assert!(all[own..].iter().all(RouteInfo::is_management));
         assert_eq!(
             all.len() - own,
             fragment().unwrap().routes.infos.len(),

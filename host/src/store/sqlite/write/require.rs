@@ -7,7 +7,10 @@ use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::Tx;
-use crate::store::{ChangeError, Conflict, Expected, Idempotency, StoreError, sqlite::unavailable};
+use crate::{
+    password::PasswordHash,
+    store::{ChangeError, Conflict, Expected, Idempotency, StoreError, sqlite::unavailable},
+};
 
 /// How long a request may be sent again, in seconds: a day.
 const IDEMPOTENCY_KEPT_SECS: i64 = 24 * 3600;
@@ -38,6 +41,31 @@ impl Tx<'_> {
                 .ok_or(Conflict::UnknownUser)?;
         let organization = parse_id(found.try_get(0).map_err(unavailable)?, "users", id)?;
         Ok((organization, found.try_get(1).map_err(unavailable)?))
+    }
+
+    /// The organization of a user who is active; none for an operator.
+    pub(super) async fn require_active(&mut self, id: Uuid) -> Result<Option<Uuid>, ChangeError> {
+        match self.require_user(id).await? {
+            (_, true) => Err(Conflict::UserDisabled.into()),
+            (organization, false) => Ok(organization),
+        }
+    }
+
+    /// That this is the user's password still.
+    pub(super) async fn require_password(
+        &mut self,
+        id: Uuid,
+        password: &PasswordHash,
+    ) -> Result<(), ChangeError> {
+        let found = sqlx::query("SELECT 1 FROM users WHERE id = ? AND password_hash = ?")
+            .bind(id.to_string())
+            .bind(password.phc().to_owned())
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        found
+            .map(drop)
+            .ok_or_else(|| Conflict::PasswordChanged.into())
     }
 
     /// The organization of a user who is active and not an operator.

@@ -1,17 +1,29 @@
-//! Sessions: opening and ending them.
+//! Sessions: opened, ended one by one or all at once; and passwords, whose change ends them.
 
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{Done, ENDED_SESSIONS_KEPT_SECS, Tx, require::parse_id};
-use crate::store::{ChangeError, Conflict, Session, StoreError, sqlite::unavailable};
+use super::{Done, Tx, require::parse_id};
+use crate::{
+    password::PasswordHash,
+    store::{ChangeError, Conflict, LogIn, Session, sqlite::unavailable},
+};
+
+/// How long an ended session is kept, in seconds: its tokens expired long before.
+const ENDED_SESSIONS_KEPT_SECS: i64 = 30 * 24 * 3600;
 
 impl Tx<'_> {
+    /// Everything that was checked outside is checked again: password and factor may have been changed meanwhile.
+    pub(super) async fn log_in(&mut self, log_in: &LogIn) -> Result<Done, ChangeError> {
+        let user = log_in.session.user;
+        self.require_active(user).await?;
+        self.require_password(user, &log_in.password).await?;
+        self.use_code(user, log_in.code.as_ref()).await?;
+        self.open_session(&log_in.session).await
+    }
+
     pub(super) async fn open_session(&mut self, session: &Session) -> Result<Done, ChangeError> {
-        let (organization, disabled) = self.require_user(session.user).await?;
-        if disabled {
-            return Err(Conflict::UserDisabled.into());
-        }
+        let organization = self.require_active(session.user).await?;
         let insert = sqlx::query(
             "INSERT INTO sessions (id, user, auth_time, mfa, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
         )
@@ -52,13 +64,51 @@ impl Tx<'_> {
         })
     }
 
-    /// Signs a user out everywhere.
-    pub(super) async fn end_sessions_of(&mut self, user: Uuid) -> Result<u64, StoreError> {
+    pub(super) async fn end_sessions(
+        &mut self,
+        user: Uuid,
+        except: Option<Uuid>,
+    ) -> Result<Done, ChangeError> {
+        let (organization, _) = self.require_user(user).await?;
+        let changed = self.end_all(user, except).await? > 0;
+        Ok(Done {
+            changed,
+            organization,
+        })
+    }
+
+    pub(super) async fn set_password(
+        &mut self,
+        user: Uuid,
+        password: &PasswordHash,
+        replaces: Option<&PasswordHash>,
+        except: Option<Uuid>,
+    ) -> Result<Done, ChangeError> {
+        let organization = self.require_active(user).await?;
+        if let Some(replaces) = replaces {
+            self.require_password(user, replaces).await?;
+        }
+        let set = sqlx::query("UPDATE users SET password_hash = ?, epoch = epoch + 1 WHERE id = ?")
+            .bind(password.phc().to_owned())
+            .bind(user.to_string());
+        self.run(set).await?;
+        self.end_all(user, except).await?;
+        Ok(Done::new(organization))
+    }
+
+    /// Ends a user's sessions but one; tells how many.
+    pub(super) async fn end_all(
+        &mut self,
+        user: Uuid,
+        except: Option<Uuid>,
+    ) -> Result<u64, ChangeError> {
         let end = sqlx::query(
-            "UPDATE sessions SET revoked_at = ?, epoch = epoch + 1 WHERE user = ? AND revoked_at IS NULL",
+            "UPDATE sessions SET revoked_at = ?, epoch = epoch + 1 \
+             WHERE user = ? AND revoked_at IS NULL AND id IS NOT ?",
         )
         .bind(self.now)
-        .bind(user.to_string());
-        self.run(end).await
+        .bind(user.to_string())
+        .bind(except.map(|id| id.to_string()));
+        Ok(self.run(end).await?)
     }
 }

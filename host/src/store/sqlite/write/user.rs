@@ -55,7 +55,7 @@ impl Tx<'_> {
                 .bind(user.to_string());
         self.run(disable).await?;
         // Whatever becomes of the user later, nobody who was signed in stays so.
-        self.end_sessions_of(user).await?;
+        self.end_all(user, None).await?;
         let uninvite = sqlx::query("DELETE FROM invitations WHERE user = ?").bind(user.to_string());
         self.run(uninvite).await?;
         Ok(Done::new(organization))
@@ -156,7 +156,7 @@ impl Tx<'_> {
             .bind(password.phc().to_owned())
             .bind(user.to_string());
         self.run(set).await?;
-        self.end_sessions_of(user).await?;
+        self.end_all(user, None).await?;
         Ok(Done::new(Some(organization)))
     }
 }
