@@ -26,11 +26,18 @@ const TABLE: &str = "
     GET    /-/api/clusters                                        401   404    200    200   200   200 200    200      403
     POST   /-/api/clusters                                        401   404    403    403   201   201 403    403      403
     DELETE /-/api/clusters/{cluster}                              401   404    403    403   204   403 204    403      403
+    POST   /-/api/introspect                                      401   404    200    200   200   200 200    200      200
     GET    /-/api/keys                                            401   404    200    200   200   200 200    200      403
     POST   /-/api/keys                                            401   404    201    201   201   201 403    403      403
     GET    /-/api/keys/{key}                                      401   404    200    200   200   404 200    200      403
     DELETE /-/api/keys/{key}                                      401   404    200    200   200   404 200    200      403
     POST   /-/api/keys/{key}/rotate                               401   404    201    201   201   404 403    403      403
+    GET    /-/api/me                                              401   404    200    200   200   200 200    200      200
+    POST   /-/api/me/factor                                       401   404    201    201   201   201 403    403      201
+    DELETE /-/api/me/factor                                       401   404    204    204   204   204 403    403      204
+    POST   /-/api/me/factor/confirm                               401   404    201    201   201   201 403    403      201
+    POST   /-/api/me/factor/recovery-codes                        401   404    201    201   201   201 403    403      201
+    PUT    /-/api/me/password                                     401   404    204    204   204   204 403    403      204
     GET    /-/api/organization                                    401   404    200    200   200   200 200    200      403
     PATCH  /-/api/organization                                    401   404    403    403   200   200 403    403      403
     GET    /-/api/organization/keys                               401   404    403    403   200   200 200    403      403
@@ -42,16 +49,23 @@ const TABLE: &str = "
     PATCH  /-/api/organizations/{organization}                    401   404    403    403   403   403 403    403      200
     POST   /-/api/organizations/{organization}/keys/import        401   404    403    403   403   403 403    403      201
     GET    /-/api/policy                                          401   404    200    200   200   200 200    200      200
+    POST   /-/api/revoke                                          401   404    200    200   200   200 200    200      200
     GET    /-/api/roles                                           401   404    200    200   200   200 200    200      403
     GET    /-/api/roles/{role}                                    401   404    200    200   200   404 200    200      403
     PUT    /-/api/roles/{role}                                    401   404    403    403   200   412 403    403      403
     DELETE /-/api/roles/{role}                                    401   404    403    403   204   404 403    403      403
+    GET    /-/api/sessions                                        401   404    200    200   200   200 403    403      200
+    DELETE /-/api/sessions                                        401   404    200    200   200   200 403    403      200
+    DELETE /-/api/sessions/{session}                              401   404    204    204   204   404 403    403      204
     GET    /-/api/users                                           401   404    403    403   200   200 200    403      403
     POST   /-/api/users                                           401   404    403    403   201   201 403    403      403
     GET    /-/api/users/{user}                                    401   404    403    403   200   404 200    403      403
     PATCH  /-/api/users/{user}                                    401   404    403    403   200   404 403    403      403
     POST   /-/api/users/{user}/disable                            401   404    403    403   200   404 403    403      403
+    POST   /-/api/users/{user}/factor/reset                       401   404    403    403   200   404 403    403      403
     POST   /-/api/users/{user}/invitation                         401   404    403    403   201   404 403    403      403
+    GET    /-/api/users/{user}/sessions                           401   404    403    403   200   404 200    403      403
+    DELETE /-/api/users/{user}/sessions                           401   404    403    403   200   404 200    403      403
 ";
 
 fn table() -> BTreeMap<String, Vec<u16>> {

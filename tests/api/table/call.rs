@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use scopegate_host::admin::{Command, Reply as AdminReply};
 use serde_json::{Value, json};
+use totp_rs::Totp;
 use uuid::Uuid;
 
 use super::callers::{Caller, Kind, OTHER, Stage, word};
 use crate::{
     api::endpoints::{Endpoint, JSON},
-    harness::{Actor, Key, ORGANIZATION, Reply},
+    harness::{Actor, Key, ORGANIZATION, PASSWORD, Reply},
 };
+
+/// An administrator of acme's whom no call changes.
+const ADMIN: &str = "admin@acme.example";
 
 /// A request to an endpoint.
 #[derive(Clone)]
@@ -71,6 +75,18 @@ impl Stage {
     /// A good request of this caller's to an endpoint. What is theirs is theirs; of what is an organization's, it
     /// is acme's, also where the caller is a stranger.
     pub async fn call(&mut self, endpoint: &Endpoint, caller: &Caller) -> Call {
+        let removes_factor = [
+            "DELETE /-/api/me/factor",
+            "POST /-/api/me/factor/recovery-codes",
+        ];
+        if removes_factor.contains(&endpoint.to_string().as_str())
+            && let Some(otp) = self.begin_factor(caller).await
+        {
+            let confirm = caller
+                .actor
+                .post("/-/api/me/factor/confirm", json!({ "otp": otp }));
+            assert_eq!(confirm.await.status, 201);
+        }
         let mut places = BTreeMap::new();
         for name in endpoint.placeholders() {
             let value = self.place(&name, endpoint, caller).await;
@@ -101,9 +117,9 @@ impl Stage {
                     self.key_of(caller.email.as_deref().expect("a user")).await
                 }
                 Kind::Key | Kind::Scoped => caller.credential.expect("a key").to_string(),
-                _ => self.key_of("admin@acme.example").await,
+                _ => self.key_of(ADMIN).await,
             },
-            "key" => self.key_of("admin@acme.example").await,
+            "key" => self.key_of(ADMIN).await,
             "agent" => {
                 let agent = self.world.agent("prod").await;
                 agent.id.expect("a token").to_string()
@@ -134,8 +150,30 @@ impl Stage {
                 self.command(Command::OrganizationCreate { name }).await
             }
             "organization" => self.world.organization.to_string(),
+            // Another one of the caller's own.
+            "session" => {
+                let (user, email) = match (&caller.user, &caller.email, caller.kind) {
+                    (Some(user), Some(email), kind) if kind != Kind::Other => {
+                        (*user, email.as_str())
+                    }
+                    _ => (self.world.user(ADMIN), ADMIN),
+                };
+                self.session(user, email).await.sid.to_string()
+            }
             _ => panic!("say what `{{{name}}}` in {endpoint} stands for"),
         }
+    }
+
+    /// Begins to enrol a second factor; the code that confirms it. Nothing for who has no session.
+    async fn begin_factor(&self, caller: &Caller) -> Option<String> {
+        let begun = caller.actor.call("POST", "/-/api/me/factor").await;
+        if begun.status != 201 {
+            return None;
+        }
+        let begun = begun.json();
+        let totp = Totp::from_url(begun["url"].as_str().expect("a URL")).expect("an otpauth URL");
+        let now = self.world.clock.now_ms().unsigned_abs() / 1000;
+        Some(totp.generate(now).to_string())
     }
 
     async fn key_of(&self, owner: &str) -> String {
@@ -168,6 +206,18 @@ impl Stage {
             "POST /-/api/clusters" => json!({ "id": word("cluster"), "agent": true }),
             "POST /-/api/users" => {
                 json!({ "email": format!("{}@new.example", word("invited")), "role": "viewer" })
+            }
+            "PUT /-/api/me/password" => json!({ "current": PASSWORD, "new": "another good one" }),
+            "POST /-/api/me/factor/confirm" => {
+                json!({ "otp": self.begin_factor(caller).await.unwrap_or_default() })
+            }
+            // What nobody knows; and somebody else's key, of which nobody is told more.
+            "POST /-/api/introspect" | "POST /-/api/revoke" => {
+                let key = Key {
+                    owner: ADMIN,
+                    ..Key::default()
+                };
+                json!({ "token": self.world.mint_key(key).await.0 })
             }
             "PATCH /-/api/users/{user}" => json!({ "role": "viewer" }),
             "PUT /-/api/roles/{role}" => json!({ "permissions": ["clusters:read"] }),

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use scopegate_host::{
     admin::{Command, Reply as AdminReply},
+    keyring::SessionClaims,
     store::{Actor as By, Change, Session},
 };
 use uuid::Uuid;
 
 use crate::{
     api::office::office,
-    harness::{Actor, Key, ORGANIZATION, World},
+    harness::{Actor, Key, ORGANIZATION, World, people::password_hash},
 };
 
 /// The organization of the strangers.
@@ -54,6 +55,8 @@ pub struct Caller {
     pub actor: Actor,
     /// The user's address; of a key, its owner's.
     pub email: Option<String>,
+    /// The user, or a key's owner.
+    pub user: Option<Uuid>,
     /// The session, or the key itself.
     pub credential: Option<Uuid>,
 }
@@ -95,6 +98,7 @@ impl Stage {
             kind,
             actor: world.manages(&actor),
             email: None,
+            user: None,
             credential: None,
         };
         match kind {
@@ -120,7 +124,7 @@ impl Stage {
         let email = format!("{}@gate.example", word("operator"));
         let add = Command::OperatorAdd {
             email: email.clone(),
-            password: None,
+            password: Some(password_hash()),
         };
         let Ok(AdminReply::User { user }) = self.world.command(add).await else {
             panic!("no operator was added");
@@ -129,7 +133,9 @@ impl Stage {
     }
 
     async fn key(&mut self, kind: Kind, scopes: &[&str]) -> Caller {
-        let owner = self.user(kind, ORGANIZATION, "admin").await.email;
+        let Caller {
+            email: owner, user, ..
+        } = self.user(kind, ORGANIZATION, "admin").await;
         let key = Key {
             owner: owner.as_deref().expect("a user"),
             scopes,
@@ -142,13 +148,14 @@ impl Stage {
             credential: actor.id,
             actor: self.world.manages(&actor),
             email: owner,
+            user,
         }
     }
 
-    /// A session that a log-in would have opened, without the cost of a password.
-    async fn signed_in(&self, kind: Kind, user: Uuid, email: String) -> Caller {
+    /// Opens a session, as a log-in does, without the cost of a password.
+    pub async fn session(&self, user: Uuid, email: &str) -> SessionClaims {
         let world = &self.world;
-        let claims = world.claims(&email);
+        let claims = world.claims(email);
         let session = Session {
             id: claims.sid,
             user,
@@ -157,27 +164,31 @@ impl Stage {
             expires_at: claims.exp,
             revoked_at: None,
         };
-        let gate = world.running().gate();
-        gate.directory()
-            .apply(
-                Change::OpenSession(session),
-                By::User(user),
-                world.clock.now_ms(),
-            )
-            .await
-            .expect("a session");
+        let directory = world.running().gate().directory();
+        let open = Change::OpenSession(session);
+        let opened = directory.apply(open, By::User(user), world.clock.now_ms());
+        opened.await.expect("a session");
+        claims
+    }
+
+    async fn signed_in(&self, kind: Kind, user: Uuid, email: String) -> Caller {
         let organization = match kind {
             Kind::Operator => Uuid::nil(),
             Kind::Other => self.other,
-            _ => world.organization,
+            _ => self.world.organization,
         };
-        let mut claims = claims;
-        (claims.sub, claims.org_id) = (user, organization);
+        let claims = SessionClaims {
+            sub: user,
+            org_id: organization,
+            ..self.session(user, &email).await
+        };
         let credential = Some(claims.sid);
+        let token = self.world.sign(claims);
         Caller {
             kind,
-            actor: world.manages(&world.bearer(&world.sign(claims))),
+            actor: self.world.manager_with(&token),
             email: Some(email),
+            user: Some(user),
             credential,
         }
     }
