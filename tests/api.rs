@@ -4,4 +4,5 @@
 mod endpoints;
 mod keys;
 mod office;
+mod schemathesis;
 mod table;

@@ -171,6 +171,17 @@ impl Admin<'_> {
         Ok(user)
     }
 
+    /// It is not the caller.
+    pub(super) fn require_other(&self, user: Uuid) -> Result<(), AdminError> {
+        match self.caller {
+            Some(caller) if caller.user == Some(user) => {
+                Err(AdminError::conflict("nobody takes their own rights away")
+                    .help("another administrator of the organization can"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A user of the caller's organization.
     pub(super) async fn user_of_home(&self, id: Uuid) -> Result<User, AdminError> {
         let home = self.home()?;

@@ -47,7 +47,8 @@ pub(super) fn page<K: std::str::FromStr>(
         Some(cursor) => {
             let read = || {
                 let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-                String::from_utf8(bytes).ok()?.parse().ok()
+                let text = String::from_utf8(bytes).ok()?;
+                text.parse().ok().filter(|_| !text.is_empty())
             };
             Some(read().ok_or_else(|| {
                 Failed::invalid("`cursor` is not the `next_cursor` of a page before")
