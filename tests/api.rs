@@ -2,6 +2,7 @@
 //! another.
 
 mod endpoints;
+mod isolation;
 mod keys;
 mod office;
 mod schemathesis;

@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::endpoints::{Endpoint, document, endpoints};
 use crate::harness::{Actor, Reply};
 
-use call::Call;
-use callers::{Kind, Stage, word};
+pub use call::Call;
+use callers::word;
+pub use callers::{Kind, OTHER, Stage};
 
 /// `other` is another organization's administrator, who names what is acme's: 404 there is what an id gets that
 /// nothing has. `key` is an administrator's API key, `scoped` one that is narrowed to `clusters:read`.
@@ -157,7 +158,7 @@ async fn tells_nothing(call: &Call, stranger: &Actor, reply: &Reply) {
 }
 
 /// A reply's body without what differs from request to request.
-fn without_names(reply: &Reply, call: &Call) -> Value {
+pub fn without_names(reply: &Reply, call: &Call) -> Value {
     let text = call.places.values().fold(reply.body.clone(), |text, name| {
         text.replace(name.as_str(), "<name>")
     });

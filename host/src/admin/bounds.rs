@@ -97,7 +97,11 @@ impl Admin<'_> {
             Clusters::All => Ok(()),
             Clusters::Only(ids) => match ids.iter().find(|id| !caller.caller.may_touch(id)) {
                 // In the words for one that does not exist.
-                Some(id) => Err(AdminError::unknown("cluster", id, [])),
+                Some(id) => {
+                    let visible = self.visible_clusters().unwrap_or_default();
+                    let known = visible.iter().map(String::as_str);
+                    Err(AdminError::unknown("cluster", id, known))
+                }
                 None => Ok(()),
             },
         }

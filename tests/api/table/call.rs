@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use scopegate_host::admin::{Command, Reply as AdminReply};
+use scopegate_host::admin::{AgentRequest, Command, Reply as AdminReply};
 use serde_json::{Value, json};
 use totp_rs::Totp;
 use uuid::Uuid;
@@ -75,6 +75,16 @@ impl Stage {
     /// A good request of this caller's to an endpoint. What is theirs is theirs; of what is an organization's, it
     /// is acme's, also where the caller is a stranger.
     pub async fn call(&mut self, endpoint: &Endpoint, caller: &Caller) -> Call {
+        self.call_in(ORGANIZATION, endpoint, caller).await
+    }
+
+    /// The same, about what is in this organization.
+    pub async fn call_in(
+        &mut self,
+        home: &'static str,
+        endpoint: &Endpoint,
+        caller: &Caller,
+    ) -> Call {
         let removes_factor = [
             "DELETE /-/api/me/factor",
             "POST /-/api/me/factor/recovery-codes",
@@ -89,7 +99,7 @@ impl Stage {
         }
         let mut places = BTreeMap::new();
         for name in endpoint.placeholders() {
-            let value = self.place(&name, endpoint, caller).await;
+            let value = self.place(&name, home, endpoint, caller).await;
             places.insert(name, value);
         }
         let has = |name: &str| endpoint.parameters.iter().any(|(_, known)| known == name);
@@ -98,7 +108,7 @@ impl Stage {
             false => Vec::new(),
         };
         let body = match endpoint.body_type {
-            Some(_) => Some(self.body(endpoint, caller, &places).await),
+            Some(_) => Some(self.body(home, endpoint, caller, &places).await),
             None => None,
         };
         Call {
@@ -110,29 +120,60 @@ impl Stage {
         }
     }
 
-    async fn place(&mut self, name: &str, endpoint: &Endpoint, caller: &Caller) -> String {
+    async fn place(
+        &mut self,
+        name: &str,
+        home: &'static str,
+        endpoint: &Endpoint,
+        caller: &Caller,
+    ) -> String {
+        let is_at_home = caller.is_of(home);
+        match (name, &caller.email) {
+            ("key", _) if endpoint.template.starts_with("/-/api/keys/") && caller.is_key() => {
+                caller.credential.expect("a key").to_string()
+            }
+            ("key", Some(email)) if is_at_home => self.key_of(home, email).await,
+            // Another one of the caller's own.
+            ("session", Some(email)) if is_at_home || caller.kind == Kind::Operator => {
+                let user = caller.user.expect("a user");
+                self.session(user, email).await.sid.to_string()
+            }
+            ("session", _) => {
+                let user = self.world.user(ADMIN);
+                self.session(user, ADMIN).await.sid.to_string()
+            }
+            // Acme's own to strangers, and one that nobody minds to whoever may change it.
+            ("organization", _) if caller.kind == Kind::Operator => {
+                let name = word("organization");
+                self.command(Command::OrganizationCreate { name }).await
+            }
+            ("organization", _) if home == OTHER => self.other.to_string(),
+            ("organization", _) => self.world.organization.to_string(),
+            _ => self.belonging(name, home, endpoint).await,
+        }
+    }
+
+    /// What belongs to the organization rather than to somebody in it.
+    async fn belonging(&mut self, name: &str, home: &'static str, endpoint: &Endpoint) -> String {
         match name {
-            "key" if endpoint.template.starts_with("/-/api/keys/") => match caller.kind {
-                Kind::Viewer | Kind::Editor | Kind::Admin => {
-                    self.key_of(caller.email.as_deref().expect("a user")).await
-                }
-                Kind::Key | Kind::Scoped => caller.credential.expect("a key").to_string(),
-                _ => self.key_of(ADMIN).await,
-            },
-            "key" => self.key_of(ADMIN).await,
+            "key" => self.key_of(home, ADMIN).await,
             "agent" => {
-                let agent = self.world.agent("prod").await;
-                agent.id.expect("a token").to_string()
+                self.command(Command::AgentMint(AgentRequest {
+                    organization: Some(home.into()),
+                    cluster: "prod".into(),
+                    ..AgentRequest::default()
+                }))
+                .await
             }
             "user" => {
-                let email = format!("{}@acme.example", word("user"));
-                let user = self.world.add_user(ORGANIZATION, &email, "viewer", None);
+                let email = format!("{}@{home}.example", word("user"));
+                let user = self.world.add_user(home, &email, "viewer", None);
                 user.await.to_string()
             }
             "role" => {
                 let name = word("role");
                 self.command(Command::RoleSet {
-                    organization: Some(ORGANIZATION.into()),
+                    organization: Some(home.into()),
                     name: name.clone(),
                     permissions: vec!["clusters:read".into()],
                 })
@@ -141,24 +182,8 @@ impl Stage {
             }
             "cluster" => {
                 let id = word("cluster");
-                self.world.add_cluster(ORGANIZATION, &id).await;
+                self.world.add_cluster(home, &id).await;
                 id
-            }
-            // Acme's own to strangers, and one that nobody minds to whoever may change it.
-            "organization" if caller.kind == Kind::Operator => {
-                let name = word("organization");
-                self.command(Command::OrganizationCreate { name }).await
-            }
-            "organization" => self.world.organization.to_string(),
-            // Another one of the caller's own.
-            "session" => {
-                let (user, email) = match (&caller.user, &caller.email, caller.kind) {
-                    (Some(user), Some(email), kind) if kind != Kind::Other => {
-                        (*user, email.as_str())
-                    }
-                    _ => (self.world.user(ADMIN), ADMIN),
-                };
-                self.session(user, email).await.sid.to_string()
             }
             _ => panic!("say what `{{{name}}}` in {endpoint} stands for"),
         }
@@ -176,8 +201,9 @@ impl Stage {
         Some(totp.generate(now).to_string())
     }
 
-    async fn key_of(&self, owner: &str) -> String {
+    async fn key_of(&self, organization: &str, owner: &str) -> String {
         let key = Key {
+            organization,
             owner,
             name: &word("key"),
             ..Key::default()
@@ -189,12 +215,14 @@ impl Stage {
     async fn command(&self, command: Command) -> String {
         match self.world.command(command).await.expect("executed") {
             AdminReply::Organization { organization } => organization.id.to_string(),
+            AdminReply::Minted { credential, .. } => credential.id.to_string(),
             _ => String::new(),
         }
     }
 
     async fn body(
         &mut self,
+        home: &'static str,
         endpoint: &Endpoint,
         caller: &Caller,
         places: &BTreeMap<String, String>,
@@ -213,8 +241,13 @@ impl Stage {
             }
             // What nobody knows; and somebody else's key, of which nobody is told more.
             "POST /-/api/introspect" | "POST /-/api/revoke" => {
+                let owner = match caller.is_of(home) {
+                    true => caller.email.as_deref().expect("a user"),
+                    false => ADMIN,
+                };
                 let key = Key {
-                    owner: ADMIN,
+                    organization: home,
+                    owner,
                     ..Key::default()
                 };
                 json!({ "token": self.world.mint_key(key).await.0 })

@@ -33,6 +33,8 @@ pub enum Kind {
     /// The same, narrowed to `clusters:read`.
     Scoped,
     Operator,
+    /// An API key of the other organization's; not in the table, which it would only make wider.
+    OtherKey,
 }
 
 impl Kind {
@@ -59,6 +61,21 @@ pub struct Caller {
     pub user: Option<Uuid>,
     /// The session, or the key itself.
     pub credential: Option<Uuid>,
+}
+
+impl Caller {
+    /// Whether they are of this organization.
+    pub fn is_of(&self, organization: &str) -> bool {
+        match self.kind {
+            Kind::Anonymous | Kind::Agent | Kind::Operator => false,
+            Kind::Other | Kind::OtherKey => organization == OTHER,
+            _ => organization == ORGANIZATION,
+        }
+    }
+
+    pub fn is_key(&self) -> bool {
+        matches!(self.kind, Kind::Key | Kind::Scoped | Kind::OtherKey)
+    }
 }
 
 /// Two organizations with the same clusters, and an operator above them.
@@ -108,8 +125,9 @@ impl Stage {
             Kind::Editor => self.user(kind, ORGANIZATION, "editor").await,
             Kind::Admin => self.user(kind, ORGANIZATION, "admin").await,
             Kind::Other => self.user(kind, OTHER, "admin").await,
-            Kind::Key => self.key(kind, &[]).await,
-            Kind::Scoped => self.key(kind, &["clusters:read"]).await,
+            Kind::Key => self.key(kind, ORGANIZATION, &[]).await,
+            Kind::OtherKey => self.key(kind, OTHER, &[]).await,
+            Kind::Scoped => self.key(kind, ORGANIZATION, &["clusters:read"]).await,
             Kind::Operator => self.operator().await,
         }
     }
@@ -132,11 +150,12 @@ impl Stage {
         self.signed_in(Kind::Operator, user.id, email).await
     }
 
-    async fn key(&mut self, kind: Kind, scopes: &[&str]) -> Caller {
+    async fn key(&mut self, kind: Kind, organization: &str, scopes: &[&str]) -> Caller {
         let Caller {
             email: owner, user, ..
-        } = self.user(kind, ORGANIZATION, "admin").await;
+        } = self.user(kind, organization, "admin").await;
         let key = Key {
+            organization,
             owner: owner.as_deref().expect("a user"),
             scopes,
             name: &word("key"),
@@ -174,7 +193,7 @@ impl Stage {
     async fn signed_in(&self, kind: Kind, user: Uuid, email: String) -> Caller {
         let organization = match kind {
             Kind::Operator => Uuid::nil(),
-            Kind::Other => self.other,
+            Kind::Other | Kind::OtherKey => self.other,
             _ => self.world.organization,
         };
         let claims = SessionClaims {
