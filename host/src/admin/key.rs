@@ -138,7 +138,9 @@ impl Admin<'_> {
             });
         }
         match user.disabled_at {
-            Some(_) => Err(AdminError::conflict(format!("the user `{email}` is disabled"))),
+            Some(_) => Err(AdminError::conflict(format!(
+                "the user `{email}` is disabled"
+            ))),
             None => Ok((place, Some(user))),
         }
     }
