@@ -55,6 +55,18 @@ async fn an_administrators_api_does_as_its_document_says() {
     assert!(unreached.is_empty(), "{unreached:#?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_api_does_as_its_document_says() {
+    let world = office("scopegate").await;
+    world.add_operator("root@gate.example").await;
+    let answered = run(&world, "root@gate.example").await;
+    for (label, statuses) in answered {
+        if label.contains(" /-/api/organizations") {
+            println!("{label} {statuses:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_document_is_openapi_3_1() {
     let world = office("scopegate").await;
@@ -126,6 +138,7 @@ async fn run(world: &World, email: &str) -> BTreeMap<String, BTreeSet<u64>> {
 
 fn statuses(report: &Path) -> BTreeMap<String, BTreeSet<u64>> {
     let text = fs::read_to_string(report).expect("a report");
+    fs::copy(report, "/tmp/report.ndjson").unwrap();
     let mut answered: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     for line in text.lines() {
         let event: Value = serde_json::from_str(line).expect("JSON");

@@ -117,6 +117,18 @@ impl World {
         user.id
     }
 
+    /// Adds an operator with [`PASSWORD`].
+    pub async fn add_operator(&self, email: &str) -> Uuid {
+        let add = Command::OperatorAdd {
+            email: email.into(),
+            password: Some(password_hash()),
+        };
+        match self.done(add).await {
+            AdminReply::User { user } => user.id,
+            _ => panic!("another reply"),
+        }
+    }
+
     /// Nobody.
     pub fn anonymous(&self) -> Actor {
         Actor::new(&self.url, None)
@@ -325,7 +337,7 @@ fn owned(texts: &[&str]) -> Vec<String> {
 }
 
 /// [`PASSWORD`], hashed once for all tests.
-pub fn password_hash() -> PasswordHash {
+fn password_hash() -> PasswordHash {
     static HASH: LazyLock<PasswordHash> =
         LazyLock::new(|| password::hash(&SecretString::from(PASSWORD)).expect("a hash"));
     HASH.clone()

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use scopegate_host::{
-    admin::{Command, Reply as AdminReply},
     keyring::SessionClaims,
     store::{Actor as By, Change, Session},
 };
@@ -11,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     api::office::office,
-    harness::{Actor, Key, ORGANIZATION, World, people::password_hash},
+    harness::{Actor, Key, ORGANIZATION, World},
 };
 
 /// The organization of the strangers.
@@ -140,14 +139,8 @@ impl Stage {
 
     async fn operator(&self) -> Caller {
         let email = format!("{}@gate.example", word("operator"));
-        let add = Command::OperatorAdd {
-            email: email.clone(),
-            password: Some(password_hash()),
-        };
-        let Ok(AdminReply::User { user }) = self.world.command(add).await else {
-            panic!("no operator was added");
-        };
-        self.signed_in(Kind::Operator, user.id, email).await
+        let user = self.world.add_operator(&email).await;
+        self.signed_in(Kind::Operator, user, email).await
     }
 
     async fn key(&mut self, kind: Kind, organization: &str, scopes: &[&str]) -> Caller {

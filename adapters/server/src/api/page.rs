@@ -77,6 +77,7 @@ pub(super) struct Listed<T> {
     /// The items
     pub(super) items: Vec<T>,
     /// Where the next page begins; `null` on the last one
+    #[schema(example = "MDE5N2YwYzItNmMxZS03ZDU1LTlkN2UtMGE1YTNhMWM5YjEx")]
     pub(super) next_cursor: Option<String>,
 }
 
