@@ -1,7 +1,12 @@
 //! The management API, over HTTP: who may use which endpoint, what each does, and what one organization can learn of
 //! another.
 
+mod document;
+mod endpoints;
+mod isolation;
 mod keys;
 pub mod office;
 mod people;
+mod schemathesis;
+mod table;
 mod tokens;

@@ -1,5 +1,7 @@
 //! Who calls: a base URL and, perhaps, a credential that goes with every request.
 
+use std::sync::LazyLock;
+
 use http::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, redirect::Policy};
 use serde_json::Value;
@@ -49,15 +51,8 @@ impl Reply {
 impl Actor {
     /// A caller of the server at `base`.
     pub fn new(base: &str, credential: Option<(&'static str, String)>) -> Self {
-        // Without a pool: a test that stops a server must not meet its connections again.
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .pool_max_idle_per_host(0)
-            .no_proxy()
-            .build()
-            .expect("a client");
         Self {
-            client,
+            client: client(),
             base: base.to_owned(),
             credential,
             id: None,
@@ -119,4 +114,18 @@ impl Actor {
     pub async fn post(&self, path: &str, body: Value) -> Reply {
         self.send(self.request("POST", path).json(&body)).await
     }
+}
+
+/// One client for all: to build one takes longer than most tests do. It has no pool: a test that stops a server must
+/// not meet its connections again.
+fn client() -> Client {
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        Client::builder()
+            .redirect(Policy::none())
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .build()
+            .expect("a client")
+    });
+    CLIENT.clone()
 }

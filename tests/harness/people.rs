@@ -117,6 +117,18 @@ impl World {
         user.id
     }
 
+    /// Adds an operator with [`PASSWORD`].
+    pub async fn add_operator(&self, email: &str) -> Uuid {
+        let add = Command::OperatorAdd {
+            email: email.into(),
+            password: Some(password_hash()),
+        };
+        match self.done(add).await {
+            AdminReply::User { user } => user.id,
+            _ => panic!("another reply"),
+        }
+    }
+
     /// Nobody.
     pub fn anonymous(&self) -> Actor {
         Actor::new(&self.url, None)

@@ -97,7 +97,11 @@ impl Admin<'_> {
             Clusters::All => Ok(()),
             Clusters::Only(ids) => match ids.iter().find(|id| !caller.caller.may_touch(id)) {
                 // In the words for one that does not exist.
-                Some(id) => Err(AdminError::unknown("cluster", id, [])),
+                Some(id) => {
+                    let visible = self.visible_clusters().unwrap_or_default();
+                    let known = visible.iter().map(String::as_str);
+                    Err(AdminError::unknown("cluster", id, known))
+                }
                 None => Ok(()),
             },
         }
@@ -169,6 +173,17 @@ impl Admin<'_> {
         self.require_clusters_held(&user.clusters)
             .map_err(|_| AdminError::forbidden("the user has clusters that you do not have"))?;
         Ok(user)
+    }
+
+    /// It is not the caller.
+    pub(super) fn require_other(&self, user: Uuid) -> Result<(), AdminError> {
+        match self.caller {
+            Some(caller) if caller.user == Some(user) => {
+                Err(AdminError::conflict("nobody takes their own rights away")
+                    .help("another administrator of the organization can"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A user of the caller's organization.

@@ -79,6 +79,15 @@ impl AdminError {
         }
     }
 
+    /// A name that nothing has, or nothing that the caller may know of, for whom there is nothing to offer.
+    pub(super) fn nameless(what: &str, name: &str) -> Self {
+        Self {
+            kind: ErrorKind::Unknown,
+            message: format!("there is no {what} `{name}`"),
+            help: None,
+        }
+    }
+
     /// A name that nothing has, with the nearest of those that there are, or else all of them if they are few.
     pub(super) fn unknown<'k>(
         what: &str,

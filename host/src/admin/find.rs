@@ -55,6 +55,10 @@ impl Admin<'_> {
         if let Some(found) = store.find_login(email).await? {
             return Ok(found.user);
         }
+        // Whoever calls from elsewhere is not told who there is.
+        if self.caller.is_some() {
+            return Err(AdminError::nameless("user", email));
+        }
         let mut users = store.list_users(None).await?;
         for organization in store.list_organizations().await? {
             users.extend(store.list_users(Some(organization.id)).await?);
@@ -115,7 +119,7 @@ impl Admin<'_> {
         Ok(Clusters::only(ids))
     }
 
-    /// Checks that all of these are registered.
+    /// Checks that all of these are registered, and told apart from those that are not only by whoever sees them.
     pub(super) async fn require_clusters(
         &self,
         organization: Uuid,
@@ -128,8 +132,18 @@ impl Admin<'_> {
         let known = clusters
             .iter()
             .filter(|cluster| cluster.deleted_at.is_none());
-        let known: Vec<&str> = known.map(|cluster| cluster.id.as_str()).collect();
+        let visible = |id: &&str| {
+            let caller = self.caller.map(|caller| &caller.caller);
+            // An operator imports keys, for clusters that they are told of.
+            caller.is_none_or(|caller| caller.operator || caller.may_touch(id))
+        };
+        let known: Vec<&str> = known
+            .map(|cluster| cluster.id.as_str())
+            .filter(visible)
+            .collect();
+        let is_operator = self.caller.is_some_and(|caller| caller.caller.operator);
         match ids.iter().find(|id| !known.contains(&id.as_str())) {
+            Some(id) if is_operator => Err(AdminError::nameless("cluster", id)),
             Some(id) => Err(AdminError::unknown("cluster", id, known)),
             None => Ok(()),
         }

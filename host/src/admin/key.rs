@@ -121,20 +121,28 @@ impl Admin<'_> {
         organization: Option<&str>,
         owner: Option<&str>,
     ) -> Result<(Uuid, Option<User>), AdminError> {
-        let owner = self.owner(owner).await?;
-        let place = match (organization, &owner) {
+        let found = self.owner(owner).await?;
+        let place = match (organization, &found) {
             (None, Some((_, own))) => *own,
             (wanted, _) => self.organization(wanted).await?.id,
         };
-        if let Some((owner, own)) = &owner
-            && *own != place
-        {
-            return Err(AdminError::invalid(format!(
-                "`{}` is in another organization",
-                owner.email
-            )));
+        let Some((user, own)) = found else {
+            return Ok((place, None));
+        };
+        let email = owner.unwrap_or_default();
+        if own != place {
+            // Whoever calls from elsewhere is not told who is where.
+            return Err(match self.caller {
+                Some(_) => AdminError::nameless("user", email),
+                None => AdminError::invalid(format!("`{email}` is in another organization")),
+            });
         }
-        Ok((place, owner.map(|(user, _)| user)))
+        match user.disabled_at {
+            Some(_) => Err(AdminError::conflict(format!(
+                "the user `{email}` is disabled"
+            ))),
+            None => Ok((place, Some(user))),
+        }
     }
 
     pub(super) fn check_scopes(
@@ -187,7 +195,7 @@ impl Admin<'_> {
         Ok(Some(scopes))
     }
 
-    /// The key's owner: an active user of an organization.
+    /// The key's owner: a user of an organization.
     async fn owner(&self, email: Option<&str>) -> Result<Option<(User, Uuid)>, AdminError> {
         let Some(email) = email else {
             return match self.contract.authority {
@@ -198,13 +206,7 @@ impl Admin<'_> {
                 Authority::Organization(_) | Authority::Scopes => Ok(None),
             };
         };
-        let (user, organization) = self.member(email).await?;
-        match user.disabled_at {
-            Some(_) => Err(AdminError::conflict(format!(
-                "the user `{email}` is disabled"
-            ))),
-            None => Ok(Some((user, organization))),
-        }
+        self.member(email).await.map(Some)
     }
 
     pub(super) fn not_by_contract(&self, what: &str) -> AdminError {

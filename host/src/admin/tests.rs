@@ -1,4 +1,6 @@
+mod bounds;
 mod credentials;
+mod imports;
 mod people;
 
 use std::collections::BTreeMap;

@@ -119,6 +119,7 @@ impl Admin<'_> {
     }
 
     /// Gives a user another role, other clusters, or both: no more than the caller holds, and nobody who holds more.
+    /// Nobody does it to themselves, so an organization never loses its last administrator by mistake.
     pub async fn edit_user(
         &self,
         id: Uuid,
@@ -128,6 +129,7 @@ impl Admin<'_> {
     ) -> Result<User, AdminError> {
         let home = self.home()?;
         let user = self.user_within_bounds(id).await?;
+        self.require_other(id)?;
         let role = match edit.role {
             Some(role) => Some(self.assignable_role(home, role).await?),
             None => None,
@@ -152,9 +154,10 @@ impl Admin<'_> {
         Ok(found.unwrap_or(user))
     }
 
-    /// Disables a user who may do no more than the caller: their sessions end, and the keys that act for them.
+    /// Disables another user who may do no more than the caller: their sessions end, and the keys that act for them.
     pub async fn disable_user_by_id(&self, id: Uuid, now_ms: i64) -> Result<bool, AdminError> {
         let user = self.user_within_bounds(id).await?;
+        self.require_other(id)?;
         Ok(self.apply(Change::DisableUser(user.id), now_ms).await?)
     }
 

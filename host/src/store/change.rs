@@ -107,8 +107,10 @@ pub struct Idempotency {
 /// What must be there for a change, where two people may edit the same thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Whatever is there.
+    /// Whatever is there, if anything is.
     Anything,
+    /// Whatever is there, and something is.
+    Something,
     /// Nothing yet.
     Nothing,
     /// What has had so many changes.

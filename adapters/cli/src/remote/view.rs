@@ -41,6 +41,7 @@ pub(super) struct CredentialView {
     cluster: Option<String>,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
     retires_at: Option<Timestamp>,
     pub(super) revoked_at: Option<Timestamp>,
     predecessor: Option<Uuid>,
@@ -81,6 +82,7 @@ impl CredentialView {
             predecessor: self.predecessor,
             successor: self.successor,
             retires_at: self.retires_at.map(Timestamp::as_second),
+            last_used_at: self.last_used_at.map(Timestamp::as_second),
         }
     }
 }
@@ -146,6 +148,7 @@ pub(super) struct SessionView {
     id: Uuid,
     created_at: Timestamp,
     signed_in_at: Timestamp,
+    last_used_at: Option<Timestamp>,
     mfa: bool,
     expires_at: Timestamp,
     pub(super) current: bool,
@@ -164,6 +167,7 @@ impl SessionView {
                 revoked_at: None,
             },
             created_at: self.created_at.as_second(),
+            last_used_at: self.last_used_at.map(Timestamp::as_second),
         }
     }
 }

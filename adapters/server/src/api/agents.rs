@@ -66,7 +66,7 @@ pub(super) async fn list(
     let filter = KeyFilter {
         owner: None,
         state: parameters.state.map(Into::into),
-        name: parameters.name,
+        name: page::name_part(parameters.name)?,
     };
     let now = caller.now();
     let found = caller

@@ -1,9 +1,11 @@
 //! The OpenAPI document: what every endpoint has in common, and the names that the active policy knows.
 
-use std::collections::BTreeMap;
+mod examples;
+mod links;
+mod refusals;
 
 use http::Method;
-use scopegate_host::Gate;
+use scopegate_host::{Gate, contract::Scheme};
 use serde_json::{Value, json};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
 
@@ -76,29 +78,66 @@ fn is_method(method: &Method) -> bool {
 pub(super) fn render(openapi: OpenApi, gate: &Gate) -> String {
     let mut document = serde_json::to_value(openapi).unwrap_or_default();
     document["servers"] = json!([{ "url": "/" }]);
-    document["security"] = json!([{ "session": [] }, { "key": [] }]);
-    document["components"]["securitySchemes"] = json!({
-        "session": {
-            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-            "description": "A session, from `POST /-/login`"
-        },
-        "key": {
-            "type": "http", "scheme": "bearer",
-            "description": "An API key, where the contract takes keys as Bearer; else in the contract's own way"
-        },
-    });
-    document["components"]["schemas"]["Problem"] = problem();
+    let schemes = security_schemes(gate);
+    let names = schemes
+        .as_object()
+        .into_iter()
+        .flat_map(|schemes| schemes.keys());
+    document["security"] = names.map(|name| json!({ name: [] })).collect();
+    document["components"]["securitySchemes"] = schemes;
+    document["components"]["schemas"]["Problem"] = refusals::problem();
+    document["components"]["headers"] = refusals::headers();
+    document["components"]["responses"] = refusals::responses();
     let scopes = scopes(gate);
     if let Some(carried) = document.pointer_mut("/components/schemas/MintKey/properties/scopes") {
         carried["items"]["enum"] = scopes;
     }
-    let paths = document["paths"].as_object_mut();
-    for (path, item) in paths.into_iter().flatten() {
+    for item in members(&mut document["paths"]) {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            common(path, method, operation);
+            refusals::add(method, operation);
+            let parameters = operation
+                .get_mut("parameters")
+                .and_then(Value::as_array_mut);
+            parameters
+                .into_iter()
+                .flatten()
+                .for_each(examples::parameter);
         }
     }
+    members(&mut document["components"]["schemas"]).for_each(examples::schema);
+    links::add(&mut document);
     document.to_string()
+}
+
+/// What an object has under its names.
+fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
+    object
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|members| members.values_mut())
+}
+
+/// Sessions, and keys in the ways that the contract takes them.
+fn security_schemes(gate: &Gate) -> Value {
+    let mut schemes = json!({
+        "session": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description": "A session, from `POST /-/login`",
+        },
+    });
+    for scheme in &gate.contract().schemes {
+        let (name, description) = match scheme {
+            Scheme::Bearer => ("key", json!({ "type": "http", "scheme": "bearer" })),
+            Scheme::ApiKey => ("keyByScheme", json!({ "type": "http", "scheme": "ApiKey" })),
+            Scheme::XApiKey => (
+                "keyByHeader",
+                json!({ "type": "apiKey", "in": "header", "name": "X-API-Key" }),
+            ),
+        };
+        schemes[name] = description;
+        schemes[name]["description"] = json!("An API key");
+    }
+    schemes
 }
 
 /// The permissions that a key can carry.
@@ -112,70 +151,4 @@ fn scopes(gate: &Gate) -> Value {
     names
         .map(|known| Value::from(known.name.as_str()))
         .collect()
-}
-
-/// RFC 9457.
-fn problem() -> Value {
-    json!({
-        "type": "object",
-        "description": "What went wrong (RFC 9457)",
-        "required": ["type", "title", "status", "detail", "code", "instance"],
-        "properties": {
-            "type": { "type": "string", "format": "uri", "description": "Where the problem is documented" },
-            "title": { "type": "string", "description": "The same for every occurrence of the problem" },
-            "status": { "type": "integer", "description": "The HTTP status" },
-            "detail": { "type": "string", "description": "What happened here" },
-            "code": { "type": "string", "description": "For programs" },
-            "instance": { "type": "string", "description": "The request's id" },
-        },
-        "example": {
-            "type": "https://scopegate.dev/problems/not-held", "title": "More than you hold", "status": 403,
-            "detail": "you do not hold the permission `nodes:read`, so you cannot give it",
-            "code": "not-held", "instance": "0197f0c2-6c1e-7d55-9d7e-0a5a3a1c9b11",
-        },
-    })
-}
-
-/// The refusals that an operation can give besides what it says itself.
-fn common(path: &str, method: &str, operation: &mut Value) {
-    let has_body = operation.get("requestBody").is_some();
-    let parameters = operation["parameters"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let takes_header = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
-    let mut refusals: BTreeMap<u16, &str> = BTreeMap::from([
-        (400, "The request is malformed; the detail names the place"),
-        (401, "No credential, or one that is not accepted"),
-        (403, "The policy or the caller's bounds do not allow it"),
-        (404, "There is nothing here"),
-        (405, "The endpoint does not have the method"),
-        (429, "The limit of requests a minute is used up"),
-        (503, "Something that is needed is not available"),
-    ]);
-    if has_body {
-        refusals.extend([
-            (413, "The body is too large"),
-            (415, "The body is not of the right type"),
-            (
-                422,
-                "The contract, the policy or the moment do not allow it",
-            ),
-        ]);
-    }
-    if method != "get" {
-        refusals.insert(409, "It stands against something that is there");
-    }
-    if takes_header("If-Match") {
-        refusals.insert(412, "It was changed by somebody else meanwhile");
-        refusals.insert(428, "`If-Match` is missing");
-    }
-    let responses = &mut operation["responses"];
-    for (status, description) in refusals {
-        responses[status.to_string()] = json!({
-            "description": description,
-            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-        });
-    }
-    debug_assert!(path.starts_with(super::PREFIX));
 }

@@ -114,7 +114,7 @@ async fn listed(
     let filter = KeyFilter {
         owner: parameters.owner,
         state: parameters.state.map(Into::into),
-        name: parameters.name,
+        name: page::name_part(parameters.name)?,
     };
     let now = caller.now();
     let found = caller

@@ -76,10 +76,10 @@ pub(super) struct Factor {
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangePassword {
     /// The current one
-    #[schema(value_type = String, format = Password, max_length = 1024)]
+    #[schema(value_type = String, format = Password, max_length = 1024, example = "the old one, which was long")]
     current: SecretString,
     /// The new one, of at least 8 characters
-    #[schema(value_type = String, format = Password, max_length = 1024)]
+    #[schema(value_type = String, format = Password, max_length = 1024, example = "the new one, which is longer")]
     new: SecretString,
 }
 

@@ -72,26 +72,32 @@ pub(super) struct ForeignKey {
     #[schema(min_length = 1, max_length = 255, example = "grafana-export")]
     name: String,
     /// The SHA-256 of the whole key, in hex
-    #[schema(pattern = "^[0-9a-fA-F]{64}$")]
+    #[schema(
+        pattern = "^[0-9a-fA-F]{64}$",
+        example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    )]
     sha256: String,
     /// Its owner's e-mail address; required where keys act for their owner
+    #[schema(max_length = 254, example = "ada@example.com")]
     #[serde(default)]
     owner: Option<String>,
     /// What it is narrowed to
+    #[schema(example = json!(["clusters:read"]))]
     #[serde(default)]
     scopes: Option<Vec<String>>,
     /// The clusters that it is restricted to; empty: every cluster
+    #[schema(example = json!(["prod"]))]
     #[serde(default)]
     allowed_cluster_ids: Vec<String>,
     /// When it ends by itself
     #[serde(default)]
     expires_at: Option<Timestamp>,
     /// How it begins, for lists
-    #[schema(max_length = 32)]
+    #[schema(max_length = 32, example = "k8c_live_")]
     #[serde(default)]
     prefix: String,
     /// How it ends, for lists
-    #[schema(max_length = 4)]
+    #[schema(max_length = 4, example = "Lq17")]
     #[serde(default)]
     last_four: String,
 }
@@ -100,6 +106,7 @@ pub(super) struct ForeignKey {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImportedKeys {
     /// Their ids, in their order
+    #[schema(example = json!(["0197f0c2-6c1e-7d55-9d7e-0a5a3a1c9b11"]))]
     keys: Vec<Uuid>,
 }
 

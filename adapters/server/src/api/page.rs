@@ -9,6 +9,7 @@ use super::error::Failed;
 
 const LIMIT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
+const NAME_CHARS_MAX: usize = 255;
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -46,7 +47,8 @@ pub(super) fn page<K: std::str::FromStr>(
         Some(cursor) => {
             let read = || {
                 let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-                String::from_utf8(bytes).ok()?.parse().ok()
+                let text = String::from_utf8(bytes).ok()?;
+                text.parse().ok().filter(|_| !text.is_empty())
             };
             Some(read().ok_or_else(|| {
                 Failed::invalid("`cursor` is not the `next_cursor` of a page before")
@@ -59,12 +61,23 @@ pub(super) fn page<K: std::str::FromStr>(
     })
 }
 
+/// A part of a name that is looked for.
+pub(super) fn name_part(name: Option<String>) -> Result<Option<String>, Failed> {
+    match name {
+        Some(name) if name.chars().count() > NAME_CHARS_MAX => Err(Failed::invalid(format!(
+            "`name` has at most {NAME_CHARS_MAX} characters"
+        ))),
+        name => Ok(name),
+    }
+}
+
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Listed<T> {
     /// The items
     pub(super) items: Vec<T>,
     /// Where the next page begins; `null` on the last one
+    #[schema(example = "MDE5N2YwYzItNmMxZS03ZDU1LTlkN2UtMGE1YTNhMWM5YjEx")]
     pub(super) next_cursor: Option<String>,
 }
 

@@ -13,8 +13,10 @@ pub(super) struct PolicyView {
     #[schema(example = "scopegate")]
     name: String,
     /// Its version, in its author's own words
+    #[schema(example = "2026-03-31")]
     version: String,
     /// `sha256:` and the hash of its component, in hex
+    #[schema(example = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     digest: String,
     /// The contract that it goes with here
     #[schema(example = "scopegate")]
@@ -34,8 +36,10 @@ pub(super) struct PermissionView {
     #[schema(example = "clusters:read")]
     name: String,
     /// The group that pickers show it under
+    #[schema(example = "Clusters")]
     category: String,
     /// What it unlocks
+    #[schema(example = "Cluster inventory")]
     unlocks: String,
     /// Whether a key may carry it as a scope
     scope: bool,
@@ -45,8 +49,10 @@ pub(super) struct PermissionView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PolicyRole {
     /// Its name
+    #[schema(example = "viewer")]
     name: String,
     /// Its permissions, spelled out
+    #[schema(example = json!(["clusters:read"]))]
     permissions: Vec<String>,
 }
 
@@ -57,10 +63,12 @@ pub(super) struct RouteView {
     #[schema(example = "GET")]
     method: String,
     /// Such as `/v1/clusters/{cluster}/**`
+    #[schema(example = "/v1/clusters/{cluster}/**")]
     pattern: String,
     /// Whether it is open to everyone
     public: bool,
     /// The permission that it needs
+    #[schema(example = "clusters:read")]
     requires: Option<String>,
 }
 

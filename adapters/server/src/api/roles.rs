@@ -59,7 +59,7 @@ pub(super) async fn read(
 #[utoipa::path(put, path = "/-/api/roles/{role}", tag = "Roles", operation_id = "putRole", request_body = PutRole,
     params(("role" = String, Path, description = "Its name"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that is changed, or `*`"),
-        ("If-None-Match" = Option<String>, Header, description = "`*` for a new role", pattern = "^\\*$")),
+        ("If-None-Match" = Option<String>, Header, description = "`*` for a new role")),
     responses((status = 200, body = RoleBody, headers(("ETag" = String, description = "Which version it is")))))]
 pub(super) async fn put(
     caller: Caller,

@@ -64,15 +64,18 @@ pub(super) struct Introspected {
     client_id: Option<Uuid>,
     /// Whose name the audit shows
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ada@example.com")]
     username: Option<String>,
     /// `session`, `api-key` or `agent`
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "api-key")]
     token_type: Option<&'static str>,
     /// When it ends by itself, in seconds since the epoch
     #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
     /// Who acts: the user, the key or the agent
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0197f0c2-6c1e-7d55-9d7e-0a5a3a1c9b11")]
     sub: Option<String>,
     /// The organization
     #[serde(skip_serializing_if = "Option::is_none")]

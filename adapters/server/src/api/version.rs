@@ -11,6 +11,9 @@ use scopegate_host::{Cause, store::Expected};
 
 use super::{State, error::Failed};
 
+/// What nothing has: epochs count up from 0.
+const NO_EPOCH: i64 = -1;
+
 /// The `ETag` of a version.
 pub(super) fn etag(epoch: i64) -> [(HeaderName, HeaderValue); 1] {
     let value = HeaderValue::from_str(&format!("\"{epoch}\""));
@@ -42,7 +45,7 @@ impl FromRequestParts<State> for ChangesOrMakes {
             return Ok(Self(expected));
         }
         match parts.headers.get(IF_NONE_MATCH).map(HeaderValue::as_bytes) {
-            None => Err(Failed(Cause::PreconditionRequired)),
+            None | Some(b"") => Err(Failed(Cause::PreconditionRequired)),
             Some(b"*") => Ok(Self(Expected::Nothing)),
             Some(_) => Err(Failed::invalid("`If-None-Match` can only be `*` here")),
         }
@@ -54,11 +57,6 @@ fn if_match(parts: &Parts) -> Result<Option<Expected>, Failed> {
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let stale = || {
-        Failed(Cause::Stale(
-            "it was changed by somebody else meanwhile".into(),
-        ))
-    };
     let Some(text) = value
         .to_str()
         .ok()
@@ -67,15 +65,19 @@ fn if_match(parts: &Parts) -> Result<Option<Expected>, Failed> {
     else {
         return Err(Failed::invalid("`If-Match` is one `ETag`"));
     };
+    // An empty one says nothing.
+    if text.is_empty() {
+        return Ok(None);
+    }
     if text == "*" {
-        return Ok(Some(Expected::Anything));
+        return Ok(Some(Expected::Something));
     }
     // Tags are opaque: one that the gate has never given matches nothing, and is well-formed all the same.
+    let is_tag = |tag: &&str| tag.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
     let tag = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
+        .filter(is_tag)
         .ok_or_else(|| Failed::invalid("`If-Match` is one `ETag`, in quotes"))?;
-    tag.parse()
-        .map(|epoch| Some(Expected::Epoch(epoch)))
-        .map_err(|_| stale())
+    Ok(Some(Expected::Epoch(tag.parse().unwrap_or(NO_EPOCH))))
 }

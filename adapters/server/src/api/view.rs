@@ -291,6 +291,7 @@ pub(super) struct InvitationView {
     /// Whom it is for
     user: UserView,
     /// What they present, shown this once; `null` where the same request was sent again
+    #[schema(example = "q8wbQ3cNQ0H2Jp5m1TtXy7ZkLr9VdSfGaUeBiWoMnPc")]
     invitation: Option<String>,
     /// When it ends; `null` where the same request was sent again
     expires_at: Option<Timestamp>,

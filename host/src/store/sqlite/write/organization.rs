@@ -149,9 +149,13 @@ impl Tx<'_> {
         name: &str,
         expected: Expected,
     ) -> Result<Done, ChangeError> {
-        if !self.require_role(organization, name, expected).await? {
+        if !self
+            .require_role(organization, name, Expected::Anything)
+            .await?
+        {
             return Err(Conflict::UnknownRole(name.to_owned()).into());
         }
+        self.require_role(organization, name, expected).await?;
         let in_use = sqlx::query(
             "SELECT 1 FROM users WHERE organization = ? AND role = ? AND disabled_at IS NULL LIMIT 1",
         )

@@ -103,9 +103,11 @@ impl Tx<'_> {
         taken: impl FnOnce() -> Conflict,
     ) -> Result<(), ChangeError> {
         match (expected, found) {
-            (Expected::Anything, _) | (Expected::Nothing, None) => Ok(()),
+            (Expected::Anything, _)
+            | (Expected::Something, Some(_))
+            | (Expected::Nothing, None) => Ok(()),
             (Expected::Nothing, Some(_)) => Err(taken().into()),
-            (Expected::Epoch(_), None) => Err(Conflict::Stale.into()),
+            (Expected::Something | Expected::Epoch(_), None) => Err(Conflict::Stale.into()),
             (Expected::Epoch(epoch), Some(row)) => {
                 let now: i64 = row.try_get("epoch").map_err(unavailable)?;
                 if now == epoch {
