@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 pub use backup::{BackupError, InPlace, back_up, restore};
 pub use change::{
-    Actor, Change, Code, Confirmation, Conflict, Expected, Idempotency, LogIn, NewCredential,
-    NewInvitation, NewUser, Origin, Touch,
+    Actor, CallerVersion, Change, Code, Confirmation, Conflict, Expected, Idempotency, LogIn,
+    NewCredential, NewInvitation, NewUser, Origin, Touch,
 };
 pub use error::{ChangeError, OpenError, StoreError};
 pub use page::{CredentialFilter, Page};

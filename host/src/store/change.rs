@@ -42,6 +42,20 @@ pub struct Origin {
     pub request_id: Option<Uuid>,
     /// The address that it came from.
     pub address: Option<IpAddr>,
+    /// The caller whose change it is, as they were when they were let in.
+    pub caller: Option<CallerVersion>,
+}
+
+/// A caller as they were when they were let in. A change is made only if they still are: what was begun before a
+/// revocation, or with a role that is gone, is not ended after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerVersion {
+    /// The session, key or agent token.
+    pub credential: Uuid,
+    /// Whether it is a session.
+    pub is_session: bool,
+    /// Changes with everything that it stands for.
+    pub version: String,
 }
 
 impl From<Actor> for Origin {
@@ -50,6 +64,7 @@ impl From<Actor> for Origin {
             actor,
             request_id: None,
             address: None,
+            caller: None,
         }
     }
 }
@@ -324,6 +339,8 @@ pub enum Change {
     ConfirmFactor(Box<Confirmation>),
     /// Takes a user's second factor and recovery codes away.
     RemoveFactor(Uuid),
+    /// The same, and signs the user out everywhere: for one who has lost it.
+    ResetFactor(Uuid),
     /// Gives a user other recovery codes.
     SetRecoveryCodes {
         /// Whom.
@@ -342,6 +359,8 @@ pub enum Touch {
     Nothing,
     /// One credential.
     Credential(Uuid),
+    /// One credential, and perhaps those that follow it.
+    Rotations(Uuid),
     /// One session.
     Session(Uuid),
     /// Sessions and keys of a user.
@@ -369,6 +388,7 @@ impl Change {
             Self::EndSessions { user, .. }
             | Self::SetPassword { user, .. }
             | Self::RemoveFactor(user)
+            | Self::ResetFactor(user)
             | Self::DisableUser(user)
             | Self::SetRole { user, .. }
             | Self::SetClusters { user, .. }
@@ -379,9 +399,10 @@ impl Change {
             | Self::DeleteCustomRole { organization, .. }
             | Self::AddCluster { organization, .. }
             | Self::DeleteCluster { organization, .. } => Touch::Organization(*organization),
-            Self::Revoke(credential)
-            | Self::RevokeLeaked { credential, .. }
-            | Self::Rotate {
+            Self::Revoke(credential) | Self::RevokeLeaked { credential, .. } => {
+                Touch::Rotations(*credential)
+            }
+            Self::Rotate {
                 old: credential, ..
             } => Touch::Credential(*credential),
             Self::EndSession(session) => Touch::Session(*session),
@@ -422,6 +443,7 @@ impl Change {
             Self::BeginFactor { .. } => "factor.begin",
             Self::ConfirmFactor(_) => "factor.confirm",
             Self::RemoveFactor(_) => "factor.remove",
+            Self::ResetFactor(_) => "factor.reset",
             Self::SetRecoveryCodes { .. } => "factor.recovery-codes",
             Self::FailFactor(_) => "factor.fail",
         }
@@ -457,6 +479,7 @@ impl Change {
             | Self::BeginFactor { user, .. }
             | Self::SetRecoveryCodes { user, .. }
             | Self::RemoveFactor(user)
+            | Self::ResetFactor(user)
             | Self::FailFactor(user) => user.to_string(),
         }
     }
@@ -516,6 +539,7 @@ impl Change {
             | Self::DeleteCustomRole { .. }
             | Self::BeginFactor { .. }
             | Self::RemoveFactor(_)
+            | Self::ResetFactor(_)
             | Self::SetRecoveryCodes { .. }
             | Self::FailFactor(_)
             | Self::DeleteCluster { .. }
@@ -601,6 +625,12 @@ pub enum Conflict {
     /// This was done already, when it was asked for under the same idempotency key. What it made has this id.
     #[error("this was done already")]
     Replayed(String),
+    /// The credential that it was begun with has ended since.
+    #[error("the credential has ended meanwhile")]
+    CallerEnded,
+    /// What the caller may do has changed since it was begun.
+    #[error("what you may do has changed meanwhile: ask again")]
+    CallerChanged,
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     OtherRequest,
