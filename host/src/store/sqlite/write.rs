@@ -81,6 +81,10 @@ impl Sqlite {
 type Statement<'q> = Query<'q, Db, SqliteArguments>;
 
 impl Tx<'_> {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each change, and nothing else"
+    )]
     async fn make(&mut self, change: &Change) -> Result<Done, ChangeError> {
         match change {
             Change::CreateOrganization { id, name, admin } => {
