@@ -24,7 +24,8 @@ pub(super) struct Problem {
     pub(super) status: u16,
     /// Which problem, for programs.
     pub(super) code: String,
-    title: String,
+    /// What kind of problem it is, for people.
+    pub(super) title: String,
     /// What is wrong, for people.
     pub(super) detail: String,
 }

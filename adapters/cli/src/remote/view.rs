@@ -40,6 +40,8 @@ pub(super) struct CredentialView {
     #[serde(default)]
     cluster: Option<String>,
     created_at: Timestamp,
+    #[serde(default)]
+    last_used_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     retires_at: Option<Timestamp>,
     pub(super) revoked_at: Option<Timestamp>,
@@ -81,6 +83,7 @@ impl CredentialView {
             predecessor: self.predecessor,
             successor: self.successor,
             retires_at: self.retires_at.map(Timestamp::as_second),
+            last_used_at: self.last_used_at.map(Timestamp::as_second),
         }
     }
 }
@@ -147,6 +150,8 @@ pub(super) struct SessionView {
     created_at: Timestamp,
     signed_in_at: Timestamp,
     mfa: bool,
+    #[serde(default)]
+    last_used_at: Option<Timestamp>,
     expires_at: Timestamp,
     pub(super) current: bool,
 }
@@ -164,6 +169,7 @@ impl SessionView {
                 revoked_at: None,
             },
             created_at: self.created_at.as_second(),
+            last_used_at: self.last_used_at.map(Timestamp::as_second),
         }
     }
 }
