@@ -40,6 +40,8 @@ pub(super) struct CredentialView {
     #[serde(default)]
     cluster: Option<String>,
     created_at: Timestamp,
+    #[serde(default)]
+    last_used_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
     retires_at: Option<Timestamp>,
@@ -150,6 +152,8 @@ pub(super) struct SessionView {
     signed_in_at: Timestamp,
     last_used_at: Option<Timestamp>,
     mfa: bool,
+    #[serde(default)]
+    last_used_at: Option<Timestamp>,
     expires_at: Timestamp,
     pub(super) current: bool,
 }
