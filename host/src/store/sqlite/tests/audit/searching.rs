@@ -40,7 +40,12 @@ async fn chain() -> Chain {
 
 async fn search(chain: &Chain, filter: &Filter, before: Option<i64>, limit: u32) -> Vec<i64> {
     let found = chain.store().search_audit(filter, before, limit).await;
-    found.unwrap().iter().map(|record| record.seq).collect()
+    found
+        .unwrap()
+        .records
+        .iter()
+        .map(|record| record.seq)
+        .collect()
 }
 
 #[tokio::test]
