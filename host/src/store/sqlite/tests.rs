@@ -1,6 +1,7 @@
 mod audit;
 mod changes;
 mod opening;
+mod pools;
 mod reading;
 
 use serde_json::Value;
