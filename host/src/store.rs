@@ -32,7 +32,7 @@ pub use records::{
 pub use sqlite::path_of_url;
 
 use crate::{
-    audit::{Evidence, Filter, Found, Pruned, Report, Seal, SealError},
+    audit::{Evidence, Filter, Found, Pruned, Report, Seal, SealError, Searched},
     key::KeyHash,
 };
 
@@ -193,14 +193,14 @@ impl Store {
         }
     }
 
-    /// Audit records that are all of what the filter says, newest first, at most `limit`. `before` is the number of the last
-    /// one of the page before.
+    /// Audit records that are all of what the filter says, newest first, at most `limit`. `before` is [`Searched::older`] of
+    /// the page before. One call looks at a bounded number of records: go on until there is no `older`.
     pub async fn search_audit(
         &self,
         filter: &Filter,
         before: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Found>, StoreError> {
+    ) -> Result<Searched, StoreError> {
         match self {
             Self::Sqlite(store) => store.search_audit(filter, before, limit).await,
         }

@@ -89,7 +89,8 @@ pub(super) async fn tail(tail: Tail, common: &Common) -> Result<()> {
     let store = tail.store.open(common).await?;
     let mut found = store
         .search_audit(&Filter::default(), None, tail.count)
-        .await?;
+        .await?
+        .records;
     found.reverse();
     let mut last = match found.last() {
         Some(record) => record.seq,
@@ -130,17 +131,20 @@ pub(super) async fn run(search: Search, common: &Common) -> Result<()> {
     let (mut before, mut left) = (None, search.limit);
     while left > 0 {
         let found = store.search_audit(&filter, before, left.min(PAGE)).await?;
-        print(&found, common.output)?;
-        let Some(last) = found.last() else { break };
-        before = Some(last.seq);
-        left = left.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        print(&found.records, common.output)?;
+        let count = u32::try_from(found.records.len()).unwrap_or(u32::MAX);
+        left = left.saturating_sub(count);
+        before = found.older;
+        if before.is_none() {
+            break;
+        }
     }
     Ok(())
 }
 
 async fn newest(store: &Store) -> Result<i64> {
     let found = store.search_audit(&Filter::default(), None, 1).await?;
-    Ok(found.first().map_or(0, |record| record.seq))
+    Ok(found.records.first().map_or(0, |record| record.seq))
 }
 
 impl Search {

@@ -77,8 +77,9 @@ pub(super) enum OutcomeView {
 
 /// Search the audit
 ///
-/// The records of your organization, newest first; their members are explained in the documentation of the audit. Needs
-/// the permission `manage:audit`.
+/// The records of your organization, newest first; their members are explained in the documentation of the audit. One
+/// request looks at a bounded number of them: a page may have few items or none and still a `next_cursor`. Needs the
+/// permission `manage:audit`.
 #[utoipa::path(get, path = "/-/api/audit", tag = "Audit", operation_id = "searchAudit", params(AuditParameters),
     responses((status = 200, body = Listed<Value>)))]
 pub(super) async fn search(
@@ -112,12 +113,14 @@ pub(super) async fn search(
         until_ms: parameters.until.map(Timestamp::as_millisecond),
     };
     let store = caller.state.gate.directory().store();
-    let found = store
+    let searched = store
         .search_audit(&filter, page.after, page.limit)
         .await
         .map_err(|error| Failed(Cause::Unavailable(error.to_string())))?;
     let key = |found: &Found| found.seq.to_string();
     // What is in the store is JSON, or the store is damaged: `scopegate audit verify` tells.
     let view = |found: Found| serde_json::from_str(&found.numbered()).unwrap_or_default();
-    Ok(Reply(Listed::of(found, &page, key, view)))
+    let listed = Listed::of(searched.records, &page, key, view);
+    // What was not looked at yet is for the next page.
+    Ok(Reply(listed.going_on_from(searched.older)))
 }

@@ -149,7 +149,10 @@ impl Sqlite {
         &self,
     ) -> Result<Vec<Organization>, StoreError> {
         let query = sqlx::query("SELECT * FROM organizations ORDER BY name");
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         rows.iter().map(row::organization).collect()
     }
 
@@ -161,7 +164,7 @@ impl Sqlite {
         let organization = organization.map(|id| id.to_string());
         let rows = query
             .bind(organization)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.searchers)
             .await
             .map_err(unavailable)?;
         rows.iter().map(|user| row::user(user, "")).collect()
@@ -211,7 +214,10 @@ impl Sqlite {
         read: fn(&SqliteRow) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let query = sqlx::query(statement).bind(organization.to_string());
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         rows.iter().map(read).collect()
     }
 }

@@ -4,7 +4,7 @@
 mod credential;
 mod factor;
 mod organization;
-mod require;
+pub(super) mod require;
 mod session;
 mod user;
 

@@ -65,7 +65,7 @@ impl Tx<'_> {
         self.require_new(agent.and_then(|agent| agent.idempotency.as_ref()))
             .await?;
         self.require_organization(organization).await?;
-        match self.clusters(organization).await?.get(id) {
+        match self.cluster(organization, id).await? {
             Some(true) => return Err(Conflict::ClusterDeleted(id.to_owned()).into()),
             Some(false) => return Err(Conflict::ClusterExists(id.to_owned()).into()),
             None => {}

@@ -1,7 +1,5 @@
 //! What must be so in the store before a change is made.
 
-use std::collections::BTreeMap;
-
 use scopegate_policy::Clusters;
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -17,6 +15,13 @@ use crate::{
 
 /// How long a request may be sent again, in seconds: a day.
 const IDEMPOTENCY_KEPT_SECS: i64 = 24 * 3600;
+
+/// The first of the wanted clusters that the organization does not have. Looks up those alone: however many it has, the
+/// only writer is not kept.
+pub(in crate::store::sqlite) const MISSING_CLUSTER: &str = "SELECT w.value FROM json_each(?2) w \
+     WHERE NOT EXISTS (SELECT 1 FROM clusters k \
+         WHERE k.organization = ?1 AND k.id = w.value AND k.deleted_at IS NULL) \
+     ORDER BY w.key LIMIT 1";
 
 impl Tx<'_> {
     pub(super) async fn require_organization(&mut self, id: Uuid) -> Result<(), ChangeError> {
@@ -80,22 +85,20 @@ impl Tx<'_> {
         }
     }
 
-    /// Every id that the organization ever had, and whether it was deleted.
-    pub(super) async fn clusters(
+    /// Whether the organization's cluster was deleted; `None` where it never had one with this id.
+    pub(super) async fn cluster(
         &mut self,
         organization: Uuid,
-    ) -> Result<BTreeMap<String, bool>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id, deleted_at IS NOT NULL FROM clusters WHERE organization = ?")
-                .bind(organization.to_string())
-                .fetch_all(&mut *self.tx)
-                .await
-                .map_err(unavailable)?;
-        let read = |row: &SqliteRow| Ok((row.try_get(0)?, row.try_get(1)?));
-        rows.iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map_err(unavailable)
+        id: &str,
+    ) -> Result<Option<bool>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT deleted_at IS NOT NULL FROM clusters WHERE organization = ? AND id = ?",
+        )
+        .bind(organization.to_string())
+        .bind(id.to_owned())
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(unavailable)
     }
 
     /// What is edited is what was expected: `found` is its row, with its epoch.
@@ -224,9 +227,14 @@ impl Tx<'_> {
         let Clusters::Only(ids) = wanted else {
             return Ok(());
         };
-        let known = self.clusters(organization).await?;
-        match ids.iter().find(|id| known.get(*id) != Some(&false)) {
-            Some(id) => Err(Conflict::UnknownCluster(id.clone()).into()),
+        let missing: Option<String> = sqlx::query_scalar(MISSING_CLUSTER)
+            .bind(organization.to_string())
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        match missing {
+            Some(id) => Err(Conflict::UnknownCluster(id).into()),
             None => Ok(()),
         }
     }
