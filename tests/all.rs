@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod corpus;
 mod harness;
+mod load;
 mod products;
 mod sandbox;
 mod wire;

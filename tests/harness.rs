@@ -21,12 +21,13 @@ use std::{
 use rustls::pki_types::CertificateDer;
 use scopegate_axum::Clock;
 use scopegate_host::{
-    Audit, Contract, KeyRing,
-    audit::Sink,
+    Contract, KeyRing,
+    audit::{AuditKey, AuditPublicKey, Evidence, ExportedHeads, Report, Seal, Sink},
     authenticate::Issuers,
     engine::{Policy, Sandbox, SandboxConfig, build_document},
     keyring::Keys,
     lock::{StoreLock, socket_path},
+    scanning::Partners,
     store::{Missing, Purpose, Store},
 };
 use scopegate_policy::documents;
@@ -81,6 +82,8 @@ pub struct Options {
     pub upstream: Option<String>,
     /// Who signed its certificate.
     pub roots: Vec<CertificateDer<'static>>,
+    /// Secret scanners whose reports are believed.
+    pub partners: Option<Partners>,
     /// How long a shutdown waits.
     pub drain: Duration,
     /// Whether the upstream gets credentials.
@@ -102,6 +105,7 @@ impl Options {
             shared: false,
             upstream: None,
             roots: Vec::new(),
+            partners: None,
             drain: Duration::from_secs(5),
             forward_credentials: false,
         }
@@ -150,9 +154,12 @@ impl World {
         let path = directory.path().join("gate.db");
         let lock = StoreLock::take(&path).expect("the lock");
         let url = format!("sqlite://{}", path.display());
-        let store = Store::open(&url, Purpose::Serve, Missing::Create)
+        let mut store = Store::open(&url, Purpose::Serve, Missing::Create)
             .await
             .expect("a store");
+        let key = AuditKey::create(&directory.path().join("audit-key.json")).expect("a key");
+        let seal = Seal::open(key, &directory.path().join("audit-heads.jsonl")).expect("a seal");
+        store.seal_audit(seal).await.expect("a sealed audit");
         let clock = Clock::settable(START_MS);
         let upstream = Upstream::start().await;
         let trusted_proxies: Vec<_> = options
@@ -170,8 +177,8 @@ impl World {
             keys: Keys::open(&keys, contract.session.algorithm).expect("the same key ring"),
             issuers: Issuers::default(),
             trusted_proxies: trusted_proxies.clone(),
-            audit: Audit::open(&Sink::File(directory.path().join("audit.jsonl")))
-                .expect("an audit log"),
+            lines: Sink::File(directory.path().join("audit.jsonl")),
+            record_requests: true,
             forward_credentials: options.forward_credentials,
         })
         .expect("a gate");
@@ -197,6 +204,8 @@ impl World {
             list_bytes_max: options.list_bytes_max,
             command_line: Some((lock, socket_path(&path))),
             metrics: metrics::recorder(),
+            secret_scanning: options.partners,
+            audit_keep: None,
             drain: options.drain,
         })
         .await
@@ -236,14 +245,36 @@ impl World {
         self.directory.path().join("gate.db")
     }
 
-    /// The audit log's records so far, whole.
+    /// The audit's records of requests so far, whole.
     pub async fn audit(&self) -> Vec<Value> {
+        let mut records = self.audit_lines().await;
+        records.retain(|record| record["kind"] != "change");
+        records
+    }
+
+    /// The audit's lines so far, those of changes too.
+    pub async fn audit_lines(&self) -> Vec<Value> {
         self.running().gate().flush().await;
         let text = std::fs::read_to_string(self.directory.path().join("audit.jsonl"))
             .expect("the audit log");
         text.lines()
             .map(|line| serde_json::from_str(line).expect("a record"))
             .collect()
+    }
+
+    /// What verifying the audit finds, with the world's own key and heads.
+    pub async fn verify_audit(&self) -> Report {
+        let key = self.directory.path().join("audit-key.json");
+        // Before the store: it may be written to.
+        let heads = ExportedHeads::read(&self.directory.path().join("audit-heads.jsonl"));
+        let evidence = Evidence {
+            keys: vec![AuditPublicKey::load(&key).expect("the key")],
+            heads: Some(heads.expect("heads")),
+            unsigned: false,
+        };
+        let url = format!("sqlite://{}", self.store_path().display());
+        let store = Store::open_to_read(&url).await.expect("a store");
+        store.verify_audit(evidence).await.expect("a report")
     }
 
     /// The server.

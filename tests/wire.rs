@@ -1,5 +1,6 @@
 //! What goes over the wire: the server as a client and an upstream see it.
 
+mod audit;
 mod bodies;
 mod factors;
 mod forwarding;

@@ -1,11 +1,15 @@
 //! The whole gate on a store of its own: what a warm request with an API key costs from credential to audit record.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, bail};
 use http::{HeaderMap, HeaderValue};
 use scopegate_host::{
-    Audit, Contract, Gate, KeyRing, Request, Verdict,
+    Contract, Gate, KeyRing, Request, Verdict,
     admin::{Admin, Command, KeyRequest, Reply, UserRequest},
     audit::Sink,
     authenticate::Issuers,
@@ -20,7 +24,9 @@ use tempfile::TempDir;
 use crate::{decide::finish, questions::document};
 
 /// Milliseconds since the epoch, for every question.
-const NOW_MS: i64 = 1_767_225_600_000;
+pub(crate) const NOW_MS: i64 = 1_767_225_600_000;
+/// The user of every gate.
+pub(crate) const VIEWER: &str = "viewer@acme.example";
 
 /// A gate with one organization, a viewer, and a viewer's key on two of three clusters.
 pub struct GateWithKey {
@@ -39,24 +45,9 @@ impl GateWithKey {
     /// When something of it cannot be set up.
     pub async fn new(isolation: Isolation) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let sandbox = Sandbox::new(SandboxConfig {
-            isolation,
-            ..SandboxConfig::default()
-        })?;
-        let policy = sandbox.load(&build_document("bench.yaml", &document(10))?)?;
-        let store = format!("sqlite://{}", directory.path().join("gate.db").display());
-        let mut contract = Contract::builtin("scopegate").context("the contract is built in")?;
-        contract.limits = without_limits(contract.limits);
-        let gate = gate(GateParts {
-            contract,
-            policy: Arc::new(policy),
-            store: Store::open(&store, Purpose::Serve, Missing::Create).await?,
-            keys: KeyRing::ephemeral()?.into(),
-            issuers: Issuers::default(),
-            trusted_proxies: Vec::new(),
-            audit: Audit::open(&Sink::File(directory.path().join("audit.jsonl")))?,
-            forward_credentials: false,
-        })?;
+        // What the store takes is not the gate's time: it is written by another thread.
+        let gate = open(directory.path(), isolation, false).await?;
+        people(&gate).await?;
         let key = mint(&gate).await?;
         Ok(Self {
             gate: Arc::new(gate),
@@ -91,40 +82,71 @@ impl GateWithKey {
     }
 }
 
-async fn mint(gate: &Gate) -> Result<String> {
+/// The store of a gate in this directory.
+pub(crate) fn store(directory: &Path) -> PathBuf {
+    directory.join("gate.db")
+}
+
+/// A gate in this directory: the `scopegate` contract with limits out of the way, the benches' policy, audit into a
+/// file and, where that is wanted, of requests into the store as well.
+pub(crate) async fn open(
+    directory: &Path,
+    isolation: Isolation,
+    record_requests: bool,
+) -> Result<Gate> {
+    let sandbox = Sandbox::new(SandboxConfig {
+        isolation,
+        ..SandboxConfig::default()
+    })?;
+    let policy = sandbox.load(&build_document("bench.yaml", &document(10))?)?;
+    let url = format!("sqlite://{}", store(directory).display());
+    let mut contract = Contract::builtin("scopegate").context("the contract is built in")?;
+    contract.limits = without_limits(contract.limits);
+    Ok(gate(GateParts {
+        contract,
+        policy: Arc::new(policy),
+        store: Store::open(&url, Purpose::Serve, Missing::Create).await?,
+        keys: KeyRing::ephemeral()?.into(),
+        issuers: Issuers::default(),
+        trusted_proxies: Vec::new(),
+        lines: Sink::File(directory.join("audit.jsonl")),
+        record_requests,
+        forward_credentials: false,
+    })?)
+}
+
+/// Makes an organization of three clusters, with a viewer.
+pub(crate) async fn people(gate: &Gate) -> Result<()> {
     let policy = gate.policy();
     let admin = Admin::new(gate.directory(), gate.contract(), policy.description());
-    let email = "viewer@acme.example";
-    admin
-        .execute(
-            Command::OrganizationCreate {
-                name: "acme".into(),
-            },
-            NOW_MS,
-        )
-        .await?;
+    let organization = Command::OrganizationCreate {
+        name: "acme".into(),
+    };
+    admin.execute(organization, NOW_MS).await?;
     for id in ["prod", "staging", "dev"] {
-        admin
-            .execute(
-                Command::ClusterAdd {
-                    organization: None,
-                    id: id.into(),
-                },
-                NOW_MS,
-            )
-            .await?;
+        let cluster = Command::ClusterAdd {
+            organization: None,
+            id: id.into(),
+        };
+        admin.execute(cluster, NOW_MS).await?;
     }
     let user = Command::UserAdd(UserRequest {
         organization: None,
-        email: email.into(),
+        email: VIEWER.into(),
         password: None,
         role: "viewer".into(),
         clusters: None,
     });
     admin.execute(user, NOW_MS).await?;
+    Ok(())
+}
+
+async fn mint(gate: &Gate) -> Result<String> {
+    let policy = gate.policy();
+    let admin = Admin::new(gate.directory(), gate.contract(), policy.description());
     let request = KeyRequest {
         organization: None,
-        owner: Some(email.into()),
+        owner: Some(VIEWER.into()),
         name: "bench".into(),
         scopes: Some(vec!["clusters:read".into()]),
         allowed_cluster_ids: vec!["prod".into(), "staging".into()],

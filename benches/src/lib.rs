@@ -5,9 +5,12 @@
 pub mod decide;
 pub mod gate;
 pub mod http;
+pub mod keys;
 pub mod measure;
+#[cfg(feature = "peers")]
 pub mod peers;
 pub mod questions;
+#[cfg(feature = "peers")]
 pub mod run;
 pub mod table;
 pub mod typed;

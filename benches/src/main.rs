@@ -1,8 +1,13 @@
-//! `scopegate-benches table`: every figure of the speed table, measured now.
+//! `scopegate-benches table`: every figure of the speed table, measured now. `scopegate-benches keys`: a store with a
+//! million keys.
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use scopegate_benches::{http::roles, measure::Effort, run, table};
+use scopegate_benches::{http::roles, keys, table};
+#[cfg(feature = "peers")]
+use scopegate_benches::{measure::Effort, run};
 
 #[derive(Parser)]
 #[command(about = "Measure the gate and its peers in one run")]
@@ -13,7 +18,28 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Fill a store with keys, look them up, and print what it took
+    Keys {
+        /// How many
+        #[arg(long, default_value_t = 1_000_000)]
+        count: u64,
+        /// Where the store is made and removed again: on the disk to be measured
+        #[arg(long, default_value = ".")]
+        directory: PathBuf,
+        /// Print a JSON list, as `table` does
+        #[arg(long)]
+        json: bool,
+    },
+    /// A part of `keys`: makes the store
+    #[command(hide = true)]
+    FillKeys {
+        /// Where
+        directory: PathBuf,
+        /// How many keys
+        count: u64,
+    },
     /// Measure everything briefly and print the table
+    #[cfg(feature = "peers")]
     Table {
         /// Print a JSON list, one object a row: name, value, unit, ratio, target, met
         #[arg(long)]
@@ -47,20 +73,39 @@ fn main() -> Result<()> {
             .build()
     };
     match Arguments::parse().command {
+        Command::Keys {
+            count,
+            directory,
+            json,
+        } => print(
+            &runtime()?.block_on(keys::everything(count, &directory))?,
+            json,
+        ),
+        Command::FillKeys { directory, count } => {
+            let filled = runtime()?.block_on(keys::fill(&directory, count))?;
+            println!("{}", serde_json::to_string(&filled)?);
+            Ok(())
+        }
+        #[cfg(feature = "peers")]
         Command::Table {
             json,
             quick,
             no_http,
         } => {
             let rows = run::everything(if quick { Effort::QUICK } else { Effort::FULL }, !no_http)?;
-            if json {
-                println!("{}", serde_json::to_string_pretty(&rows)?);
-            } else {
-                print!("{}", table::to_text(&rows));
-            }
-            Ok(())
+            print(&rows, json)
         }
         Command::Upstream => runtime()?.block_on(roles::upstream()),
         Command::Proxy { upstream, gated } => runtime()?.block_on(roles::proxy(upstream, gated)),
     }
+}
+
+#[expect(clippy::print_stdout, reason = "an executable prints its results")]
+fn print(rows: &[table::Row], json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(rows)?);
+    } else {
+        print!("{}", table::to_text(rows));
+    }
+    Ok(())
 }

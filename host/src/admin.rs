@@ -14,6 +14,7 @@ mod organization;
 mod reply;
 mod role;
 mod rotate;
+mod session;
 mod user;
 
 use std::net::IpAddr;
@@ -106,11 +107,15 @@ impl<'a> Admin<'a> {
         use Command as C;
         match command {
             C::OrganizationCreate { name } => self.create_organization(name, now_ms).await,
+            C::OrganizationFound { name, admin } => self.found(name, admin, now_ms).await,
             C::OrganizationList => self.list_organizations().await,
             C::UserAdd(request) => self.add_member(request, now_ms).await,
+            C::UserAddInvited(request) => self.add_invited(request, now_ms).await,
             C::UserList { organization } => self.list_users(organization).await,
             C::UserInvite { email } => self.invite_again(&email, now_ms).await,
             C::UserDisable { email } => self.disable_user(&email, now_ms).await,
+            C::UserEndSessions { email } => self.end_sessions(&email, now_ms).await,
+            C::SessionList { email } => self.list_sessions(&email, now_ms).await,
             C::UserRemoveFactor { email } => self.remove_factor(&email, now_ms).await,
             C::UserSetRole { email, role } => self.set_user_role(&email, role, now_ms).await,
             C::UserSetClusters { email, clusters } => {

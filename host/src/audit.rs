@@ -1,20 +1,32 @@
-//! The audit log: one JSON line for every request that was decided, written off the request's way.
+//! The audit: a record of every request that was decided and of every change, in a chain of hashes in the store and as
+//! JSON lines.
 //!
-//! Records go through a bounded queue to a thread that writes them out. When the queue is full, requests wait: nothing is
-//! dropped. When the log cannot be written at all, a request that would be admitted is refused instead. Floods of
-//! refusals without a caller are counted rather than written one by one.
+//! A change is recorded in its own transaction. Requests' records go through a bounded queue to a thread that appends them
+//! to the chain in groups and then writes the lines out, those of changes too. When the queue is full, requests wait:
+//! nothing is dropped. When the audit cannot be written at all, a request that would be admitted is refused instead. Floods
+//! of refusals without a caller are counted rather than written one by one.
+//!
+//! How a chain is made, signed and verified: docs/audit.md.
 
+pub(crate) mod chain;
 mod flood;
+pub(crate) mod head;
+mod key;
+pub(crate) mod line;
+mod lines;
 mod record;
+mod seal;
+mod search;
+mod uses;
+pub(crate) mod verify;
 mod writer;
 
 use std::{
-    fs::OpenOptions,
     io,
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -22,10 +34,24 @@ use std::{
 
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
+use crate::Directory;
+pub use chain::Hash;
+pub use head::{ExportedHeads, Head, HeadState};
+pub use key::{AuditKey, AuditKeyError, AuditPublicKey};
+pub use line::RecordKind;
+use lines::Lines;
 pub(crate) use record::without_secrets;
 pub use record::{Judge, Outcome, Record};
+pub use seal::{Seal, SealError};
+pub use search::{Filter, Found};
+pub use verify::{Evidence, Finding, Report};
 use writer::Writer;
+
+/// The action of records that say what retention deleted.
+pub(crate) const PRUNE: &str = "audit.prune";
 
 /// Records that may wait to be written.
 const QUEUE_MAX: usize = 8 * 1024;
@@ -33,8 +59,10 @@ const QUEUE_MAX: usize = 8 * 1024;
 const ROOM_POLL: Duration = Duration::from_millis(1);
 /// How long a request waits for room before the log counts as stuck.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long the end waits for what is left to be written.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// Where records go.
+/// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// Appended to a file, which is made with mode 600 when it is not there.
@@ -45,10 +73,21 @@ pub enum Sink {
     None,
 }
 
-/// The queue to the writer. Dropping it writes out what is left.
+/// What retention deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Segments.
+    pub segments: usize,
+    /// Records.
+    pub records: u64,
+}
+
+/// The queue to the writer. Dropping it writes out what is left; [`Audit::close`] does so without blocking.
 #[derive(Debug)]
 pub struct Audit {
     queue: Option<Arc<Queue>>,
+    /// Where the chain is.
+    directory: Option<Directory>,
     writer: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
@@ -57,10 +96,16 @@ pub struct Audit {
 #[derive(Debug)]
 struct Queue {
     records: ArrayQueue<Arc<Record>>,
-    /// How many records were handed in, and how many of them are on their way to the disk.
+    /// How many records were handed in, and how many of them are on the disk.
     pushed: AtomicU64,
     written: AtomicU64,
-    closed: std::sync::atomic::AtomicBool,
+    /// Up to which record of the chain the lines are written.
+    shown: AtomicI64,
+    closed: AtomicBool,
+    /// Ends the writer's rest.
+    wake: Notify,
+    /// The writer is gone.
+    ended: CancellationToken,
 }
 
 /// The log cannot be written.
@@ -83,31 +128,28 @@ impl Queue {
 }
 
 impl Audit {
-    /// Opens the log and starts its writer.
+    /// Lines alone, of requests alone: for those who keep no store. [`Audit::in_store`] is the whole audit.
     ///
     /// # Errors
     /// When the file cannot be opened for appending.
     pub fn open(sink: &Sink) -> io::Result<Self> {
-        let out: Box<dyn io::Write + Send> = match sink {
-            Sink::None => {
-                return Ok(Self {
-                    queue: None,
-                    writer: Mutex::new(None),
-                });
-            }
-            Sink::Stdout => Box::new(io::stdout()),
-            Sink::File(path) => {
-                use std::os::unix::fs::OpenOptionsExt;
-                Box::new(
-                    OpenOptions::new()
-                        .append(true)
-                        .create(true)
-                        .mode(0o600)
-                        .open(path)?,
-                )
-            }
-        };
-        Self::to(out)
+        match Lines::open(sink)? {
+            Some(lines) => Self::start(Some(lines), None),
+            None => Ok(Self {
+                queue: None,
+                directory: None,
+                writer: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// The audit in the directory's store, and as lines. `requests`: whether requests are recorded in the store; where they
+    /// are not, it still has the changes, and the lines have both.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending.
+    pub fn in_store(directory: Directory, requests: bool, sink: &Sink) -> io::Result<Self> {
+        Self::start(Lines::open(sink)?, Some((directory, requests)))
     }
 
     /// A log that goes to any writer.
@@ -115,18 +157,31 @@ impl Audit {
     /// # Errors
     /// When no thread can be started.
     pub fn to(out: Box<dyn io::Write + Send>) -> io::Result<Self> {
+        Self::start(Some(Lines::to(out)), None)
+    }
+
+    fn start(lines: Option<Lines>, chain: Option<(Directory, bool)>) -> io::Result<Self> {
         let queue = Arc::new(Queue {
             records: ArrayQueue::new(QUEUE_MAX),
             pushed: AtomicU64::new(0),
             written: AtomicU64::new(0),
-            closed: false.into(),
+            shown: AtomicI64::new(0),
+            closed: AtomicBool::new(false),
+            wake: Notify::new(),
+            ended: CancellationToken::new(),
         });
-        let writer = Writer::new(out, Arc::clone(&queue));
+        let directory = chain.as_ref().map(|(directory, _)| directory.clone());
+        let writer = Writer::new(lines, chain, Arc::clone(&queue));
+        // Its own runtime, driven by this thread alone: whoever ends the process may block, and it goes on writing.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
         let handle = thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || writer.run())?;
+            .spawn(move || runtime.block_on(writer.run()))?;
         Ok(Self {
             queue: Some(queue),
+            directory,
             writer: Mutex::new(Some(handle)),
         })
     }
@@ -139,11 +194,14 @@ impl Audit {
     /// Hands a record in; waits while the queue is full.
     ///
     /// # Errors
-    /// When there was no room for two seconds: the log cannot be written.
+    /// When there was no room for two seconds: the log cannot be written. Or when it is closed.
     pub async fn record(&self, record: impl Into<Arc<Record>>) -> Result<(), Stuck> {
         let Some(queue) = &self.queue else {
             return Ok(());
         };
+        if queue.closed.load(Ordering::Relaxed) {
+            return Err(Stuck);
+        }
         if let Err(record) = queue.records.push(record.into()) {
             // Boxed: it is rare, and every request would carry room for it.
             Box::pin(queue.push_when_there_is_room(record)).await?;
@@ -152,17 +210,36 @@ impl Audit {
         Ok(())
     }
 
-    /// Resolves when every record that was handed in before is written, or after two seconds.
+    /// Resolves when every record that was handed in before, and every change that was made before, is written; or after
+    /// two seconds.
     pub async fn flush(&self) {
         let Some(queue) = &self.queue else { return };
         let until = queue.pushed.load(Ordering::Acquire);
+        let end = self
+            .directory
+            .as_ref()
+            .map_or(0, |one| one.store().audit_end());
         let mut waited = Duration::ZERO;
-        while queue.written.load(Ordering::Acquire) < until && waited < ROOM_WAIT_MAX {
-            if let Some(writer) = &*self.writer.lock() {
-                writer.thread().unpark();
-            }
+        while (queue.written.load(Ordering::Acquire) < until
+            || queue.shown.load(Ordering::Acquire) < end)
+            && waited < ROOM_WAIT_MAX
+        {
+            queue.wake.notify_one();
             tokio::time::sleep(ROOM_POLL).await;
             waited += ROOM_POLL;
+        }
+    }
+
+    /// Writes what is left and ends. To be called before the store is closed; nothing can be recorded afterwards.
+    pub async fn close(&self) {
+        let Some(queue) = &self.queue else { return };
+        queue.closed.store(true, Ordering::Release);
+        queue.wake.notify_one();
+        if tokio::time::timeout(CLOSE_WAIT_MAX, queue.ended.cancelled())
+            .await
+            .is_err()
+        {
+            tracing::error!("the audit cannot be written to its end");
         }
     }
 }
@@ -171,8 +248,8 @@ impl Drop for Audit {
     fn drop(&mut self) {
         let Some(queue) = &self.queue else { return };
         queue.closed.store(true, Ordering::Release);
+        queue.wake.notify_one();
         if let Some(writer) = self.writer.lock().take() {
-            writer.thread().unpark();
             // A writer that panicked has nothing more to write.
             let _ = writer.join();
         }

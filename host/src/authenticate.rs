@@ -23,8 +23,8 @@ use crate::{
 use credential::{Presented, Secret};
 use jwt::{Claims, Expected, Unverified};
 
+pub use crate::fetch::BYTES_MAX as JWKS_BYTES_MAX;
 pub use issuers::{BadIssuer, IssuerConfig, IssuerKey, IssuerKeys, Issuers};
-pub use jwks::JWKS_BYTES_MAX;
 pub use jwt::TOKEN_BYTES_MAX;
 
 /// What is known of the caller after their credential was looked at.

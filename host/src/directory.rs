@@ -6,6 +6,7 @@
 //! still the one it noted: what was read before a change can not come back after it. Only credentials that exist are
 //! kept, so that guesses cannot fill the memory.
 
+mod cache;
 mod facts;
 
 use std::{
@@ -16,21 +17,25 @@ use std::{
     },
 };
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashMap;
 use scopegate_policy::CallerKind;
 use uuid::Uuid;
 
 use crate::{
     Principal,
+    audit::Pruned,
     contract::Authority,
     key::KeyHash,
     store::{Change, ChangeError, Origin, Store, StoreError, Touch},
 };
+use cache::Cache;
 pub(crate) use facts::AGENT_ROLE;
 use facts::{Registered, credential_principal, session_principal};
 
-/// Keys and sessions that are kept, each. A principal is about 1 KiB.
-const CAPACITY: usize = 100_000;
+/// What the keys that are kept take of memory, in bytes: about 55,000 of them, fewer if they have long lists.
+const KEYS_BYTES_MAX: usize = 104 << 20;
+/// And the sessions.
+const SESSIONS_BYTES_MAX: usize = 32 << 20;
 
 /// What a presented key or agent token is.
 #[derive(Debug)]
@@ -71,32 +76,30 @@ pub struct Directory {
 struct Inner {
     store: Store,
     authority: Authority,
-    keys: DashMap<KeyHash, Arc<Principal>>,
-    sessions: DashMap<Uuid, Arc<Principal>>,
+    keys: Cache<KeyHash>,
+    sessions: Cache<Uuid>,
     registered: Registered,
     /// What [`Directory::registered`] has read, with the generation at which it did.
     by_organization: DashMap<Uuid, (u64, Arc<BTreeSet<String>>)>,
     generation: AtomicU64,
-    capacity: usize,
 }
 
 impl Directory {
     /// A directory of the store, whose keys have the contract's authority.
     pub fn new(store: Store, authority: Authority) -> Self {
-        Self::with_capacity(store, authority, CAPACITY)
+        Self::with_capacity(store, authority, KEYS_BYTES_MAX, SESSIONS_BYTES_MAX)
     }
 
-    fn with_capacity(store: Store, authority: Authority, capacity: usize) -> Self {
+    fn with_capacity(store: Store, authority: Authority, keys: usize, sessions: usize) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
                 authority,
-                keys: DashMap::new(),
-                sessions: DashMap::new(),
+                keys: Cache::new(keys),
+                sessions: Cache::new(sessions),
                 registered: Registered::default(),
                 by_organization: DashMap::new(),
                 generation: AtomicU64::new(0),
-                capacity,
             }),
         }
     }
@@ -108,11 +111,7 @@ impl Directory {
 
     /// Whom a key or agent token stands for.
     pub async fn by_key(&self, hash: &KeyHash, now_ms: i64) -> Result<KeyLookup, StoreError> {
-        let kept = self
-            .inner
-            .keys
-            .get(hash)
-            .map(|place| Arc::clone(place.value()));
+        let kept = self.inner.keys.get(hash);
         let principal = match kept {
             Some(principal) => principal,
             None => match Box::pin(self.inner.load_key(hash)).await? {
@@ -130,11 +129,7 @@ impl Directory {
 
     /// Whom a key or agent token stands for, if that needs no look at the store.
     pub fn cached(&self, hash: &KeyHash, now_ms: i64) -> Option<Arc<Principal>> {
-        let kept = self
-            .inner
-            .keys
-            .get(hash)
-            .map(|place| Arc::clone(place.value()));
+        let kept = self.inner.keys.get(hash);
         kept.filter(|principal| !is_over(principal, now_ms))
     }
 
@@ -145,11 +140,7 @@ impl Directory {
         user: Uuid,
         now_ms: i64,
     ) -> Result<SessionLookup, StoreError> {
-        let kept = self
-            .inner
-            .sessions
-            .get(&session)
-            .map(|place| Arc::clone(place.value()));
+        let kept = self.inner.sessions.get(&session);
         let principal = match kept {
             Some(principal) => principal,
             None => match Box::pin(self.inner.load_session(session)).await? {
@@ -169,11 +160,7 @@ impl Directory {
 
     /// Whom a session stands for, if that needs no look at the store.
     pub fn cached_session(&self, session: Uuid, user: Uuid, now_ms: i64) -> Option<Arc<Principal>> {
-        let kept = self
-            .inner
-            .sessions
-            .get(&session)
-            .map(|place| Arc::clone(place.value()));
+        let kept = self.inner.sessions.get(&session);
         kept.filter(|principal| principal.user == Some(user) && !is_over(principal, now_ms))
     }
 
@@ -201,26 +188,32 @@ impl Directory {
         Ok(registered)
     }
 
-    /// Resolves when the principal's credential is revoked, its session ended or its user disabled. Not at its expiry,
-    /// which is in the principal. A store that cannot tell any more counts as an end.
-    pub async fn ended(&self, principal: &Principal) {
-        let mut standing = principal.standing.clone();
-        loop {
-            standing.stale().await;
-            // Something about it has changed: perhaps only its role.
-            let now = match principal.kind {
-                CallerKind::Session => {
-                    Box::pin(self.inner.load_session(principal.credential)).await
-                }
-                CallerKind::ApiKey | CallerKind::Agent => {
-                    Box::pin(self.inner.load_credential(principal.credential)).await
-                }
-                CallerKind::Anonymous => return,
-            };
-            match now {
-                Ok(Loaded::Live(current)) => standing = current.standing.clone(),
-                Ok(Loaded::Ended | Loaded::Nothing) | Err(_) => return,
+    /// Resolves when something behind the principal has changed: with what it is now, or with nothing when its
+    /// credential is revoked, its session ended or its user disabled. Not at its expiry, which is in the principal. A
+    /// store that cannot tell any more counts as an end.
+    pub async fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
+        principal.standing.stale().await;
+        let now = match principal.kind {
+            CallerKind::Session => Box::pin(self.inner.load_session(principal.credential)).await,
+            CallerKind::ApiKey | CallerKind::Agent => {
+                Box::pin(self.inner.load_credential(principal.credential)).await
             }
+            CallerKind::Anonymous => return None,
+        };
+        match now {
+            Ok(Loaded::Live(current)) => Some(current),
+            Ok(Loaded::Ended | Loaded::Nothing) | Err(_) => None,
+        }
+    }
+
+    /// Retention: deletes the audit's whole segments that were closed longer ago than `keep_ms`, where that is given, and
+    /// notes that nobody needs any more. The chain goes on with a record that names those segments.
+    pub async fn retain(&self, keep_ms: Option<i64>, now_ms: i64) -> Result<Pruned, StoreError> {
+        let store = &self.inner.store;
+        store.prune_last_uses(now_ms).await?;
+        match keep_ms {
+            Some(keep_ms) => store.prune_audit(now_ms - keep_ms, now_ms).await,
+            None => Ok(Pruned::default()),
         }
     }
 
@@ -305,42 +298,18 @@ impl Inner {
         }
     }
 
-    /// Keeps what was read at `generation`, if nothing has changed since. Either way it answers the question for which
-    /// it was read; what is not kept is stale from the start.
+    /// Keeps what was read at `generation`, if nothing has changed since. That is asked with the lock of the place held:
+    /// a change counts up first and empties then, so either it is seen here or it finds here what it has to empty.
     fn keep<K: Copy + Eq + std::hash::Hash>(
         &self,
-        places: &DashMap<K, Arc<Principal>>,
+        places: &Cache<K>,
         key: K,
         principal: Principal,
         generation: u64,
     ) -> Arc<Principal> {
-        self.make_room(places);
-        let principal = Arc::new(principal);
-        // Holds the lock of the place: a change counts up first and empties then, so either it is seen here or it
-        // finds here what it has to empty.
-        match places.entry(key) {
-            // Somebody else's look-up was quicker, and no change has emptied the place since.
-            Entry::Occupied(place) => Arc::clone(place.get()),
-            Entry::Vacant(place) if self.generation.load(SeqCst) == generation => {
-                place.insert(Arc::clone(&principal));
-                principal
-            }
-            Entry::Vacant(_) => {
-                principal.standing.end();
-                principal
-            }
-        }
-    }
-
-    fn make_room<K: Copy + Eq + std::hash::Hash>(&self, places: &DashMap<K, Arc<Principal>>) {
-        while places.len() >= self.capacity {
-            let any = places.iter().next().map(|place| *place.key());
-            let Some((_, principal)) = any.and_then(|key| places.remove(&key)) else {
-                return;
-            };
-            // A later revocation would not find it here.
-            principal.standing.end();
-        }
+        places.keep(key, principal, || {
+            self.generation.load(SeqCst) == generation
+        })
     }
 
     fn empty(&self, touch: Touch) {
@@ -349,20 +318,12 @@ impl Inner {
         }
         self.generation.fetch_add(1, SeqCst);
         if let Touch::Session(id) = touch {
-            if let Some((_, principal)) = self.sessions.remove(&id) {
-                principal.standing.end();
-            }
+            self.sessions.remove(&id);
             return;
         }
-        let stays = |principal: &Principal| {
-            let touched = touches(touch, principal);
-            if touched {
-                principal.standing.end();
-            }
-            !touched
-        };
-        self.keys.retain(|_, principal| stays(principal));
-        self.sessions.retain(|_, principal| stays(principal));
+        self.keys.remove_all(|principal| touches(touch, principal));
+        self.sessions
+            .remove_all(|principal| touches(touch, principal));
     }
 }
 

@@ -6,6 +6,7 @@ mod admission;
 mod identify;
 mod introspect;
 mod invitation;
+mod leaks;
 mod question;
 mod session;
 mod trail;
@@ -217,11 +218,11 @@ impl Gate {
         )
     }
 
-    /// Resolves when an admitted request must be broken off because its credential was revoked, its session ended or
-    /// its user disabled. Not at its expiry, which is in the admission; and never for tokens of external issuers, of
-    /// which nobody tells.
-    pub async fn ended(&self, principal: &Principal) {
-        self.authenticator.directory.ended(principal).await;
+    /// Resolves when something behind the caller of an admitted request has changed: with what it is now, or with
+    /// nothing when the credential is no longer good. Not at its expiry, which is in the principal; and never for tokens of external
+    /// issuers, of which nobody tells.
+    pub async fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
+        self.authenticator.directory.renewed(principal).await
     }
 
     /// How the product speaks.
@@ -254,9 +255,14 @@ impl Gate {
         self.active.store(Arc::new(Active::new(policy)));
     }
 
-    /// Resolves when everything recorded so far is written; for the end of the process.
+    /// Resolves when everything recorded so far is written.
     pub async fn flush(&self) {
         self.audit.flush().await;
+    }
+
+    /// Writes what is recorded to its end; nothing is admitted afterwards. To be called before the store is closed.
+    pub async fn close_audit(&self) {
+        self.audit.close().await;
     }
 
     /// The pipeline, in the one order.

@@ -126,7 +126,7 @@ struct SigningKey {
 }
 
 /// Chooses the cryptography behind tokens and behind TLS, once for the process.
-pub(crate) fn install_cryptography() {
+pub fn install_cryptography() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // Who embeds the gate may have chosen before; then theirs stays.

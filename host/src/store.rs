@@ -1,9 +1,10 @@
 //! What must last: organizations, users, custom roles, clusters, credentials, sessions, and what was changed by whom.
 //!
-//! A store is read by questions and changed only by [`Change`]s, each one transaction together with its event.
+//! A store is read by questions and changed only by [`Change`]s, each one transaction together with its audit record.
 //! Every row that is read is checked; a damaged one is an error that names it. Changes go through
 //! [`crate::Directory`], which empties what it holds before a change returns; so only it can apply one.
 
+mod backup;
 mod change;
 mod error;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod sqlite;
 
 use uuid::Uuid;
 
+pub use backup::{BackupError, InPlace, back_up, restore};
 pub use change::{
     Actor, Change, Code, Confirmation, Conflict, Expected, Idempotency, LogIn, NewCredential,
     NewInvitation, NewUser, Origin, Touch,
@@ -21,12 +23,15 @@ pub use change::{
 pub use error::{ChangeError, OpenError, StoreError};
 pub use page::{CredentialFilter, Page};
 pub use records::{
-    Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Event, Factor, LoginFacts,
+    Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Factor, LoginFacts,
     OpenSession, Organization, Owner, Role, Session, SessionFacts, State, User,
 };
 pub use sqlite::path_of_url;
 
-use crate::key::KeyHash;
+use crate::{
+    audit::{Evidence, Filter, Found, Pruned, Report, Seal, SealError},
+    key::KeyHash,
+};
 
 /// What a store is for. A store made for a demonstration is never served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,24 @@ impl Store {
         Ok(Self::Sqlite(sqlite))
     }
 
+    /// Opens the store at `url` for questions alone, also while a server runs on it, or a copy of it. It takes no lock and
+    /// changes nothing, whatever the store was made for.
+    pub async fn open_to_read(url: &str) -> Result<Self, OpenError> {
+        let sqlite = sqlite::Sqlite::open_to_read(&path_of_url(url)?).await?;
+        Ok(Self::Sqlite(sqlite))
+    }
+
+    /// Signs the audit's chain from here on, and exports its heads. To be called before the store is used.
+    ///
+    /// # Errors
+    /// When the heads that were exported before are not of this chain: then the store was put back to an older copy, or
+    /// cut off, and the newer heads stay.
+    pub async fn seal_audit(&mut self, seal: Seal) -> Result<(), SealError> {
+        match self {
+            Self::Sqlite(store) => store.seal_audit(seal).await,
+        }
+    }
+
     /// Ends all connections, after writing what is left to write.
     pub async fn close(&self) {
         match self {
@@ -70,7 +93,7 @@ impl Store {
         }
     }
 
-    /// Makes one change and its event, in one transaction that is on disk when this returns. `false`: there was
+    /// Makes one change and its audit record, in one transaction that is on disk when this returns. `false`: there was
     /// nothing to change, such as for a key that is revoked already.
     pub(crate) async fn apply(
         &self,
@@ -167,10 +190,70 @@ impl Store {
         }
     }
 
-    /// The newest `count` events, newest first.
-    pub async fn list_events(&self, count: u32) -> Result<Vec<Event>, StoreError> {
+    /// Audit records that are all of what the filter says, newest first, at most `limit`. `before` is the number of the last
+    /// one of the page before.
+    pub async fn search_audit(
+        &self,
+        filter: &Filter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Found>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.list_events(count).await,
+            Self::Sqlite(store) => store.search_audit(filter, before, limit).await,
+        }
+    }
+
+    /// The audit records after this number, oldest first, at most `limit`.
+    pub async fn audit_after(&self, seq: i64, limit: u32) -> Result<Vec<Found>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.audit_after(seq, limit).await,
+        }
+    }
+
+    /// Verifies the audit's chain, as of one moment, in batches. The exported heads must have been read before: what is
+    /// written meanwhile is not seen.
+    pub async fn verify_audit(&self, evidence: Evidence) -> Result<Report, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.verify_audit(evidence).await,
+        }
+    }
+
+    /// The number of the last audit record that this process has written or found.
+    pub(crate) fn audit_end(&self) -> i64 {
+        match self {
+            Self::Sqlite(store) => store.audit_end(),
+        }
+    }
+
+    /// Adds audit records in one transaction that is on disk when this returns; gives the number of the first.
+    pub(crate) async fn append_audit(&self, lines: &[String]) -> Result<i64, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.append_audit(lines).await,
+        }
+    }
+
+    /// Deletes the audit's segments that were closed before this moment.
+    pub(crate) async fn prune_audit(
+        &self,
+        before_ms: i64,
+        now_ms: i64,
+    ) -> Result<Pruned, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.prune_audit(before_ms, now_ms).await,
+        }
+    }
+
+    /// Notes when credentials were last admitted, in seconds since the epoch.
+    pub(crate) async fn set_last_uses(&self, uses: &[(Uuid, i64)]) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.set_last_uses(uses).await,
+        }
+    }
+
+    /// Forgets the last uses of sessions that ended long ago.
+    pub(crate) async fn prune_last_uses(&self, now_ms: i64) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.prune_last_uses(now_ms).await,
         }
     }
 

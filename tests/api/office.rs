@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Actor, Options, Reply, World};
+use crate::harness::{Actor, Options, PASSWORD, Reply, World};
 
 /// A world whose limits do not stand in a test's way.
 pub async fn office(contract: &'static str) -> World {
@@ -33,10 +33,32 @@ impl World {
         actor
     }
 
-    /// A session of this role on the management listener.
+    /// A session of this role, or of anyone by the whole address, on the management listener.
     pub async fn manager(&self, who: &str) -> Actor {
-        let session = self.session(who).await;
-        self.manages(&session)
+        let email = if who.contains('@') {
+            who.to_owned()
+        } else {
+            format!("{who}@acme.example")
+        };
+        self.sign_in(&email, PASSWORD).await
+    }
+
+    /// A session on the management listener.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Actor {
+        let reply = self.try_sign_in(email, password, None).await;
+        assert_eq!(reply.status, 200, "log-in of {email}: {}", reply.body);
+        self.manager_with(reply.json()["token"].as_str().expect("a token"))
+    }
+
+    /// What a log-in on the management listener answers.
+    pub async fn try_sign_in(&self, email: &str, password: &str, otp: Option<&str>) -> Reply {
+        let mut body = json!({ "email": email, "password": password });
+        if let Some(otp) = otp {
+            body["otp"] = json!(otp);
+        }
+        Actor::new(&self.management, None)
+            .post("/-/login", body)
+            .await
     }
 }
 

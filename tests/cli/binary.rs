@@ -69,6 +69,30 @@ pub(crate) fn run(directory: &Path, arguments: &[&str]) -> Output {
         .expect("it starts")
 }
 
+/// Runs the executable to its end with variables of the environment, and this text as its standard input.
+pub(crate) fn run_with(
+    directory: &Path,
+    variables: &[(&str, &str)],
+    input: &str,
+    arguments: &[&str],
+) -> Output {
+    use std::io::Write;
+    let mut child = Command::new(scopegate())
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    // Who does not read its standard input may have ended already.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
 /// Runs it and gives its standard output; a failure fails the test with what it said.
 pub(crate) fn run_ok(directory: &Path, arguments: &[&str]) -> String {
     let output = run(directory, arguments);

@@ -10,7 +10,7 @@ use axum::{Extension, Json, Router, ServiceExt, extract::Request, routing::get};
 use scopegate_axum::{Clock, GateLayer};
 use scopegate_host::{
     Audit, Contract, Directory, Gate, Principal, Sessions,
-    audit::Sink,
+    audit::{AuditKey, Seal, Sink},
     authenticate::Issuers,
     counters::Counters,
     engine::{Sandbox, SandboxConfig, build_document},
@@ -33,7 +33,10 @@ async fn gate(home: &Path) -> anyhow::Result<(Arc<Gate>, StoreLock)> {
     let path = home.join("scopegate.db");
     let lock = StoreLock::take(&path)?;
     let url = format!("sqlite://{}", path.display());
-    let store = Store::open(&url, Purpose::Serve, Missing::Refuse).await?;
+    let mut store = Store::open(&url, Purpose::Serve, Missing::Refuse).await?;
+    let key = AuditKey::load(&home.join("audit-key.json"))?;
+    let seal = Seal::open(key, &home.join("audit-heads.jsonl"))?;
+    store.seal_audit(seal).await?;
     let directory = Directory::new(store, contract.authority.clone());
     let keys = Keys::open(&home.join("signing-keys.json"), contract.session.algorithm)?;
     let sessions = Sessions::new(
@@ -42,6 +45,7 @@ async fn gate(home: &Path) -> anyhow::Result<(Arc<Gate>, StoreLock)> {
         &contract,
         keys.clone(),
     );
+    let audit = Audit::in_store(directory.clone(), true, &Sink::None)?;
     let gate = Gate::new(Parts {
         contract,
         directory,
@@ -51,7 +55,7 @@ async fn gate(home: &Path) -> anyhow::Result<(Arc<Gate>, StoreLock)> {
         policy: Arc::new(policy),
         counters: Counters::memory(),
         trusted_proxies: Vec::new(),
-        audit: Audit::open(&Sink::File(home.join("audit.jsonl")))?,
+        audit,
         forward_credentials: false,
     });
     Ok((Arc::new(gate), lock))

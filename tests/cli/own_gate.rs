@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::binary::{Running, run, run_ok, shell, text};
 
 /// A directory with a gate for this contract, listening on free ports.
-pub(super) fn gate(contract: &str) -> tempfile::TempDir {
+pub(crate) fn gate(contract: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let initialised = run_ok(
         directory.path(),
@@ -31,8 +31,18 @@ pub(super) fn gate(contract: &str) -> tempfile::TempDir {
     directory
 }
 
+/// Starts it and gives its URL and that of its management listener.
+pub(crate) fn serve_managed(directory: &Path) -> (Running, String, String) {
+    let (mut server, url) = serve(directory);
+    let line = server.line();
+    let management = line.trim().strip_prefix("metrics on ");
+    let management = management.and_then(|url| url.strip_suffix("/-/metrics"));
+    let management = management.expect("the management listener is said next");
+    (server, url, management.to_owned())
+}
+
 /// Starts it and gives its URL. Standard error comes with standard output, for the address is said there.
-pub(super) fn serve(directory: &Path) -> (Running, String) {
+pub(crate) fn serve(directory: &Path) -> (Running, String) {
     let mut server = Running::start_merged(directory, &["serve"]);
     loop {
         let line = server.line();
@@ -42,7 +52,7 @@ pub(super) fn serve(directory: &Path) -> (Running, String) {
     }
 }
 
-pub(super) fn status(url: &str, arguments: &str) -> String {
+pub(crate) fn status(url: &str, arguments: &str) -> String {
     text(
         &shell(&format!(
             "curl -s -o /dev/null -w '%{{http_code}}' {arguments} {url}"
@@ -51,7 +61,7 @@ pub(super) fn status(url: &str, arguments: &str) -> String {
     )
 }
 
-pub(super) fn json(directory: &Path, arguments: &[&str]) -> Value {
+pub(crate) fn json(directory: &Path, arguments: &[&str]) -> Value {
     let printed = run_ok(directory, &[arguments, &["--output", "json"]].concat());
     serde_json::from_str(&printed)
         .unwrap_or_else(|error| panic!("{arguments:?} printed {printed}: {error}"))

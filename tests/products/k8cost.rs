@@ -1,8 +1,13 @@
 //! K8Cost: what `k8cost-authentication.txt` promises, each statement under its number.
 
-use serde_json::json;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
 
 use super::world::{World, jwt_claims};
+use crate::cli::{
+    binary::{run_ok, run_with, shell, text},
+    own_gate::{gate, serve_managed},
+};
 
 /// K8C-01: two ways in. K8C-03: the token goes in `Authorization: Bearer`. K8C-06: keys go in `X-API-Key` and look
 /// like `k8c_live_…`.
@@ -269,6 +274,63 @@ async fn k8c_10_12_an_agent_submits_metrics_for_its_cluster_only() {
     world
         .assert_may(&agent.secret, |permission| permission == "metrics:write")
         .await;
+}
+
+/// K8C-11: the agent reads its token from a Kubernetes Secret, `k8cost-agent`, key `api-token`, as `K8COST_API_TOKEN`.
+/// K8C-10: the token is generated during setup, on the gate's machine or over its API.
+#[test]
+fn k8c_10_11_the_agents_secret_is_printed_ready_to_apply() {
+    let gate = gate("k8cost");
+    let variables = [("SCOPEGATE_PASSWORD", "correct horse battery staple")];
+    let add = ["user", "add", "root@example.com", "--role", "admin"];
+    let added = run_with(gate.path(), &variables, "", &add);
+    assert!(added.status.success(), "{}", text(&added.stderr));
+    run_ok(gate.path(), &["cluster", "add", "prod", "staging"]);
+    let (server, url, management) = serve_managed(gate.path());
+    let mint = [
+        "agent",
+        "mint",
+        "--cluster",
+        "prod",
+        "--format",
+        "kubernetes-secret",
+    ];
+    let here = run_ok(gate.path(), &mint);
+
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let gate_url = ("SCOPEGATE_URL", management.as_str());
+    let login = ["login", "--email", "root@example.com"];
+    let token = run_with(elsewhere.path(), &[variables[0], gate_url], "", &login);
+    let token = text(&token.stdout);
+    let credential = ("SCOPEGATE_TOKEN", token.trim());
+    let over_the_api = run_with(elsewhere.path(), &[gate_url, credential], "", &mint);
+
+    for printed in [here, text(&over_the_api.stdout)] {
+        let secret: Value = serde_saphyr::from_str(&printed).expect("a manifest");
+        assert_eq!(
+            (&secret["apiVersion"], &secret["kind"]),
+            (&json!("v1"), &json!("Secret"))
+        );
+        assert_eq!(secret["metadata"], json!({ "name": "k8cost-agent" }));
+        let data = secret["data"].as_object().expect("an object");
+        assert_eq!(data.keys().collect::<Vec<_>>(), ["api-token"]);
+        let value = data["api-token"].as_str().expect("base64");
+        // What Kubernetes puts into the agent's environment.
+        let read = BASE64_STANDARD.decode(value).expect("base64");
+        let read = String::from_utf8(read).expect("a text");
+        assert!(read.starts_with("k8c_agent_") && read.trim() == read);
+        let submit = |cluster: &str| {
+            let call = format!(
+                "K8COST_API_TOKEN='{read}'; curl -s -o /dev/null -w '%{{http_code}}' {url}/api/v1/metrics \
+                 -H \"Authorization: Bearer $K8COST_API_TOKEN\" -H 'X-Cluster-ID: {cluster}' -d '{{}}'"
+            );
+            text(&shell(&call).stdout)
+        };
+        // Admitted; nobody is at the upstream's address.
+        assert_eq!(submit("prod"), "502");
+        assert_eq!(submit("staging"), "403", "only its assigned cluster");
+    }
+    server.interrupt();
 }
 
 /// K8C-13: 100, 200 and 20 requests a minute. K8C-14: the three headers on every response, refusals included.

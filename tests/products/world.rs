@@ -445,7 +445,7 @@ impl Heard {
 }
 
 /// The product behind the gate: collections, single things, and 202 for metrics.
-fn product(seen: harness::Seen) -> http::Response<axum::body::Body> {
+pub(super) fn product(seen: harness::Seen) -> http::Response<axum::body::Body> {
     if seen.method == "POST" && seen.path.ends_with("/metrics") {
         return json_reply(202, json!({ "accepted": true }));
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Response;
 use scopegate_host::admin::Command;
+use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::harness::{Actor, Key, START_MS, World, json_reply};
@@ -199,4 +200,34 @@ async fn other_changes_end_nothing() {
     world.clock.advance(Duration::from_secs(7 * 24 * 3600));
     go_on.notify_one();
     assert_eq!(soon(waiting).await.unwrap().status, 200);
+}
+
+/// Rotated while the reply is on its way: it has an end now that it had not when it was admitted.
+#[tokio::test]
+async fn the_end_of_a_rotated_key_breaks_a_reply_off() {
+    let world = World::start("scopegate").await;
+    endless(&world);
+    let key = world.key(Key::default()).await;
+    let mut body = key
+        .request("GET", "/v1/clusters/prod")
+        .send()
+        .await
+        .unwrap()
+        .bytes_stream();
+    assert_eq!(body.next().await.unwrap().unwrap(), "first");
+    let at = jiff::Timestamp::from_millisecond(START_MS + 60_000).unwrap();
+    let rotated = world
+        .manages(&key)
+        .post("/-/api/keys/self/rotate", json!({ "retires_at": at }))
+        .await;
+    assert_eq!(rotated.status, 201, "{}", rotated.body);
+    world.clock.advance(Duration::from_secs(59));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(200), body.next())
+            .await
+            .is_err(),
+        "the overlap"
+    );
+    world.clock.advance(Duration::from_secs(1));
+    assert!(soon(body.next()).await.unwrap().is_err());
 }

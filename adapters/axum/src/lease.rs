@@ -11,7 +11,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use scopegate_host::{Admission, CallerKind, Cause, Gate};
+use scopegate_host::{Admission, CallerKind, Cause, Gate, Principal};
 
 use crate::Clock;
 
@@ -22,24 +22,14 @@ pub struct Lease {
     gate: Arc<Gate>,
     clock: Clock,
     admission: Arc<Admission>,
-    /// The earlier end of the token and of what it stands for, in seconds since the epoch.
-    expires_at: Option<i64>,
 }
 
 impl Lease {
     pub(crate) fn new(gate: Arc<Gate>, clock: Clock, admission: Arc<Admission>) -> Self {
-        let ends = [
-            admission.expires_at,
-            admission
-                .principal
-                .as_ref()
-                .and_then(|principal| principal.expires_at),
-        ];
         Self {
             gate,
             clock,
             admission,
-            expires_at: ends.into_iter().flatten().min(),
         }
     }
 
@@ -49,19 +39,29 @@ impl Lease {
         let Some(principal) = &self.admission.principal else {
             return pending().await;
         };
-        let expired = async {
-            match self.expires_at {
-                Some(at) => self.clock.reached(at.saturating_mul(1000)).await,
-                None => pending().await,
+        let mut principal = Arc::clone(principal);
+        loop {
+            tokio::select! {
+                biased;
+                renewed = self.gate.renewed(&principal) => match renewed {
+                    // Perhaps it has an end now, or an earlier one: it was rotated.
+                    Some(current) => principal = current,
+                    None => return Cause::Revoked,
+                },
+                () = self.expired(&principal) => return match principal.kind {
+                    CallerKind::Session => Cause::TokenExpired,
+                    _ => Cause::Expired,
+                },
             }
-        };
-        tokio::select! {
-            biased;
-            () = self.gate.ended(principal) => Cause::Revoked,
-            () = expired => match principal.kind {
-                CallerKind::Session => Cause::TokenExpired,
-                _ => Cause::Expired,
-            },
+        }
+    }
+
+    /// Resolves at the earlier end of the token and of what it stands for.
+    async fn expired(&self, principal: &Principal) {
+        let ends = [self.admission.expires_at, principal.expires_at];
+        match ends.into_iter().flatten().min() {
+            Some(at) => self.clock.reached(at.saturating_mul(1000)).await,
+            None => pending().await,
         }
     }
 

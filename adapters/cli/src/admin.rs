@@ -1,5 +1,6 @@
 //! The way of a change from the terminal to the store. Where a server runs, it holds the store's lock and makes the
-//! change itself, so that what it has cached goes before the command returns; where none runs, the change is made here.
+//! change itself, so that what it has cached goes before the command returns; where none runs, the change is made here. A
+//! gate that is named by its URL is asked over its API.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,13 +9,18 @@ use jiff::Timestamp;
 use scopegate_host::{
     Contract, Directory,
     admin::{Admin as Executor, AdminError, Command, ErrorKind, Reply},
+    key::secret_scanning_regex,
     lock::{LockError, StoreLock, socket_path},
-    store::{Missing, Purpose, Store, path_of_url},
+    store::{Missing, Purpose, path_of_url},
 };
 use scopegate_policy::Description;
-use scopegate_server::{Config, SendError, send};
+use scopegate_server::{Config, SendError, assemble::open_store, send};
 
-use crate::{Common, assembly, failure::Failure};
+use crate::{
+    Common, assembly,
+    failure::Failure,
+    remote::{self, Remote},
+};
 
 /// How often, and for how long at most, a lock is tried that another command holds.
 const RETRY: Duration = Duration::from_millis(50);
@@ -23,10 +29,12 @@ const RETRIES_MAX: u32 = 100;
 /// Whoever executes commands.
 #[derive(Debug)]
 pub(crate) enum Admin {
-    /// The server that listens on this socket.
-    Server(PathBuf),
+    /// The server that listens on this socket, with this configuration.
+    Server(PathBuf, Box<Config>),
     /// This process.
     Here(Box<Here>),
+    /// A gate elsewhere.
+    Remote(Box<Remote>),
 }
 
 /// A store that no server runs on.
@@ -39,8 +47,11 @@ pub(crate) struct Here {
 }
 
 impl Admin {
-    /// Finds the server of the configuration's store, or takes the store.
+    /// The gate that is named by its URL; or else finds the server of the configuration's store, or takes the store.
     pub(crate) async fn open(common: &Common) -> Result<Self> {
+        if let Some(remote) = Remote::open(common)? {
+            return Ok(Self::Remote(Box::new(remote)));
+        }
         let config = assembly::configuration(&common.config)?;
         let path = path_of_url(&config.store)?;
         let socket = socket_path(&path);
@@ -49,7 +60,9 @@ impl Admin {
             match StoreLock::take(&path) {
                 Ok(lock) => return Here::open(&config, lock).await,
                 // A server that is just starting has no socket yet, and another command will be done soon.
-                Err(LockError::Held { .. }) if socket.exists() => return Ok(Self::Server(socket)),
+                Err(LockError::Held { .. }) if socket.exists() => {
+                    return Ok(Self::Server(socket, Box::new(config)));
+                }
                 Err(LockError::Held { .. }) if tries < RETRIES_MAX => tries += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -60,20 +73,46 @@ impl Admin {
     /// Executes a command. What it changed is in force when this returns.
     pub(crate) async fn execute(&self, command: Command) -> Result<Reply> {
         let answer = match self {
-            Self::Server(socket) => send(socket, &command).await.map_err(no_answer)?,
+            Self::Remote(remote) => return remote.execute(command).await,
+            Self::Server(socket, _) => send(socket, &command).await.map_err(no_answer)?,
             Self::Here(here) => here.execute(command).await,
         };
         answer.map_err(refused)
     }
+
+    /// The name of the gate's contract.
+    pub(crate) async fn contract_name(&self) -> Result<String> {
+        match self {
+            Self::Remote(remote) => remote.contract_name().await,
+            Self::Server(_, config) => Ok(assembly::contract(config)?.name),
+            Self::Here(here) => Ok(here.contract.name.clone()),
+        }
+    }
+}
+
+/// The regular expression by which secret scanners find the gate's keys. No store and no credential is needed for it.
+pub(crate) async fn pattern(common: &Common) -> Result<String> {
+    if let Some(url) = &common.access.url {
+        return remote::pattern(common, url).await;
+    }
+    let config = assembly::configuration(&common.config)?;
+    Ok(secret_scanning_regex(
+        &assembly::contract(&config)?.key_prefix,
+    ))
 }
 
 impl Here {
     async fn open(config: &Config, lock: StoreLock) -> Result<Admin> {
         let contract = assembly::contract(config)?;
         let description = assembly::description(config, &contract)?;
-        let store = Store::open(&config.store, Purpose::Serve, Missing::Refuse)
-            .await
-            .map_err(assembly::with_help)?;
+        let store = open_store(
+            &config.store,
+            &config.audit,
+            Purpose::Serve,
+            Missing::Refuse,
+        )
+        .await
+        .map_err(assembly::with_help)?;
         let directory = Directory::new(store, contract.authority.clone());
         Ok(Admin::Here(Box::new(Self {
             directory,
@@ -96,6 +135,7 @@ fn refused(error: AdminError) -> anyhow::Error {
     let failure = match error.kind {
         ErrorKind::Invalid => Failure::usage(error.message),
         ErrorKind::Unknown
+        | ErrorKind::Missing
         | ErrorKind::Conflict
         | ErrorKind::Forbidden
         | ErrorKind::Stale

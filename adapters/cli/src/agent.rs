@@ -1,31 +1,36 @@
 //! `scopegate agent`: the tokens of clusters' agents from a terminal.
 
+mod kubernetes;
+
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use scopegate_host::admin::{AgentRequest, Command, Reply};
+use scopegate_host::{
+    admin::{AgentRequest, Command},
+    store::CredentialKind::Agent as AgentToken,
+};
 
 use crate::{
     Common,
     admin::Admin,
     credential::{self, Expiry},
-    output,
+    organization::Within,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   scopegate agent mint --cluster prod
   scopegate agent list
+  scopegate agent rotate prod --overlap 1h
   scopegate agent revoke prod
 
-  # The Secret that an agent reads
-  token=$(scopegate agent mint --cluster prod)
-  kubectl create secret generic k8cost-agent --from-literal=api-token=\"$token\"
+  # The Secret that a product's agent reads, such as k8cost's from `k8cost-agent`, key `api-token`
+  scopegate agent mint --cluster prod --format kubernetes-secret | kubectl apply -f -
 
 An agent may submit the metrics of its own cluster and do nothing else. Its token is printed
 once, when it is minted.";
 
-/// Mint, list and revoke tokens of clusters' agents
+/// Mint, list, rotate and revoke tokens of clusters' agents
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Agent {
@@ -36,76 +41,78 @@ pub(crate) struct Agent {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Mint a token for a cluster's agent and print it, once
-    Mint {
-        /// Its one cluster
-        #[arg(long, value_name = "ID")]
-        cluster: String,
-        /// What it is called [default: the cluster's id]
-        #[arg(long)]
-        name: Option<String>,
-        /// Which organization's, where there are several
-        #[arg(long, value_name = "NAME")]
-        organization: Option<String>,
-        /// When it ends: a span such as `90d`, or a moment such as `2027-01-31T00:00:00Z`
-        #[arg(long, value_name = "SPAN|MOMENT")]
-        expires: Option<Expiry>,
-    },
+    Mint(Mint),
     /// List agents, never their tokens
     List {
-        /// Which organization's, where there are several
-        #[arg(long, value_name = "NAME")]
-        organization: Option<String>,
+        #[command(flatten)]
+        within: Within,
     },
+    /// Mint a successor for the same cluster and print it, once; the old token stays good for a while
+    Rotate(credential::Rotate),
     /// Revoke agents' tokens, at once
-    Revoke {
-        /// Which organization's, for agents given by name
-        #[arg(long, value_name = "NAME")]
-        organization: Option<String>,
-        /// Ids as `agent list` shows them, or names
-        #[arg(required = true, value_name = "ID|NAME")]
-        agents: Vec<String>,
-    },
+    Revoke(credential::Revoke),
+}
+
+#[derive(Args, Debug)]
+struct Mint {
+    /// Its one cluster
+    #[arg(long, value_name = "ID")]
+    cluster: String,
+    /// What it is called [default: the cluster's id]
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    within: Within,
+    /// When it ends: a span such as `90d`, or a moment such as `2027-01-31T00:00:00Z`
+    #[arg(long, value_name = "SPAN|MOMENT")]
+    expires: Option<Expiry>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    secret: kubernetes::SecretNames,
+}
+
+/// What is printed of a new token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The token
+    #[default]
+    Token,
+    /// A manifest of a Kubernetes Secret with the token in it, for `kubectl apply`
+    KubernetesSecret,
 }
 
 pub(crate) async fn run(agent: Agent, common: &Common) -> Result<()> {
     let admin = Admin::open(common).await?;
+    let output = common.output;
     match agent.action {
-        Action::Mint {
-            cluster,
-            name,
-            organization,
-            expires,
-        } => {
-            let expires_at = expires.map(|expiry| expiry.at(Timestamp::now()));
-            let request = AgentRequest {
-                organization,
-                cluster,
-                name,
-                expires_at,
-            };
-            let reply = admin.execute(Command::AgentMint(request)).await?;
-            credential::print_minted(&reply, common.output)
-        }
-        Action::List { organization } => {
+        Action::Mint(mint) => run_mint(mint, &admin, common).await,
+        Action::List { within } => {
+            let organization = within.organization;
             let reply = admin.execute(Command::AgentList { organization }).await?;
-            credential::print_list(&reply, common.output, "agents")
+            credential::print_list(&reply, output, AgentToken)
         }
-        Action::Revoke {
-            organization,
-            agents,
-        } => {
-            let mut revoked = Vec::new();
-            for agent in agents {
-                let command = Command::AgentRevoke {
-                    organization: organization.clone(),
-                    agent: agent.clone(),
-                };
-                match admin.execute(command).await? {
-                    Reply::Done { changed } => revoked.push((agent, changed)),
-                    other => return output::unexpected(&other),
-                }
-            }
-            credential::print_revoked(&revoked, common.output)
-        }
+        Action::Rotate(rotate) => credential::rotate(&admin, rotate, AgentToken, output).await,
+        Action::Revoke(revoke) => credential::revoke(&admin, revoke, AgentToken, output).await,
+    }
+}
+
+async fn run_mint(mint: Mint, admin: &Admin, common: &Common) -> Result<()> {
+    // A name that no Secret can have is found before a token is minted for it.
+    let secret = match mint.format {
+        Format::Token => None,
+        Format::KubernetesSecret => Some(mint.secret.place(&admin.contract_name().await?)?),
+    };
+    let request = AgentRequest {
+        organization: mint.within.organization,
+        cluster: mint.cluster,
+        name: mint.name,
+        expires_at: mint.expires.map(|expiry| expiry.at(Timestamp::now())),
+    };
+    let reply = admin.execute(Command::AgentMint(request)).await?;
+    match secret {
+        None => credential::print_minted(&reply, common.output),
+        Some(secret) => secret.print(&reply, common.output),
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use scopegate_host::{
     Contract,
+    audit::SealError,
     engine::{Sandbox, SandboxConfig},
     lock::LockError,
     store::{OpenError, Purpose},
@@ -58,6 +59,9 @@ pub(crate) fn with_help(error: impl Into<AssembleError>) -> anyhow::Error {
         }
         AssembleError::Lock(LockError::Held { .. }) => {
             "another server runs on it: end that one first"
+        }
+        AssembleError::Seal(SealError::Behind { .. }) => {
+            "`scopegate audit verify` says what is missing; once that is settled, move the heads file away and keep it"
         }
         AssembleError::NoKeys => {
             "name a key file with `sessions: { keys: FILE }`; `scopegate init` writes one"

@@ -1,10 +1,10 @@
 //! `scopegate completions`: what a shell needs to complete this command line.
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::{Cli, output};
+use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +24,7 @@ pub(crate) fn run(completions: &Completions) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(
         completions.shell,
-        &mut Cli::command(),
+        &mut crate::command(),
         "scopegate",
         &mut script,
     );

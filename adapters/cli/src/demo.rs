@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result};
 use clap::{Args, builder::PossibleValuesParser};
-use scopegate_host::{KeyRing, contract::BUILTIN_NAMES, store::Purpose};
+use scopegate_host::{KeyRing, audit::AuditKey, contract::BUILTIN_NAMES, store::Purpose};
 use scopegate_server::{Config, Running, StartError};
 use tokio::{
     net::TcpListener,
@@ -88,9 +88,11 @@ async fn start(demo: &Demo, directory: &Path) -> Result<(Running, World)> {
     let upstream = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, upstream::router()).await });
     KeyRing::create(&directory.join("signing-keys.json"))?;
+    AuditKey::create(&directory.join("audit-key.json"))?;
     // The demo shares its one listener with `/-/`: an explicit choice, which `serve` does not make by itself.
     let text = format!(
-        "listen: \"{}\"\ncontract: {}\nupstream: http://{upstream}\nstore: sqlite://demo.db\naudit: audit.jsonl\n\
+        "listen: \"{}\"\ncontract: {}\nupstream: http://{upstream}\nstore: sqlite://demo.db\n\
+         audit: {{ lines: audit.jsonl, key: audit-key.json, heads: audit-heads.jsonl }}\n\
          sessions: {{ keys: signing-keys.json }}\nmanagement: {{ listen: shared }}\nlimits: {{ drain_time: 2s }}\n",
         demo.listen, demo.contract
     );

@@ -13,11 +13,13 @@ use jiff::Timestamp;
 use scopegate_host::{
     Contract, Directory, KeyRing,
     admin::{Admin, Command, UserRequest},
+    audit::AuditKey,
     contract::BUILTIN_NAMES,
     lock::StoreLock,
-    store::{Missing, Purpose, Store},
+    store::{Missing, Purpose},
 };
 use scopegate_policy::{document, documents};
+use scopegate_server::assemble::open_store;
 use serde_json::{Value, json};
 
 use crate::{Common, assembly, failure::Failure, output::note, password::Password};
@@ -34,7 +36,7 @@ else the one in SCOPEGATE_PASSWORD, else it is generated and printed, once.";
 const CONFIGURATION: &str = include_str!("init/scopegate.yaml");
 const POLICY_HEAD: &str = include_str!("init/policy-head.yaml");
 
-/// Write a configuration, a policy, signing keys and a store with the first administrator
+/// Write a configuration, a policy, keys and a store with the first administrator
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Init {
@@ -70,6 +72,7 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
         "scopegate.yaml",
         "policy.yaml",
         "signing-keys.json",
+        "audit-key.json",
         "scopegate.db",
     ];
     if let Some(there) = files
@@ -91,13 +94,19 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     write_new(&place("scopegate.yaml"), &configuration)?;
     write_new(&place("policy.yaml"), &format!("{POLICY_HEAD}{policy}"))?;
     KeyRing::create(&place("signing-keys.json"))?;
+    AuditKey::create(&place("audit-key.json"))?;
     // What was written is what `serve` will read; an upstream that is no URL shows here.
     let config = assembly::configuration(&place("scopegate.yaml"))?;
 
     let _lock = StoreLock::take(&place("scopegate.db"))?;
-    let store = Store::open(&config.store, Purpose::Serve, Missing::Create)
-        .await
-        .map_err(assembly::with_help)?;
+    let store = open_store(
+        &config.store,
+        &config.audit,
+        Purpose::Serve,
+        Missing::Create,
+    )
+    .await
+    .map_err(assembly::with_help)?;
     let directory = Directory::new(store, contract.authority.clone());
     let tables = document::compile("policy.yaml", policy)?;
     let machine = Admin::new(&directory, &contract, tables.description());

@@ -1,28 +1,59 @@
 //! `scopegate key`: API keys from a terminal.
 
+mod import;
+
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use scopegate_host::admin::{Command, KeyRequest, Reply};
+use scopegate_host::{
+    admin::{Command, KeyRequest, Reply},
+    store::CredentialKind::ApiKey,
+};
+use serde_json::json;
 
 use crate::{
     Common,
     admin::Admin,
     credential::{self, Expiry},
-    output,
+    organization::Within,
+    output::{self, cell},
 };
 
 const EXAMPLES: &str = "\
 Examples:
-  scopegate key mint --owner admin@example.com --name grafana --scope clusters:read --scope nodes:read
+  scopegate key mint --owner ada@example.com --name grafana --scope clusters:read
   scopegate key mint --owner admin@example.com --name ci --cluster prod --expires 90d
   scopegate key list --output json
+
+  # A new key with the same rights; the old one stays good for two days
+  scopegate key rotate grafana --overlap 48h
   scopegate key revoke 0197f0c2-6c1e-7d55-9d7e-0a5a3a1c9b11
 
-A key is printed once, when it is minted: only its hash is kept. A revoked key is refused from
-the moment that `revoke` returns, by a running server too.";
+  # Keys that were minted elsewhere go on working
+  scopegate key import keys.jsonl
 
-/// Mint, list and revoke API keys
+  # For secret scanners
+  scopegate key pattern
+
+A key is printed once, when it is minted: only its hash is kept. A revoked key is refused from
+the moment that `revoke` returns, by a running server too. Over the API (SCOPEGATE_URL) keys
+are minted and rotated for oneself; a key rotates itself as `self`.";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  scopegate key import keys.jsonl
+  jq -c '.keys[]' old.json | scopegate key import -
+
+A line, or a member of the list:
+  { \"name\": \"grafana\", \"sha256\": \"9f86d0…\", \"owner\": \"ada@example.com\",
+    \"scopes\": [\"clusters:read\"], \"allowed_cluster_ids\": [], \"expires_at\": null,
+    \"prefix\": \"old_\", \"last_four\": \"x7Qp\" }
+`sha256` is that of the whole key, in hex; the key itself is never needed. What is not known may
+be left out. All of them are taken over or, when one is wrong, none.";
+
+/// Mint, list, rotate, import and revoke API keys
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Key {
@@ -36,19 +67,23 @@ enum Action {
     Mint(Mint),
     /// List keys: whose they are and what they may, never the keys themselves
     List {
-        /// Which organization's, where there are several
-        #[arg(long, value_name = "NAME")]
-        organization: Option<String>,
+        #[command(flatten)]
+        within: Within,
     },
+    /// Mint a successor with the same rights and print it, once; the old key stays good for a while
+    Rotate(credential::Rotate),
     /// Revoke keys, at once
-    Revoke {
-        /// Which organization's, for keys given by name
-        #[arg(long, value_name = "NAME")]
-        organization: Option<String>,
-        /// Ids as `key list` shows them, or names
-        #[arg(required = true, value_name = "ID|NAME")]
-        keys: Vec<String>,
+    Revoke(credential::Revoke),
+    /// Take over keys that were minted elsewhere, by their hashes
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import {
+        #[command(flatten)]
+        within: Within,
+        /// JSON, one key a line or a list of them; `-` reads it from standard input
+        file: PathBuf,
     },
+    /// Print the regular expression by which secret scanners find keys and agent tokens
+    Pattern,
 }
 
 #[derive(Args, Debug)]
@@ -56,9 +91,8 @@ struct Mint {
     /// The user whose key it is; required where the contract's keys act for their owner
     #[arg(long, value_name = "EMAIL")]
     owner: Option<String>,
-    /// Which organization's, where there are several and no owner says it
-    #[arg(long, value_name = "NAME")]
-    organization: Option<String>,
+    #[command(flatten)]
+    within: Within,
     /// What it is for, such as `grafana`; logs show it as the agent
     #[arg(long)]
     name: String,
@@ -74,37 +108,58 @@ struct Mint {
 }
 
 pub(crate) async fn run(key: Key, common: &Common) -> Result<()> {
-    let admin = Admin::open(common).await?;
+    let output = common.output;
     match key.action {
         Action::Mint(mint) => {
             let request = KeyRequest {
-                organization: mint.organization,
+                organization: mint.within.organization,
                 owner: mint.owner,
                 name: mint.name,
                 scopes: (!mint.scopes.is_empty()).then_some(mint.scopes),
                 allowed_cluster_ids: mint.clusters,
                 expires_at: mint.expires.map(|expiry| expiry.at(Timestamp::now())),
             };
+            let admin = Admin::open(common).await?;
             let reply = admin.execute(Command::KeyMint(request)).await?;
-            credential::print_minted(&reply, common.output)
+            credential::print_minted(&reply, output)
         }
-        Action::List { organization } => {
+        Action::List { within } => {
+            let organization = within.organization;
+            let admin = Admin::open(common).await?;
             let reply = admin.execute(Command::KeyList { organization }).await?;
-            credential::print_list(&reply, common.output, "keys")
+            credential::print_list(&reply, output, ApiKey)
         }
-        Action::Revoke { organization, keys } => {
-            let mut revoked = Vec::new();
-            for key in keys {
-                let command = Command::KeyRevoke {
-                    organization: organization.clone(),
-                    key: key.clone(),
-                };
-                match admin.execute(command).await? {
-                    Reply::Done { changed } => revoked.push((key, changed)),
-                    other => return output::unexpected(&other),
-                }
-            }
-            credential::print_revoked(&revoked, common.output)
+        Action::Rotate(rotate) => {
+            credential::rotate(&Admin::open(common).await?, rotate, ApiKey, output).await
+        }
+        Action::Revoke(revoke) => {
+            credential::revoke(&Admin::open(common).await?, revoke, ApiKey, output).await
+        }
+        Action::Import { within, file } => {
+            // Read before the store is taken: standard input may be slow.
+            let keys = import::read(&file)?;
+            let admin = Admin::open(common).await?;
+            let command = Command::KeyImport {
+                organization: within.organization,
+                keys,
+            };
+            print_imported(&admin.execute(command).await?, common)
+        }
+        Action::Pattern => {
+            let regex = crate::admin::pattern(common).await?;
+            output.print(&json!({ "regex": regex }), |shown| cell(&shown["regex"]))
         }
     }
+}
+
+fn print_imported(reply: &Reply, common: &Common) -> Result<()> {
+    let Reply::Imported { keys } = reply else {
+        return output::unexpected(reply);
+    };
+    common
+        .output
+        .print(&json!({ "imported": keys }), |_| match keys.len() {
+            1 => "imported 1 key".to_owned(),
+            several => format!("imported {several} keys"),
+        })
 }

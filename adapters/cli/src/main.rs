@@ -7,6 +7,7 @@
 mod admin;
 mod agent;
 mod assembly;
+mod audit;
 mod cluster;
 mod completions;
 mod credential;
@@ -15,18 +16,24 @@ mod failure;
 
 mod init;
 mod key;
+mod login;
+mod operator;
 mod organization;
 mod output;
 mod password;
 mod policy;
+mod remote;
+mod role;
 mod serve;
+mod session;
 mod signing_key;
+mod store;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use output::Output;
 
@@ -48,6 +55,11 @@ Examples:
   # Credentials, while it runs
   scopegate key mint --owner admin@example.com --name grafana --scope clusters:read
   scopegate key revoke 0197f0c2-6c1e-7d55-9d7e-0a5a3a1c9b11
+
+  # The same from elsewhere, over the management API
+  export SCOPEGATE_URL=https://gate.example.com:9080
+  export SCOPEGATE_TOKEN=$(scopegate login --email admin@example.com)
+  scopegate key list
 
 Exit codes: 0 done, 1 failed (standard error says why), 2 the command line is wrong.";
 
@@ -88,6 +100,8 @@ pub(crate) struct Common {
         value_name = "FORMAT"
     )]
     pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) access: remote::Access,
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,13 +114,22 @@ enum Command {
     Agent(agent::Agent),
     User(user::User),
     Cluster(cluster::Cluster),
+    Role(role::Role),
+    Session(session::Session),
     Organization(organization::Organization),
+    Operator(operator::Operator),
+    Login(login::Login),
+    Logout(login::Logout),
+    Whoami(login::Whoami),
     SigningKey(signing_key::SigningKey),
+    Audit(audit::Audit),
+    Store(store::Store),
     Completions(completions::Completions),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
@@ -123,12 +146,39 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
         Command::Agent(agent) => asynchronously(agent::run(agent, &common)),
         Command::User(user) => asynchronously(user::run(user, &common)),
         Command::Cluster(cluster) => asynchronously(cluster::run(cluster, &common)),
+        Command::Role(role) => asynchronously(role::run(role, &common)),
+        Command::Session(session) => asynchronously(session::run(session, &common)),
+        Command::Operator(operator) => asynchronously(operator::run(operator, &common)),
+        Command::Login(login) => asynchronously(login::run(login, &common)),
+        Command::Logout(logout) => asynchronously(login::run_logout(logout, &common)),
+        Command::Whoami(whoami) => asynchronously(login::run_whoami(whoami, &common)),
         Command::Organization(organization) => {
             asynchronously(organization::run(organization, &common))
         }
         Command::SigningKey(signing_key) => asynchronously(signing_key::run(signing_key, &common)),
+        Command::Audit(audit) => asynchronously(audit::run(audit, &common)),
+        Command::Store(store) => asynchronously(store::run(store, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }
+}
+
+/// The command line, in which every command shows examples: its own, or those lines of its noun's that are about it.
+pub(crate) fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|noun| {
+        let examples = noun.get_after_help().map(ToString::to_string);
+        let noun_name = noun.get_name().to_owned();
+        noun.mut_subcommands(|verb| {
+            if verb.get_after_help().is_some() || verb.get_name() == "help" {
+                return verb;
+            }
+            let start = format!("scopegate {noun_name} {}", verb.get_name());
+            let lines = examples.iter().flat_map(|text| text.lines());
+            let about: Vec<&str> = lines
+                .filter(|line| line.starts_with("  ") && line.contains(&start))
+                .collect();
+            verb.after_help(format!("Examples:\n{}", about.join("\n")))
+        })
+    })
 }
 
 fn asynchronously(work: impl Future<Output = Result<()>>) -> Result<()> {
@@ -143,27 +193,25 @@ fn asynchronously(work: impl Future<Output = Result<()>>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn every_command_is_described_and_shows_examples() {
-        let cli = Cli::command();
+        let cli = command();
         cli.clone().debug_assert();
-        for command in cli.get_subcommands() {
+        described(&cli, "scopegate");
+    }
+
+    fn described(parent: &clap::Command, path: &str) {
+        for command in parent.get_subcommands() {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "`{path}` says what it does");
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
             assert!(
-                command.get_about().is_some(),
-                "`{}` says what it does",
-                command.get_name()
+                help.starts_with("Examples:") && help.contains(&path),
+                "`{path}` shows examples"
             );
-            let help = command
-                .get_after_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            assert!(
-                help.starts_with("Examples:"),
-                "`{}` shows examples",
-                command.get_name()
-            );
+            described(command, &path);
         }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use scopegate_host::admin::Reply;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
@@ -104,6 +104,17 @@ pub(crate) fn moment(secs: Option<i64>) -> Value {
         .map_or(Value::Null, |time| Value::String(time.to_string()))
 }
 
+/// Says whether a command changed anything; `done` is how things are now.
+pub(crate) fn print_done(reply: &Reply, done: &str, output: Output) -> Result<()> {
+    let Reply::Done { changed } = reply else {
+        return unexpected(reply);
+    };
+    output.print(&json!({ "changed": changed }), |_| match changed {
+        true => done.to_owned(),
+        false => format!("{done} already"),
+    })
+}
+
 /// A server of another version may answer something else than what was asked for.
 pub(crate) fn unexpected(reply: &Reply) -> Result<()> {
     // Only its name: a reply may hold a secret.
@@ -119,7 +130,6 @@ pub(crate) fn unexpected(reply: &Reply) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -25,19 +25,13 @@ pub(crate) struct Password {
 impl Password {
     /// The password in the file (`-`: standard input), else the one in [`VARIABLE`], else a new random one.
     pub(crate) fn choose(file: Option<&Path>) -> Result<Self> {
-        if let Some(file) = file {
-            return Ok(Self {
-                secret: read(file)?,
+        Ok(match given(file)? {
+            Some(secret) => Self {
+                secret,
                 is_generated: false,
-            });
-        }
-        match std::env::var(VARIABLE) {
-            Ok(password) => Ok(Self {
-                secret: password.into(),
-                is_generated: false,
-            }),
-            Err(_) => Ok(Self::generate()),
-        }
+            },
+            None => Self::generate(),
+        })
     }
 
     /// 122 random bits.
@@ -56,6 +50,14 @@ impl Password {
     /// The password, if nobody knows it yet.
     pub(crate) fn generated(&self) -> Option<&str> {
         self.is_generated.then(|| self.secret.expose_secret())
+    }
+}
+
+/// The password in the file (`-`: standard input), else the one in [`VARIABLE`], if there is one.
+pub(crate) fn given(file: Option<&Path>) -> Result<Option<SecretString>> {
+    match file {
+        Some(file) => Ok(Some(read(file)?)),
+        None => Ok(std::env::var(VARIABLE).ok().map(SecretString::from)),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     credential::Expiry,
     failure::Failure,
     output::{self, moment, note},
+    remote,
 };
 
 const EXAMPLES: &str = "\
@@ -93,6 +94,9 @@ impl From<Algorithm> for NewKey {
 }
 
 pub(crate) async fn run(signing_key: SigningKey, common: &Common) -> Result<()> {
+    if common.access.url.is_some() {
+        return remote::machine_only("signing keys are changed");
+    }
     let config = assembly::configuration(&common.config)?;
     let Some(path) = config.session_keys.clone() else {
         return Err(assembly::with_help(AssembleError::NoKeys));

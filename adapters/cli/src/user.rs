@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use scopegate_host::{
     admin::{Command, Reply, UserRequest},
     store::User as Stored,
 };
 use scopegate_policy::Clusters;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::{
     Common,
     admin::Admin,
-    output::{self, cell, moment},
+    organization::Within,
+    output::{self, Output, cell, moment},
     password::Password,
 };
 
@@ -22,15 +24,20 @@ const EXAMPLES: &str = "\
 Examples:
   scopegate user add editor@example.com --role editor
   scopegate user add viewer@example.com --role viewer --cluster prod --password-file pw.txt
+  scopegate user add ada@example.com --role editor --invite
+  scopegate user invite ada@example.com
   scopegate user list --output json
   scopegate user set-role editor@example.com --role viewer
+  scopegate user set-clusters viewer@example.com --cluster prod --cluster dev
   scopegate user remove-factor editor@example.com
   scopegate user disable editor@example.com
 
 What is changed holds from the next request on, for sessions and for the keys that act for the
-user.";
+user. An invitation is printed once and good for 7 days; the user sends it with a password of
+their own: POST /-/invitation { \"invitation\": \"…\", \"password\": \"…\" }. `scopegate session` shows
+and ends a user's sessions.";
 
-/// Add and list users, give them roles, disable them
+/// Add, invite and list users, give them roles and clusters, disable them
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct User {
@@ -41,27 +48,16 @@ pub(crate) struct User {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Add a user; a password that is not given is generated and printed, once
-    Add {
+    Add(Add),
+    /// Give a user a new invitation, also one who has lost their password, and print it, once
+    Invite {
         /// Their e-mail address
         email: String,
-        /// A role of the policy, such as `viewer`
-        #[arg(long)]
-        role: String,
-        /// A cluster that they are assigned to, repeatable; without one, every cluster
-        #[arg(long = "cluster", value_name = "ID")]
-        clusters: Vec<String>,
-        /// Which organization's, where there are several
-        #[arg(long, value_name = "NAME")]
-        organization: Option<String>,
-        /// A file with the password; `-` reads it from standard input
-        #[arg(long, value_name = "FILE")]
-        password_file: Option<PathBuf>,
     },
     /// List users
     List {
-        /// Which organization's, where there are several
-        #[arg(long, value_name = "NAME")]
-        organization: Option<String>,
+        #[command(flatten)]
+        within: Within,
     },
     /// Give a user another role
     SetRole {
@@ -71,6 +67,8 @@ enum Action {
         #[arg(long)]
         role: String,
     },
+    /// Assign a user to other clusters
+    SetClusters(SetClusters),
     /// Take away the second factor of a user who has lost it and their recovery codes
     RemoveFactor {
         /// Their e-mail address
@@ -83,88 +81,119 @@ enum Action {
     },
 }
 
+#[derive(Args, Debug)]
+struct Add {
+    /// Their e-mail address
+    email: String,
+    /// A role of the policy, such as `viewer`
+    #[arg(long)]
+    role: String,
+    /// A cluster that they are assigned to, repeatable; without one, every cluster
+    #[arg(long = "cluster", value_name = "ID")]
+    clusters: Vec<String>,
+    #[command(flatten)]
+    within: Within,
+    /// A file with the password; `-` reads it from standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "invite")]
+    password_file: Option<PathBuf>,
+    /// Print an invitation, with which they choose a password themselves; required over the API
+    #[arg(long)]
+    invite: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("which").required(true).args(["clusters", "all", "none"])))]
+struct SetClusters {
+    /// Their e-mail address
+    email: String,
+    /// A cluster that they are assigned to, repeatable
+    #[arg(long = "cluster", value_name = "ID")]
+    clusters: Vec<String>,
+    /// Every cluster, also those added later
+    #[arg(long)]
+    all: bool,
+    /// No cluster
+    #[arg(long)]
+    none: bool,
+}
+
 pub(crate) async fn run(user: User, common: &Common) -> Result<()> {
-    let admin = Admin::open(common).await?;
-    match user.action {
-        Action::Add {
-            email,
-            role,
-            clusters,
-            organization,
-            password_file,
-        } => {
-            let password = Password::choose(password_file.as_deref())?;
-            let clusters = (!clusters.is_empty()).then_some(clusters);
-            let command = Command::UserAdd(UserRequest {
-                organization,
-                email,
-                password: Some(password.hash()?),
-                role,
-                clusters,
-            });
-            match admin.execute(command).await? {
-                Reply::User { user } => print_added(&user, &password, common),
-                other => output::unexpected(&other),
-            }
+    let output = common.output;
+    let (command, done) = match user.action {
+        Action::Add(add) => return run_add(add, common).await,
+        Action::Invite { email } => {
+            let admin = Admin::open(common).await?;
+            return print_invited(&admin.execute(Command::UserInvite { email }).await?, output);
         }
-        Action::List { organization } => {
-            match admin.execute(Command::UserList { organization }).await? {
-                Reply::Users { users } => {
-                    common
-                        .output
-                        .print(&users.iter().map(view).collect(), |shown| {
-                            output::table(
-                                &[
-                                    "id",
-                                    "email",
-                                    "role",
-                                    "clusters",
-                                    "created_at",
-                                    "disabled_at",
-                                ],
-                                shown,
-                                "no users yet",
-                            )
-                        })
-                }
-                other => output::unexpected(&other),
-            }
+        Action::List { within } => {
+            let organization = within.organization;
+            let admin = Admin::open(common).await?;
+            let reply = admin.execute(Command::UserList { organization }).await?;
+            let columns = [
+                "id",
+                "email",
+                "role",
+                "clusters",
+                "created_at",
+                "disabled_at",
+            ];
+            return print_list(&reply, &columns, "no users yet", output);
         }
         Action::SetRole { email, role } => {
-            let command = Command::UserSetRole {
-                email: email.clone(),
-                role: role.clone(),
+            let done = format!("`{email}` has the role `{role}`");
+            (Command::UserSetRole { email, role }, done)
+        }
+        Action::SetClusters(SetClusters {
+            email,
+            clusters,
+            all,
+            ..
+        }) => {
+            let done = match (all, clusters.as_slice()) {
+                (true, _) => format!("`{email}` has every cluster"),
+                (false, []) => format!("`{email}` has no cluster"),
+                (false, some) => format!("`{email}` has {}", some.join(", ")),
             };
-            print_done(
-                &admin.execute(command).await?,
-                &format!("`{email}` has the role `{role}`"),
-                common,
-            )
+            let clusters = (!all).then_some(clusters);
+            (Command::UserSetClusters { email, clusters }, done)
         }
         Action::RemoveFactor { email } => {
-            let command = Command::UserRemoveFactor {
-                email: email.clone(),
-            };
-            print_done(
-                &admin.execute(command).await?,
-                &format!("`{email}` has no second factor"),
-                common,
-            )
+            let done = format!("`{email}` has no second factor");
+            (Command::UserRemoveFactor { email }, done)
         }
         Action::Disable { email } => {
-            let command = Command::UserDisable {
-                email: email.clone(),
-            };
-            print_done(
-                &admin.execute(command).await?,
-                &format!("`{email}` is disabled"),
-                common,
-            )
+            let done = format!("`{email}` is disabled");
+            (Command::UserDisable { email }, done)
         }
+    };
+    let admin = Admin::open(common).await?;
+    output::print_done(&admin.execute(command).await?, &done, output)
+}
+
+async fn run_add(add: Add, common: &Common) -> Result<()> {
+    let mut request = UserRequest {
+        organization: add.within.organization,
+        email: add.email,
+        password: None,
+        role: add.role,
+        clusters: (!add.clusters.is_empty()).then_some(add.clusters),
+    };
+    if add.invite {
+        let admin = Admin::open(common).await?;
+        let reply = admin.execute(Command::UserAddInvited(request)).await?;
+        return print_invited(&reply, common.output);
+    }
+    let password = Password::choose(add.password_file.as_deref())?;
+    request.password = Some(password.hash()?);
+    let admin = Admin::open(common).await?;
+    match admin.execute(Command::UserAdd(request)).await? {
+        Reply::User { user } => print_added(&user, &password, common.output),
+        other => output::unexpected(&other),
     }
 }
 
-fn print_added(user: &Stored, password: &Password, common: &Common) -> Result<()> {
+/// Shows a new user or operator, and their password if nobody knows it yet.
+pub(crate) fn print_added(user: &Stored, password: &Password, output: Output) -> Result<()> {
     let mut shown = view(user);
     if let Some(object) = shown.as_object_mut() {
         object.insert(
@@ -172,29 +201,68 @@ fn print_added(user: &Stored, password: &Password, common: &Common) -> Result<()
             password.generated().map_or(Value::Null, Value::from),
         );
     }
-    common.output.print(&shown, |shown| {
-        let added = format!(
-            "added `{}` with the role `{}`",
-            cell(&shown["email"]),
-            cell(&shown["role"])
-        );
-        match password.generated() {
-            Some(password) => format!("{added}\npassword, shown this once: {password}"),
-            None => added,
+    output.print(&shown, |shown| {
+        let added = match &user.role {
+            Some(role) => format!("added `{}` with the role `{role}`", user.email),
+            None => format!("added the operator `{}`", user.email),
+        };
+        match &shown["password"] {
+            Value::Null => added,
+            password => format!("{added}\npassword, shown this once: {}", cell(password)),
         }
     })
 }
 
-fn print_done(reply: &Reply, done: &str, common: &Common) -> Result<()> {
-    let Reply::Done { changed } = reply else {
+/// Shows users or operators.
+pub(crate) fn print_list(
+    reply: &Reply,
+    columns: &[&str],
+    empty: &str,
+    output: Output,
+) -> Result<()> {
+    let Reply::Users { users } = reply else {
         return output::unexpected(reply);
     };
-    common
-        .output
-        .print(&json!({ "changed": changed }), |_| match changed {
-            true => done.to_owned(),
-            false => format!("{done} already"),
-        })
+    output.print(&users.iter().map(view).collect(), |shown| {
+        output::table(columns, shown, empty)
+    })
+}
+
+fn print_invited(reply: &Reply, output: Output) -> Result<()> {
+    let Reply::Invited {
+        user,
+        invitation,
+        expires_at,
+    } = reply
+    else {
+        return output::unexpected(reply);
+    };
+    if output == Output::Text {
+        note_invited(user, *expires_at);
+    }
+    let shown = invited_view(user, invitation, *expires_at);
+    output.print(&shown, |shown| cell(&shown["invitation"]))
+}
+
+/// Says on standard error what an invitation on standard output is.
+pub(crate) fn note_invited(user: &Stored, expires_at: i64) {
+    output::note(&format!(
+        "`{}` is invited until {}; the invitation is shown this once:",
+        user.email,
+        cell(&moment(Some(expires_at)))
+    ));
+}
+
+/// A user with their invitation.
+pub(crate) fn invited_view(user: &Stored, invitation: &SecretString, expires_at: i64) -> Value {
+    let mut shown = view(user);
+    if let Some(object) = shown.as_object_mut() {
+        let invitation = json!(invitation.expose_secret());
+        object.insert("invitation".to_owned(), invitation);
+        let end = moment(Some(expires_at));
+        object.insert("invitation_expires_at".to_owned(), end);
+    }
+    shown
 }
 
 fn view(user: &Stored) -> Value {

@@ -29,8 +29,8 @@ use scopegate_host::{
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The largest command, in bytes.
-const COMMAND_BYTES_MAX: usize = 1 << 20;
+/// The largest command, in bytes. An import of 10,000 keys fits.
+const COMMAND_BYTES_MAX: usize = 4 << 20;
 /// The largest reply, in bytes.
 const REPLY_BYTES_MAX: usize = 64 << 20;
 /// For a command's header to come.

@@ -5,6 +5,7 @@
 //! its calls and its answers into JSON. Errors are problem documents (RFC 9457), whatever the contract says.
 
 mod agents;
+mod audit;
 mod caller;
 mod clusters;
 mod document;
@@ -82,6 +83,7 @@ fn endpoints() -> OpenApiRouter<State> {
         .routes(routes!(organizations::read, organizations::rename))
         .routes(routes!(organizations::import))
         .routes(routes!(policy::read))
+        .routes(routes!(audit::search))
         .routes(routes!(me::read))
         .routes(routes!(me::change_password))
         .routes(routes!(me::begin_factor, me::remove_factor))

@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use scopegate_axum::Clock;
 use scopegate_host::{
     Audit, Contract, Directory, Gate, Sessions,
+    audit::{AuditKey, AuditKeyError, Seal, SealError, Sink},
     authenticate::{BadIssuer, Issuers},
     counters::Counters,
     engine::{BadPolicy, BuildError, Policy, Sandbox, SandboxConfig, SandboxError, build_document},
@@ -18,12 +19,13 @@ use scopegate_host::{
     keyring::{KeyRingError, Keys},
     lock::{LockError, StoreLock, socket_path},
     password::{BadPassword, Passwords},
+    scanning::{BadPartners, Partners},
     store::{Missing, OpenError, Purpose, Store, path_of_url},
 };
 use scopegate_policy::{documents, yaml::Report};
 
 use crate::{
-    config::{Config, ContractSource, PolicySource, UpstreamConfig},
+    config::{AuditConfig, Config, ContractSource, PolicySource, SealConfig, UpstreamConfig},
     metrics,
     proxy::Upstream,
     serve::ServerParts,
@@ -72,12 +74,21 @@ pub enum AssembleError {
     /// External issuers that cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Issuers(Vec<BadIssuer>),
+    /// The keys of secret scanners cannot be used.
+    #[error(transparent)]
+    SecretScanning(#[from] BadPartners),
     /// Passwords cannot be hashed on this machine.
     #[error(transparent)]
     Passwords(#[from] BadPassword),
     /// The audit's file cannot be written.
     #[error("the audit log cannot be opened: {0}")]
     Audit(io::Error),
+    /// The key that the audit is signed with cannot be used.
+    #[error(transparent)]
+    AuditKey(#[from] AuditKeyError),
+    /// The audit's chain cannot be signed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }
 
 /// What a gate is built from, once everything is read.
@@ -95,8 +106,10 @@ pub struct GateParts {
     pub issuers: Issuers,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where records go.
-    pub audit: Audit,
+    /// Where JSON lines go.
+    pub lines: Sink,
+    /// Whether requests are recorded in the store.
+    pub record_requests: bool,
     /// Whether the upstream gets the caller's credential.
     pub forward_credentials: bool,
 }
@@ -104,9 +117,11 @@ pub struct GateParts {
 /// Builds a gate that counts in this process.
 ///
 /// # Errors
-/// When passwords cannot be hashed on this machine.
+/// When passwords cannot be hashed on this machine, or the lines' file cannot be opened.
 pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
     let directory = Directory::new(parts.store, parts.contract.authority.clone());
+    let audit = Audit::in_store(directory.clone(), parts.record_requests, &parts.lines)
+        .map_err(AssembleError::Audit)?;
     let sessions = Sessions::new(
         directory.clone(),
         Passwords::new()?,
@@ -122,7 +137,7 @@ pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
         policy: parts.policy,
         counters: Counters::memory(),
         trusted_proxies: parts.trusted_proxies,
-        audit: parts.audit,
+        audit,
         forward_credentials: parts.forward_credentials,
     }))
 }
@@ -150,14 +165,20 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         .await
         .map_err(|error| AssembleError::Broken(error.to_string()))?
         .map_err(|error| AssembleError::Policy { name, error })?;
+    let secret_scanning = config
+        .secret_scanning
+        .map(|keys| Partners::new(&keys))
+        .transpose()?;
     let path = path_of_url(&config.store)?;
     let lock = StoreLock::take(&path)?;
     let missing = match purpose {
         Purpose::Serve => Missing::Refuse,
         Purpose::Demo => Missing::Create,
     };
-    let store = Store::open(&config.store, purpose, missing).await?;
-    let audit = Audit::open(&config.audit).map_err(AssembleError::Audit)?;
+    let store = open_store(&config.store, &config.audit, purpose, missing).await?;
+    if config.audit.seal.is_none() {
+        tracing::warn!("the audit is not signed: `audit.key` is not set");
+    }
     let gate = gate(GateParts {
         contract,
         policy: Arc::new(policy),
@@ -165,7 +186,8 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         keys,
         issuers,
         trusted_proxies: config.trusted_proxies.clone(),
-        audit,
+        lines: config.audit.lines,
+        record_requests: config.audit.store,
         forward_credentials: config.forward_credentials,
     })?;
     Ok(ServerParts {
@@ -180,8 +202,33 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         list_bytes_max: config.list_bytes_max,
         command_line: Some((lock, socket_path(&path))),
         metrics: metrics::recorder(),
+        secret_scanning,
+        audit_keep: config.audit.keep,
         drain: config.drain,
     })
+}
+
+/// Opens the store that a configuration names, whose lock the caller holds, so that every change of it is signed as the
+/// configuration says.
+///
+/// # Errors
+/// When it cannot be opened, or its audit cannot be signed.
+pub async fn open_store(
+    url: &str,
+    audit: &AuditConfig,
+    purpose: Purpose,
+    missing: Missing,
+) -> Result<Store, AssembleError> {
+    // Read first: a key that cannot be used is no reason to make a store.
+    let seal = match &audit.seal {
+        Some(SealConfig { key, heads }) => Some(Seal::open(AuditKey::load(key)?, heads)?),
+        None => None,
+    };
+    let mut store = Store::open(url, purpose, missing).await?;
+    if let Some(seal) = seal {
+        store.seal_audit(seal).await?;
+    }
+    Ok(store)
 }
 
 /// The contract that a configuration names.

@@ -13,11 +13,14 @@ use std::{
 
 use ipnet::IpNet;
 use scopegate_axum::list;
-use scopegate_host::{audit::Sink, authenticate::IssuerConfig, engine::Isolation};
+use scopegate_host::{
+    audit::Sink, authenticate::IssuerConfig, engine::Isolation, scanning::PartnerKeys,
+};
 use scopegate_policy::yaml::{Reader, Report};
 
 use crate::{connection::ConnectionLimits, proxy::ProxyLimits, serve::Management};
 
+mod audit;
 mod issuers;
 mod limits;
 mod read;
@@ -39,14 +42,16 @@ pub struct Config {
     pub isolation: Isolation,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where audit records go.
-    pub audit: Sink,
+    /// Where audit records go, and for how long.
+    pub audit: AuditConfig,
     /// Where the `/-/` pages are.
     pub management: Management,
     /// The keys that sign sessions; a contract with a log-in needs them.
     pub session_keys: Option<PathBuf>,
     /// Others whose tokens are sessions here.
     pub issuers: Vec<IssuerConfig>,
+    /// Where the public keys of secret scanners come from, whose reports of found keys are believed.
+    pub secret_scanning: Option<PartnerKeys>,
     /// Whether the upstream gets the caller's credential.
     pub forward_credentials: bool,
     /// What a request to the upstream may take.
@@ -90,6 +95,28 @@ pub struct UpstreamConfig {
     pub preserve_host: bool,
     /// The certificates of whoever signed the upstream's, in PEM; without it, the web's roots.
     pub ca: Option<PathBuf>,
+}
+
+/// Where audit records go, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// Where JSON lines go.
+    pub lines: Sink,
+    /// Whether requests are recorded in the store; changes always are.
+    pub store: bool,
+    /// What the chain in the store is signed with.
+    pub seal: Option<SealConfig>,
+    /// How long records stay in the store; without it, for ever.
+    pub keep: Option<Duration>,
+}
+
+/// What the audit's chain is signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealConfig {
+    /// The file of the key.
+    pub key: PathBuf,
+    /// The file that heads are exported to.
+    pub heads: PathBuf,
 }
 
 /// Why there is no configuration.

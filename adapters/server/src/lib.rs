@@ -12,6 +12,7 @@ mod login;
 pub mod metrics;
 mod own;
 mod proxy;
+mod scanning;
 mod serve;
 
 pub use admin_socket::{AdminSocket, BadSocket, SendError, send};

@@ -109,8 +109,13 @@ pub(crate) async fn answer(
         Endpoint::Refresh => gate.refresh(&question).await,
         Endpoint::LogOut => gate.logout(&question).await,
     };
+    sent(answer, &parts.method)
+}
+
+/// An answer of the gate's as a response.
+pub(crate) fn sent(answer: Answer, method: &Method) -> Response<Body> {
     match answer {
-        Answer::Refuse(refusal) => refused(*refusal, &parts.method),
+        Answer::Refuse(refusal) => refused(*refusal, method),
         Answer::Reply(answer) => {
             let body = answer.body;
             let length = body.len();

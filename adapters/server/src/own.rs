@@ -13,7 +13,7 @@ use http::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::{Clock, refused};
-use scopegate_host::{Cause, Gate, Reason};
+use scopegate_host::{Cause, Gate, Reason, scanning::Partners};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use scopegate_axum::convert;
 
 use crate::api::{self, Api};
 use crate::login::{self, Endpoint};
+use crate::scanning;
 
 /// The gate's own endpoints.
 pub struct Own {
@@ -32,6 +33,8 @@ pub struct Own {
     /// Whether the public listener has the management pages too.
     shared: bool,
     stopping: CancellationToken,
+    /// Secret scanners whose reports are believed.
+    partners: Option<Partners>,
     /// Whether the store answered, and when it was asked.
     store_seen: Mutex<Option<(Instant, bool)>>,
 }
@@ -59,6 +62,7 @@ impl Own {
         metrics: PrometheusHandle,
         shared: bool,
         stopping: CancellationToken,
+        partners: Option<Partners>,
     ) -> Self {
         Self {
             api: Api::new(Arc::clone(&gate), clock.clone()),
@@ -67,6 +71,7 @@ impl Own {
             metrics,
             shared,
             stopping,
+            partners,
             store_seen: Mutex::new(None),
         }
     }
@@ -82,7 +87,7 @@ impl Own {
     /// Answers on the public listener: health, and the rest only where the listeners are shared.
     pub(crate) async fn answer_public(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path();
-        if self.shared || matches!(path, "/-/healthy" | "/-/ready" | JWKS_PATH) {
+        if self.shared || matches!(path, "/-/healthy" | "/-/ready" | JWKS_PATH | scanning::PATH) {
             self.answer_to(request, self.shared).await
         } else {
             self.refuse(Cause::Denied(Reason::NoRoute), request).await
@@ -100,6 +105,10 @@ impl Own {
         }
         if let Some(endpoint) = Endpoint::own_at(request.uri().path()) {
             return login::answer(endpoint, &self.gate, &self.clock, request).await;
+        }
+        if request.uri().path() == scanning::PATH {
+            let partners = self.partners.as_ref();
+            return scanning::answer(partners, &self.gate, &self.clock, request).await;
         }
         let known = matches!(
             request.uri().path(),

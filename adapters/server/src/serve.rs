@@ -7,7 +7,7 @@ use http::Request;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::Clock;
-use scopegate_host::{Gate, keyring::Keys, lock::StoreLock};
+use scopegate_host::{Gate, keyring::Keys, lock::StoreLock, scanning::Partners};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,6 +21,8 @@ use crate::{
 
 /// How often the key file is looked at.
 const KEYS_LOOKED_AT: Duration = Duration::from_secs(1);
+/// How often what is too old is deleted.
+const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
 /// What a server is put together from.
 #[derive(Debug)]
@@ -47,6 +49,10 @@ pub struct ServerParts {
     pub command_line: Option<(StoreLock, PathBuf)>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// Secret scanners whose reports of found keys are believed.
+    pub secret_scanning: Option<Partners>,
+    /// How long the audit's records stay in the store; without it, for ever.
+    pub audit_keep: Option<Duration>,
     /// How long a shutdown waits for what is under way.
     pub drain: Duration,
 }
@@ -108,6 +114,7 @@ impl Server {
             parts.metrics.clone(),
             shared,
             stopping.clone(),
+            parts.secret_scanning,
         ));
         let tunnels = proxy.tunnels().clone();
         let gate = Arc::clone(&parts.gate);
@@ -130,6 +137,12 @@ impl Server {
             tasks.spawn(connections().serve(listener, answer, parts.drain));
         }
         let (tunnels_closed, gate) = (tunnels.clone(), Arc::clone(&parts.gate));
+        tasks.spawn(retention(
+            Arc::clone(&gate),
+            parts.clock.clone(),
+            parts.audit_keep,
+            stopping.clone(),
+        ));
         let commands = socket.map(|socket| {
             tasks.spawn(socket.serve(Arc::clone(&gate), parts.clock, stopping.clone()))
         });
@@ -140,6 +153,8 @@ impl Server {
                 // One that panicked is over as well.
                 let _ = commands.await;
             }
+            // What was recorded goes into the store before that is closed.
+            gate.close_audit().await;
             // Waits for changes that are still being made. Until here requests were admitted by what this process
             // knows, so until here nobody else may change the store.
             gate.directory().store().close().await;
@@ -202,7 +217,6 @@ impl Running {
         self.tunnels.cut();
         self.tunnels.closed().await;
         self.tasks.wait().await;
-        self.gate.flush().await;
     }
 
     /// Runs until the process is told to stop (SIGTERM, SIGINT), then shuts down.
@@ -223,6 +237,34 @@ impl Running {
         self.shutdown().await;
         Ok(())
     }
+}
+
+/// Deletes what is too old, at the start and then now and then. A pass that the end of the server interrupts is taken up
+/// by the next one.
+async fn retention(
+    gate: Arc<Gate>,
+    clock: Clock,
+    keep: Option<Duration>,
+    stopping: CancellationToken,
+) {
+    let keep_ms = keep.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+    let work = async {
+        loop {
+            match gate.directory().retain(keep_ms, clock.now_ms()).await {
+                Ok(pruned) if pruned.segments > 0 => {
+                    tracing::info!(
+                        segments = pruned.segments,
+                        records = pruned.records,
+                        "pruned the audit"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "what is too old cannot be deleted"),
+            }
+            tokio::time::sleep(RETENTION_EVERY).await;
+        }
+    };
+    stopping.run_until_cancelled(work).await;
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

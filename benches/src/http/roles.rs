@@ -83,6 +83,8 @@ pub async fn proxy(upstream: SocketAddr, gated: bool) -> Result<()> {
         list_bytes_max: LIST_BYTES_MAX,
         command_line: None,
         metrics: metrics::recorder(),
+        secret_scanning: None,
+        audit_keep: None,
         drain: Duration::ZERO,
     })
     .await?;

@@ -14,10 +14,19 @@ pub enum Command {
         /// Its name, unique.
         name: String,
     },
+    /// Makes a tenant together with its first administrator, who gets an invitation: both or neither.
+    OrganizationFound {
+        /// Its name, unique.
+        name: String,
+        /// The administrator's e-mail address.
+        admin: String,
+    },
     /// Lists all tenants.
     OrganizationList,
     /// Adds a user.
     UserAdd(UserRequest),
+    /// Adds a user who gets an invitation, and so has no password yet.
+    UserAddInvited(UserRequest),
     /// Lists the users of an organization.
     UserList {
         /// Which.
@@ -36,6 +45,16 @@ pub enum Command {
     },
     /// Takes a user's second factor and recovery codes away, for one who has lost both.
     UserRemoveFactor {
+        /// Whose.
+        email: String,
+    },
+    /// Signs a user out everywhere; their keys stay.
+    UserEndSessions {
+        /// Whom.
+        email: String,
+    },
+    /// Lists a user's open sessions.
+    SessionList {
         /// Whose.
         email: String,
     },

@@ -247,6 +247,7 @@ impl Admin<'_> {
             predecessor: None,
             successor: None,
             retires_at: None,
+            last_used_at: None,
         }
     }
 

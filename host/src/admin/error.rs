@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Invalid,
     /// Name something that exists.
     Unknown,
+    /// Nothing: what it is about is not there, or is nothing that they may know of.
+    Missing,
     /// Nothing, as things stand: it exists already, or has ended.
     Conflict,
     /// Nothing: it is more than they may give or change.
@@ -71,7 +73,7 @@ impl AdminError {
     /// What nothing has, or nothing that the caller may know of.
     pub(super) fn no_such(what: &str) -> Self {
         Self {
-            kind: ErrorKind::Unknown,
+            kind: ErrorKind::Missing,
             message: format!("there is no such {what}"),
             help: None,
         }
@@ -163,14 +165,14 @@ impl From<ChangeError> for AdminError {
             ChangeError::Conflict(conflict) => conflict,
         };
         let kind = match &conflict {
+            Conflict::UnknownCluster(_) => ErrorKind::Unknown,
             Conflict::UnknownOrganization
             | Conflict::UnknownUser
-            | Conflict::UnknownCluster(_)
             | Conflict::UnknownCredential
             | Conflict::UnknownRole(_)
             | Conflict::UnknownInvitation
             | Conflict::UnknownSession
-            | Conflict::NoFactor => ErrorKind::Unknown,
+            | Conflict::NoFactor => ErrorKind::Missing,
             Conflict::Stale => ErrorKind::Stale,
             Conflict::OtherRequest => ErrorKind::Invalid,
             Conflict::OrganizationExists(_)

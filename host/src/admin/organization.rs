@@ -97,6 +97,22 @@ impl Admin<'_> {
         Ok(Reply::Organization { organization })
     }
 
+    pub(super) async fn found(
+        &self,
+        name: String,
+        admin: String,
+        now_ms: i64,
+    ) -> Result<Reply, AdminError> {
+        let (organization, invitation) = self.found_organization(name, admin, None, now_ms).await?;
+        Ok(Reply::Founded {
+            organization,
+            admin: invitation.user,
+            // Commands carry no idempotency key, so what they make is new.
+            invitation: invitation.secret.unwrap_or_default(),
+            expires_at: invitation.expires_at.unwrap_or_default(),
+        })
+    }
+
     pub(super) async fn list_organizations(&self) -> Result<Reply, AdminError> {
         let organizations = self.directory.store().list_organizations().await?;
         Ok(Reply::Organizations { organizations })

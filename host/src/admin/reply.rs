@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Cluster, Credential, Organization, Role, User};
+use crate::store::{Cluster, Credential, OpenSession, Organization, Role, User};
 
 /// A reply. The secret of a new key or agent token is in its `minted` reply and nowhere else, ever.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,6 +58,23 @@ pub enum Reply {
         invitation: SecretString,
         /// When it ends, in seconds since the epoch.
         expires_at: i64,
+    },
+    /// A new organization, and its first administrator's invitation.
+    Founded {
+        /// It.
+        organization: Organization,
+        /// The administrator.
+        admin: User,
+        /// What they present with the password that they choose: shown this once.
+        #[serde(with = "shown_once")]
+        invitation: SecretString,
+        /// When it ends, in seconds since the epoch.
+        expires_at: i64,
+    },
+    /// The open ones of a user.
+    Sessions {
+        /// Newest first.
+        sessions: Vec<OpenSession>,
     },
     /// Keys that were taken over.
     Imported {

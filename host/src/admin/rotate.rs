@@ -11,6 +11,8 @@ use crate::store::{Change, Credential, CredentialKind};
 pub(super) const OVERLAP_SECS: i64 = 24 * 3600;
 /// And how long at most: 90 days.
 pub(super) const OVERLAP_SECS_MAX: i64 = 90 * 24 * 3600;
+/// How far in the past an end may be that means now, in seconds: the request was on its way, and clocks differ.
+const LATE_SECS: i64 = 60;
 
 impl Admin<'_> {
     /// Makes a successor of a credential that the caller may know of; `retires_at` and `expires_at` in seconds since
@@ -70,10 +72,11 @@ impl Admin<'_> {
     ) -> Result<Minted, AdminError> {
         let now = now_ms.div_euclid(1000);
         let retires_at = retires_at.unwrap_or(now + OVERLAP_SECS);
-        if retires_at < now {
+        if retires_at < now - LATE_SECS {
             return Err(AdminError::invalid("the end of the overlap is in the past")
                 .help("leave it out for a day from now"));
         }
+        let retires_at = retires_at.max(now);
         if retires_at - now > OVERLAP_SECS_MAX {
             return Err(AdminError::invalid(
                 "the overlap is longer than 90 days, so the old one would as well stay",

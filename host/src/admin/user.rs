@@ -39,6 +39,17 @@ impl Invitation {
     }
 }
 
+impl From<Invitation> for Reply {
+    fn from(invitation: Invitation) -> Self {
+        // Commands carry no idempotency key, so what they make is new.
+        Self::Invited {
+            user: invitation.user,
+            invitation: invitation.secret.unwrap_or_default(),
+            expires_at: invitation.expires_at.unwrap_or_default(),
+        }
+    }
+}
+
 /// What is changed about a user; what is left out stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserEdit {
@@ -171,16 +182,7 @@ impl Admin<'_> {
 
     pub(super) async fn invite_again(&self, email: &str, now_ms: i64) -> Result<Reply, AdminError> {
         let (user, _) = self.member(email).await?;
-        let Invitation {
-            user,
-            secret,
-            expires_at,
-        } = self.give_invitation(user, now_ms).await?;
-        Ok(Reply::Invited {
-            user,
-            invitation: secret.unwrap_or_default(),
-            expires_at: expires_at.unwrap_or_default(),
-        })
+        Ok(self.give_invitation(user, now_ms).await?.into())
     }
 
     async fn give_invitation(&self, user: User, now_ms: i64) -> Result<Invitation, AdminError> {
@@ -233,6 +235,32 @@ impl Admin<'_> {
             now_ms,
         )
         .await
+    }
+
+    pub(super) async fn add_invited(
+        &self,
+        request: UserRequest,
+        now_ms: i64,
+    ) -> Result<Reply, AdminError> {
+        let UserRequest {
+            organization,
+            email,
+            password,
+            role,
+            clusters,
+        } = request;
+        if password.is_some() {
+            return Err(AdminError::invalid(
+                "who is invited chooses the password, so none is given",
+            ));
+        }
+        let organization = self.organization(organization.as_deref()).await?.id;
+        let role = self.assignable_role(organization, role).await?;
+        let clusters = self.assigned_clusters(organization, clusters).await?;
+        let ((new, user), secret) =
+            self.invited((organization, role), email, Some(clusters), None, now_ms)?;
+        self.apply(Change::AddUser(Box::new(new)), now_ms).await?;
+        Ok(Invitation::new(user, secret, now_ms).into())
     }
 
     pub(super) async fn add_operator(

@@ -3,11 +3,14 @@
 use std::{borrow::Cow, fmt::Write as _, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
-use scopegate_policy::{Description, Rule};
+use scopegate_policy::{ClusterSource, Description, RouteInfo, Rule};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
 
 use crate::{Cause, Principal};
+
+/// Room for most lines.
+const LINE_BYTES: usize = 768;
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -63,15 +66,33 @@ pub struct Judge {
 }
 
 impl Record {
-    /// The pattern of the route that matched.
-    fn route(&self) -> Option<&str> {
+    /// The route that matched.
+    fn route(&self) -> Option<&RouteInfo> {
         let index = self.rule?.route? as usize;
-        let route = self.policy.as_ref()?.description.routes.get(index)?;
-        Some(&route.pattern)
+        self.policy.as_ref()?.description.routes.get(index)
     }
 
-    /// Appends the record's line, in the order in which it is read.
-    pub(super) fn write(&self, times: &mut Times, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    /// The cluster that it is about: the one that the request names, else an agent's own.
+    fn cluster(&self) -> Option<&str> {
+        let route = self.route();
+        let named =
+            route.and_then(|one| one.cluster_named_by(&self.path, &self.query, &self.headers));
+        let takes_one = route.is_some_and(|one| one.cluster != ClusterSource::None);
+        let own = || {
+            let caller = &self.principal.as_deref()?.caller;
+            caller.agent_cluster.as_deref().filter(|_| takes_one)
+        };
+        named.or_else(own)
+    }
+
+    /// The record's line, in the order in which it is read.
+    pub(super) fn line(&self, times: &mut Times) -> serde_json::Result<String> {
+        let mut out = Vec::with_capacity(LINE_BYTES);
+        self.write(times, &mut out)?;
+        String::from_utf8(out).map_err(serde::de::Error::custom)
+    }
+
+    fn write(&self, times: &mut Times, out: &mut Vec<u8>) -> serde_json::Result<()> {
         let mut line = Line { out };
         line.out.push(b'{');
         line.text("time", times.text(self.at_ms));
@@ -86,7 +107,8 @@ impl Record {
         line.field("address", &self.client)?;
         line.field("method", &self.method)?;
         line.field("path", &without_secrets(&self.path))?;
-        line.optional("route", self.route())?;
+        line.optional("cluster", self.cluster().map(without_secrets))?;
+        line.optional("route", self.route().map(|route| &route.pattern))?;
         line.field("outcome", &self.outcome)?;
         line.optional("reason", self.cause.as_ref().map(Cause::code))?;
         let about = self.cause.as_ref().and_then(about);
@@ -97,7 +119,7 @@ impl Record {
         line.fields("query", &self.query)?;
         line.fields("headers", &self.headers)?;
         line.optional("count", (self.count > 1).then_some(self.count))?;
-        line.out.extend_from_slice(b"}\n");
+        line.out.push(b'}');
         Ok(())
     }
 }
@@ -109,6 +131,7 @@ fn facts(principal: &Principal) -> Box<[u8]> {
     // Strings and UUIDs into memory: there is nothing to fail at.
     let _ = line.field("kind", &principal.kind);
     line.uuid("organization", principal.organization);
+    let _ = line.optional("user", principal.user);
     let _ = line.field("name", &principal.name);
     let _ = line.optional("agent", principal.key_name.as_deref());
     line.uuid("credential", principal.credential);

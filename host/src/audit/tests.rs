@@ -1,5 +1,7 @@
 //! The log: what a line says, that nothing is lost, that floods are counted, and that a stuck log is noticed.
 
+mod stored;
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Barrier,

@@ -10,7 +10,6 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
@@ -23,13 +22,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{Effort, issuers::choose};
-use crate::{
-    Cause,
-    keyring::{self, VerifyingKey},
-};
+use crate::{Cause, fetch::Fetcher, keyring::VerifyingKey};
 
-/// Largest JWK Set that is read, in bytes.
-pub const JWKS_BYTES_MAX: usize = 64 * 1024;
 /// Most keys that are kept of one.
 const KEYS_MAX: usize = 64;
 /// How old keys may be before they are fetched again.
@@ -38,14 +32,11 @@ const FRESH_MS: i64 = 10 * 60 * 1000;
 const STALE_MS: i64 = 24 * 60 * 60 * 1000;
 /// Time between two fetches, at least.
 const FETCH_INTERVAL_MS: i64 = 30 * 1000;
-/// How long a fetch may take.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A remote set of keys.
 #[derive(Debug)]
 pub(super) struct Jwks {
-    url: String,
-    client: reqwest::Client,
+    source: Fetcher,
     fetched: ArcSwapOption<Fetched>,
     /// When it was last tried, in milliseconds since the epoch.
     tried_at: AtomicI64,
@@ -62,35 +53,8 @@ struct Fetched {
 impl Jwks {
     /// A set that is fetched when it is first needed. An error says what is wrong with the configuration.
     pub(super) fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, String> {
-        keyring::install_cryptography();
-        let parsed =
-            reqwest::Url::parse(url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
-        if parsed.scheme() != "https"
-            || !parsed.username().is_empty()
-            || parsed.password().is_some()
-        {
-            return Err(format!("`{url}` is not an https URL without a user"));
-        }
-        let mut client = reqwest::Client::builder()
-            .https_only(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(FETCH_TIMEOUT)
-            .no_proxy();
-        if let Some(path) = ca_file {
-            let wrong = |what: String| format!("cannot use `{}`: {what}", path.display());
-            let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-            let authorities = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| wrong(error.to_string()))?;
-            if authorities.is_empty() {
-                return Err(wrong("there is no certificate in it".to_owned()));
-            }
-            client = client.tls_certs_merge(authorities);
-        }
         Ok(Self {
-            url: url.to_owned(),
-            client: client
-                .build()
-                .map_err(|error| format!("TLS cannot be set up: {error}"))?,
+            source: Fetcher::new(url, ca_file)?,
             fetched: ArcSwapOption::empty(),
             tried_at: AtomicI64::new(i64::MIN),
             fetching: Mutex::new(()),
@@ -121,7 +85,7 @@ impl Jwks {
             Some(fetched) if now_ms.saturating_sub(fetched.at_ms) < STALE_MS => Ok(None),
             _ => Err(Cause::Unavailable(format!(
                 "the keys of `{}` cannot be fetched",
-                self.url
+                self.source.url()
             ))),
         }
     }
@@ -160,7 +124,7 @@ impl Jwks {
             Err(error) => {
                 metrics::counter!("scopegate_jwks_errors_total").increment(1);
                 tracing::warn!(
-                    url = self.url,
+                    url = self.source.url(),
                     error,
                     "the keys of an issuer cannot be fetched"
                 );
@@ -169,26 +133,10 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<Vec<VerifyingKey>, String> {
-        let mut response = self
-            .client
-            .get(&self.url)
-            .header(
-                http::header::ACCEPT,
-                "application/jwk-set+json, application/json",
-            )
-            .send()
-            .await
-            .map_err(|error| error.to_string())?;
-        if response.status() != http::StatusCode::OK {
-            return Err(format!("it answered {}", response.status()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| error.to_string())? {
-            if body.len() + chunk.len() > JWKS_BYTES_MAX {
-                return Err(format!("it has more than {JWKS_BYTES_MAX} bytes"));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = self
+            .source
+            .get("application/jwk-set+json, application/json")
+            .await?;
         read(&body)
     }
 }

@@ -1,3 +1,4 @@
+mod ends;
 mod races;
 
 use std::time::Duration;
@@ -197,7 +198,7 @@ async fn unknown_keys_are_not_kept() {
         fixture.directory.by_key(&hash, NOW_MS).await,
         Ok(KeyLookup::Unknown)
     ));
-    assert!(fixture.directory.inner.keys.is_empty());
+    assert_eq!(fixture.directory.inner.keys.len(), 0);
     fixture.mint(new).await;
     found(&fixture.directory, &hash).await;
 }
@@ -286,8 +287,13 @@ async fn an_operators_session_is_in_no_organization() {
 
 #[tokio::test]
 async fn the_cache_is_bounded() {
+    let fixture = Fixture::new(Authority::Scopes).await;
+    let (_, hash) = fixture.key(None).await;
+    let principal = found(&fixture.directory, &hash).await;
+    let each = cache::bytes_of(&principal);
+    let room = each * 5 - 1;
     let fixture =
-        Fixture::with(|store| Directory::with_capacity(store, Authority::Scopes, 4)).await;
+        Fixture::with(|store| Directory::with_capacity(store, Authority::Scopes, room, room)).await;
     let mut principals = Vec::new();
     for _ in 0..10 {
         let (_, hash) = fixture.key(None).await;
@@ -302,6 +308,20 @@ async fn the_cache_is_bounded() {
         kept, 4,
         "whoever holds an evicted one is told to look again"
     );
+    // One with long lists takes the places of several.
+    let (mut new, _) = fixture.new_key(None);
+    new.credential.scopes = Some((0..100).map(|n| format!("thing{n}:read")).collect());
+    let (_, hash) = fixture.mint(new).await;
+    found(&fixture.directory, &hash).await;
+    assert!(fixture.directory.inner.keys.len() <= 2);
+}
+
+/// Resolves when the credential behind a principal is no longer good, whatever else becomes of it before.
+async fn until_ended(directory: &Directory, principal: &Principal) {
+    let mut renewed = directory.renewed(principal).await;
+    while let Some(current) = renewed {
+        renewed = directory.renewed(&current).await;
+    }
 }
 
 #[tokio::test]
@@ -315,8 +335,8 @@ async fn in_flight_requests_learn_of_the_end() {
         found(directory, &hash).await,
         found(directory, &other).await,
     );
-    let mut ended = Box::pin(directory.ended(&principal));
-    let mut other_ended = Box::pin(directory.ended(&other));
+    let mut ended = Box::pin(until_ended(directory, &principal));
+    let mut other_ended = Box::pin(until_ended(directory, &other));
     let soon = Duration::from_millis(50);
 
     assert!(ended.as_mut().now_or_never().is_none());
@@ -345,7 +365,7 @@ async fn in_flight_requests_learn_of_the_end() {
         .await
         .unwrap();
     // Whoever asks after the fact learns of it too.
-    tokio::time::timeout(Duration::from_secs(10), directory.ended(&principal))
+    tokio::time::timeout(Duration::from_secs(10), until_ended(directory, &principal))
         .await
         .unwrap();
 }

@@ -2,8 +2,8 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -27,6 +27,7 @@ use super::{
     KeyRingError, NewKey, is_shared_secret, public_pem,
     sealing::{SEALING_BYTES, Sealing},
 };
+use crate::private_file::{self, ReadError};
 
 /// Shortest secret of an HMAC key, in bytes (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -243,23 +244,15 @@ pub(super) fn category(error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// Reads a file that only its owner may read. The permissions are those of the file that was opened.
+/// Reads a file that only its owner may read.
 pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyRingError> {
-    let failed = |error| KeyRingError::File {
-        path: path.to_owned(),
-        error,
-    };
-    let mut file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyRingError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
+    private_file::read(path).map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            ReadError::File(error) => KeyRingError::File { path, error },
+            ReadError::Exposed(mode) => KeyRingError::Exposed { path, mode },
+        }
+    })
 }
 
 /// Reads a key file, but not yet the keys in it.

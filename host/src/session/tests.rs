@@ -273,11 +273,11 @@ async fn a_new_password_ends_the_other_sessions() {
     assert!(matches!(old, LoginOutcome::Refused), "{old:?}");
     let new = attempt(&sessions, "ada@example.com", "battery staple", NOW_MS).await;
     assert!(matches!(new, LoginOutcome::Granted(_)), "{new:?}");
-    let events = fixture.directory.store().list_events(10).await.unwrap();
+    let events = fixture.changes(10).await;
     let event = events
         .iter()
-        .find(|event| event.action == "user.set-password");
-    assert_eq!(event.unwrap().actor, here.user.id.to_string());
+        .find(|event| event["action"] == "user.set-password");
+    assert_eq!(event.unwrap()["actor"], here.user.id.to_string());
 }
 
 /// The password may be changed between its verification and the opening of the session.

@@ -1,4 +1,4 @@
-//! Every change that a store knows, what it touches, and how its event reads.
+//! Every change that a store knows, what it touches, and how its record reads.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// As events record it.
+    /// As records have it.
     pub fn text(&self) -> String {
         match self {
             Self::Machine => "machine".to_owned(),
@@ -278,6 +278,15 @@ pub enum Change {
         /// They.
         credentials: Vec<NewCredential>,
     },
+    /// Ends a key or agent token that was found in public.
+    RevokeLeaked {
+        /// Which.
+        credential: Uuid,
+        /// Where it was found.
+        url: String,
+        /// In what.
+        source: String,
+    },
     /// Ends a key or agent token.
     Revoke(Uuid),
     /// Opens a session for a user who is known by other means than a log-in.
@@ -371,6 +380,7 @@ impl Change {
             | Self::AddCluster { organization, .. }
             | Self::DeleteCluster { organization, .. } => Touch::Organization(*organization),
             Self::Revoke(credential)
+            | Self::RevokeLeaked { credential, .. }
             | Self::Rotate {
                 old: credential, ..
             } => Touch::Credential(*credential),
@@ -379,7 +389,7 @@ impl Change {
         }
     }
 
-    /// The event's word.
+    /// The record's word.
     pub(super) fn action(&self) -> &'static str {
         match self {
             Self::CreateOrganization { .. } => "organization.create",
@@ -404,6 +414,7 @@ impl Change {
             Self::Rotate { .. } => "key.rotate",
             Self::Import { .. } => "key.import",
             Self::Revoke(_) => "credential.revoke",
+            Self::RevokeLeaked { .. } => "credential.revoke-leaked",
             Self::OpenSession(_) | Self::LogIn(_) => "session.open",
             Self::EndSession(_) => "session.end",
             Self::EndSessions { .. } => "session.end-all",
@@ -416,7 +427,7 @@ impl Change {
         }
     }
 
-    /// What the event is about.
+    /// What the record is about.
     pub(super) fn subject(&self) -> String {
         match self {
             Self::CreateOrganization { id, .. } | Self::RenameOrganization { id, .. } => {
@@ -434,7 +445,9 @@ impl Change {
             Self::Import { organization, .. } => organization.to_string(),
             Self::AddCluster { id, .. } | Self::DeleteCluster { id, .. } => id.clone(),
             Self::Mint(new) => new.credential.id.to_string(),
-            Self::Revoke(credential) => credential.to_string(),
+            Self::Revoke(credential) | Self::RevokeLeaked { credential, .. } => {
+                credential.to_string()
+            }
             Self::OpenSession(session) => session.id.to_string(),
             Self::LogIn(log_in) => log_in.session.id.to_string(),
             Self::EndSession(session) => session.to_string(),
@@ -448,7 +461,7 @@ impl Change {
         }
     }
 
-    /// The event's further facts. Neither secrets nor hashes.
+    /// The record's further facts. Neither secrets nor hashes.
     pub(super) fn detail(&self) -> Value {
         match self {
             Self::CreateOrganization { name, admin, .. } => {
@@ -481,6 +494,7 @@ impl Change {
                 "last_four": new.credential.last_four,
                 "expires_at": new.credential.expires_at,
             }),
+            Self::RevokeLeaked { url, source, .. } => json!({ "url": url, "source": source }),
             Self::Import { credentials, .. } => {
                 json!({ "keys": credentials.iter().map(|new| new.credential.id).collect::<Vec<_>>() })
             }

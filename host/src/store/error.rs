@@ -1,6 +1,6 @@
 //! What can go wrong with a store, by what its reader must do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Conflict, Purpose};
 
@@ -83,7 +83,22 @@ pub enum OpenError {
     },
 }
 
-fn wrong_purpose(path: &std::path::Path, made_for: Purpose) -> String {
+impl OpenError {
+    /// The same of the file that was opened under another name.
+    pub(super) fn about(mut self, file: &Path) -> Self {
+        match &mut self {
+            Self::BadUrl { .. } => {}
+            Self::Missing(path)
+            | Self::Unusable { path, .. }
+            | Self::NotAStore { path, .. }
+            | Self::Newer { path, .. }
+            | Self::WrongPurpose { path, .. } => file.clone_into(path),
+        }
+        self
+    }
+}
+
+fn wrong_purpose(path: &Path, made_for: Purpose) -> String {
     let path = path.display();
     match made_for {
         Purpose::Demo => {

@@ -1,5 +1,7 @@
 //! A real store in a directory of its own, and short ways to fill it. Tests only.
 
+use std::path::PathBuf;
+
 use scopegate_policy::Clusters;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -31,8 +33,18 @@ impl Fixture {
         Self::with(|store| Directory::new(store, authority)).await
     }
 
+    /// The same in memory, where there is such a place, for tests that make thousands of changes: none of them waits
+    /// for a disk.
+    pub(crate) async fn quick(authority: Authority) -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self::within(dir.unwrap(), |store| Directory::new(store, authority)).await
+    }
+
     pub(crate) async fn with(directory: impl FnOnce(Store) -> Directory) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), directory).await
+    }
+
+    async fn within(dir: TempDir, directory: impl FnOnce(Store) -> Directory) -> Self {
         let url = format!("sqlite://{}", dir.path().join("gate.db").display());
         let store = Store::open(&url, Purpose::Serve, Missing::Create)
             .await
@@ -55,6 +67,11 @@ impl Fixture {
             fixture.make(fixture.cluster(id)).await;
         }
         fixture
+    }
+
+    /// The store's file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("gate.db")
     }
 
     pub(crate) fn cluster(&self, id: &str) -> Change {
@@ -122,6 +139,7 @@ impl Fixture {
             predecessor: None,
             successor: None,
             retires_at: None,
+            last_used_at: None,
         };
         (
             NewCredential {
@@ -152,10 +170,24 @@ impl Fixture {
         self.mint(new).await
     }
 
+    /// The newest changes, as the audit has them, newest first.
+    pub(crate) async fn changes(&self, count: u32) -> Vec<serde_json::Value> {
+        let changes = crate::audit::Filter {
+            kind: Some(crate::audit::RecordKind::Change),
+            ..Default::default()
+        };
+        let found = self.directory.store().search_audit(&changes, None, count);
+        let found = found.await.unwrap();
+        found
+            .iter()
+            .map(|found| serde_json::from_str(&found.line).unwrap())
+            .collect()
+    }
+
     /// Runs a statement on the file, behind the store's back.
     pub(crate) async fn meddle(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
         use sqlx::Connection;
-        let path = self.dir.path().join("gate.db");
+        let path = self.path();
         let options = sqlx::sqlite::SqliteConnectOptions::new()
             .filename(path)
             .foreign_keys(false)

@@ -117,6 +117,9 @@ pub struct Credential {
     /// When its rotation ends it.
     #[serde(default)]
     pub retires_at: Option<i64>,
+    /// When a request with it was last admitted, to within seconds. Lists have it, look-ups for requests do not.
+    #[serde(default)]
+    pub last_used_at: Option<i64>,
 }
 
 /// How long before its end a credential counts as expiring, in seconds: 7 days.
@@ -193,12 +196,14 @@ pub struct Session {
 }
 
 /// An open session, as its user and their administrators see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSession {
     /// It.
     pub session: Session,
     /// When it was opened.
     pub created_at: i64,
+    /// When a request with it was last admitted, to within seconds.
+    pub last_used_at: Option<i64>,
 }
 
 /// A session and all that its meaning depends on.
@@ -238,23 +243,4 @@ pub struct Factor {
     pub locked_until: Option<i64>,
     /// Recovery codes that were not used yet.
     pub recovery_codes_left: u32,
-}
-
-/// A change that was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// Counts up, in the order of the changes.
-    pub id: i64,
-    /// When, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// `machine`, or a user's id.
-    pub actor: String,
-    /// Where it belongs.
-    pub organization: Option<Uuid>,
-    /// What was done, such as `key.mint`.
-    pub action: String,
-    /// To what: an id.
-    pub subject: String,
-    /// Further facts; never a secret.
-    pub detail: serde_json::Value,
 }

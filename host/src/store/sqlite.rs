@@ -1,5 +1,7 @@
 //! The store as one SQLite file: WAL, `synchronous = FULL`, one writing connection and several reading ones.
 
+mod audit;
+mod copy;
 mod page;
 mod read;
 mod row;
@@ -21,13 +23,14 @@ use sqlx::{
 use super::{Missing, OpenError, Purpose, StoreError};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "store", include_str!("../../migrations/0001_store.sql")),
     (
         2,
         "credentials",
         include_str!("../../migrations/0002_credentials.sql"),
     ),
+    (3, "audit", include_str!("../../migrations/0003_audit.sql")),
     (
         4,
         "factors",
@@ -44,6 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    ledger: audit::Ledger,
 }
 
 /// The file that `sqlite://PATH` names.
@@ -91,14 +95,60 @@ impl Sqlite {
         mark(&writer, purpose)
             .await
             .map_err(|error| unusable(path, &error))?;
+        audit::carry_over(&writer)
+            .await
+            .map_err(|error| damaged(path, &error))?;
         let readers = pool(READERS)
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| unusable(path, &error))?;
-        Ok(Self { writer, readers })
+        Self::over(path, writer, readers).await
+    }
+
+    /// Opens a store beside the process that changes it, or a copy of one, for questions alone.
+    pub(super) async fn open_to_read(path: &Path) -> Result<Self, OpenError> {
+        if !path.is_file() {
+            return Err(OpenError::Missing(path.to_owned()));
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(PATIENCE);
+        let readers = pool(READERS)
+            .connect_with(options)
+            .await
+            .map_err(|error| unusable(path, &error))?;
+        let tables: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
+                .fetch_all(&readers)
+                .await
+                .map_err(|error| unusable(path, &error))?;
+        let has = |name: &str| tables.iter().any(|table| table == name);
+        let what = match (has("meta"), has("audit_segments")) {
+            (true, true) => return Self::over(path, readers.clone(), readers).await,
+            (true, false) => "an older version made it; `serve` brings it up to date",
+            (false, _) => "it is another program's database, or empty",
+        };
+        Err(OpenError::NotAStore {
+            path: path.to_owned(),
+            what,
+        })
+    }
+
+    async fn over(path: &Path, writer: SqlitePool, readers: SqlitePool) -> Result<Self, OpenError> {
+        let this = Self {
+            writer,
+            readers,
+            ledger: audit::Ledger::default(),
+        };
+        this.find_audit_end()
+            .await
+            .map_err(|error| damaged(path, &error))?;
+        Ok(this)
     }
 
     pub(super) async fn close(&self) {
+        self.sync_heads();
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -144,7 +194,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-async fn probe(path: &Path, purpose: Purpose) -> Result<(), OpenError> {
+async fn probe(path: &Path, purpose: Purpose) -> Result<Marks, OpenError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(PATIENCE);
@@ -161,7 +211,7 @@ async fn probe(path: &Path, purpose: Purpose) -> Result<(), OpenError> {
         what,
     };
     match found.map_err(|error| unusable(path, &error))? {
-        Marks::Empty => Ok(()),
+        Marks::Empty => Ok(Marks::Empty),
         Marks::Foreign => Err(not_a_store("it is another program's database")),
         Marks::Purpose(text) => match purpose_of(&text) {
             None => Err(not_a_store("it does not say what it was made for")),
@@ -169,7 +219,7 @@ async fn probe(path: &Path, purpose: Purpose) -> Result<(), OpenError> {
                 path: path.to_owned(),
                 made_for,
             }),
-            Some(_) => Ok(()),
+            Some(_) => Ok(Marks::Purpose(text)),
         },
     }
 }
@@ -287,6 +337,13 @@ fn unusable(path: &Path, error: &sqlx::Error) -> OpenError {
             path,
             what: error.to_string(),
         },
+    }
+}
+
+fn damaged(path: &Path, error: &StoreError) -> OpenError {
+    OpenError::Unusable {
+        path: path.to_owned(),
+        what: error.to_string(),
     }
 }
 

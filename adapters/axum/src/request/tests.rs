@@ -152,6 +152,7 @@ fn admission_of(path: &str, query: &str) -> Admission {
             retry_after_ms: 0,
         },
         is_own: false,
+        client: std::net::IpAddr::from([127, 0, 0, 1]),
         record: None,
     }
 }

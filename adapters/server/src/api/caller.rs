@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use http::request::Parts;
-use scopegate_host::{Admission, Cause, Principal, admin::Admin, engine::Policy};
+use scopegate_host::{
+    Admission, Cause, Principal, admin::Admin, contract::Authority, engine::Policy,
+};
 use serde::de::DeserializeOwned;
 
 use super::{State, error::Failed};
@@ -27,6 +29,11 @@ impl Caller {
     /// Seconds since the epoch.
     pub(super) fn now(&self) -> i64 {
         self.now_ms.div_euclid(1000)
+    }
+
+    /// What keys may do here before their scopes narrow them.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.state.gate.contract().authority
     }
 
     /// What they may do, within their bounds.

@@ -40,8 +40,9 @@ impl From<AdminError> for Failed {
             None => message,
         };
         Self(match kind {
-            ErrorKind::Invalid => Cause::Unprocessable(text),
-            ErrorKind::Unknown => Cause::NotFound(text),
+            // Names stand in bodies; what a path names is there or missing.
+            ErrorKind::Invalid | ErrorKind::Unknown => Cause::Unprocessable(text),
+            ErrorKind::Missing => Cause::NotFound(text),
             ErrorKind::Conflict => Cause::Conflict(text),
             ErrorKind::Forbidden => Cause::NotHeld(text),
             ErrorKind::Stale => Cause::Stale(text),

@@ -123,7 +123,7 @@ async fn listed(
         .await?;
     let key = |key: &Credential| key.id.to_string();
     Ok(Reply(Listed::of(found, &page, key, |key| {
-        KeyView::of(key, now)
+        KeyView::of(key, caller.authority(), now)
     })))
 }
 
@@ -151,7 +151,9 @@ pub(super) async fn mint(
         .mint_own_key(key, once.of(&bytes), caller.now_ms)
         .await?;
     let now = caller.now();
-    Ok(created("/-/api/keys", minted, |key| KeyView::of(key, now)))
+    Ok(created("/-/api/keys", minted, |key| {
+        KeyView::of(key, caller.authority(), now)
+    }))
 }
 
 /// A new credential: shown once, kept by no cache.
@@ -190,7 +192,7 @@ pub(super) async fn read_any(caller: Caller, Id(key): Id<Uuid>) -> Result<Reply<
 
 async fn one(caller: &Caller, id: Uuid, whose: Whose) -> Result<Reply<KeyView>, Failed> {
     let key = caller.admin().credential_by_id(id, ApiKey, whose).await?;
-    Ok(Reply(KeyView::of(key, caller.now())))
+    Ok(Reply(KeyView::of(key, caller.authority(), caller.now())))
 }
 
 /// Revoke one of my API keys
@@ -252,7 +254,9 @@ pub(super) async fn rotate(
         .rotate_by_id(id, ApiKey, Whose::Own, ends, once.of(&bytes), caller.now_ms)
         .await?;
     let now = caller.now();
-    Ok(created("/-/api/keys", rotated, |key| KeyView::of(key, now)))
+    Ok(created("/-/api/keys", rotated, |key| {
+        KeyView::of(key, caller.authority(), now)
+    }))
 }
 
 /// The id in a path.

@@ -23,6 +23,8 @@ pub(super) struct SessionView {
     id: Uuid,
     /// When it was opened
     created_at: Timestamp,
+    /// When it was last used, to about ten seconds
+    last_used_at: Option<Timestamp>,
     /// When the user signed in
     signed_in_at: Timestamp,
     /// Whether with a second factor
@@ -157,6 +159,7 @@ async fn of_user(
         SessionView {
             id: open.session.id,
             created_at: moment(open.created_at),
+            last_used_at: open.last_used_at.map(moment),
             signed_in_at: moment(open.session.auth_time),
             mfa: open.session.mfa,
             expires_at: moment(open.session.expires_at),

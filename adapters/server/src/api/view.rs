@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use scopegate_host::{
     Clusters,
     admin::{Minted, RoleView},
+    contract::Authority,
     store::{Cluster, Credential, Organization, State, User},
 };
 use secrecy::ExposeSecret;
@@ -62,6 +63,18 @@ pub(super) struct OwnerView {
     email: Option<String>,
 }
 
+/// What a key may do before its scopes narrow it
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AuthorityView {
+    /// What its owner may at the moment of a call; it ends with its owner
+    Owner,
+    /// What the contract gives to every key of the organization
+    Organization,
+    /// Exactly its scopes
+    Scopes,
+}
+
 /// An API key. The key itself is nowhere
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct KeyView {
@@ -78,6 +91,8 @@ pub(super) struct KeyView {
     last_four: String,
     /// Whose it is
     owner: Option<OwnerView>,
+    /// What it may do before its scopes narrow it, by the contract
+    authority: AuthorityView,
     /// What it is narrowed to; `null`: not narrowed
     #[schema(example = json!(["clusters:read"]))]
     scopes: Option<Vec<String>>,
@@ -104,7 +119,7 @@ pub(super) struct KeyView {
 
 impl KeyView {
     /// A key at `now`, in seconds since the epoch.
-    pub(super) fn of(key: Credential, now: i64) -> Self {
+    pub(super) fn of(key: Credential, authority: &Authority, now: i64) -> Self {
         let state = key.state(now).into();
         let email = key.owner_email;
         Self {
@@ -113,13 +128,18 @@ impl KeyView {
             prefix: key.prefix,
             last_four: key.last_four,
             owner: key.owner.map(|id| OwnerView { id, email }),
+            authority: match authority {
+                Authority::Owner => AuthorityView::Owner,
+                Authority::Organization(_) => AuthorityView::Organization,
+                Authority::Scopes => AuthorityView::Scopes,
+            },
             scopes: key.scopes,
             allowed_cluster_ids: match key.allowed_clusters {
                 Clusters::All => Vec::new(),
                 Clusters::Only(ids) => ids,
             },
             created_at: moment(key.created_at),
-            last_used_at: None,
+            last_used_at: key.last_used_at.map(moment),
             expires_at: key.expires_at.map(moment),
             retires_at: key.retires_at.map(moment),
             revoked_at: key.revoked_at.map(moment),
@@ -176,7 +196,7 @@ impl AgentView {
             prefix: agent.prefix,
             last_four: agent.last_four,
             created_at: moment(agent.created_at),
-            last_used_at: None,
+            last_used_at: agent.last_used_at.map(moment),
             expires_at: agent.expires_at.map(moment),
             retires_at: agent.retires_at.map(moment),
             revoked_at: agent.revoked_at.map(moment),

@@ -7,13 +7,13 @@ use std::{
 
 use http::Uri;
 use ipnet::IpNet;
-use scopegate_host::{audit::Sink, contract::BUILTIN_NAMES, engine::Isolation};
+use scopegate_host::{contract::BUILTIN_NAMES, engine::Isolation, scanning::PartnerKeys};
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
-use super::{Config, ContractSource, PolicySource, UpstreamConfig, issuers, limits};
+use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, issuers, limits};
 use crate::serve::Management;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "listen",
     "contract",
     "policy",
@@ -27,6 +27,7 @@ const KEYS: [&str; 14] = [
     "sessions",
     "issuers",
     "forward_credentials",
+    "secret_scanning",
     "limits",
 ];
 
@@ -75,10 +76,11 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
             )
             .unwrap_or(Isolation::Fresh),
         trusted_proxies: context.networks(&fields),
-        audit: context.audit(&fields),
+        audit: audit::audit(context, &fields),
         management: context.management(&fields),
         session_keys: context.session_keys(&fields),
         issuers: issuers::issuers(context, &fields),
+        secret_scanning: context.secret_scanning(&fields),
         forward_credentials: fields.boolean("forward_credentials").unwrap_or(false),
         proxy: limits.proxy,
         connections: limits.connections,
@@ -257,23 +259,6 @@ impl Context<'_> {
         networks
     }
 
-    fn audit(&self, fields: &Fields<'_>) -> Sink {
-        match fields.text("audit") {
-            None => Sink::Stdout,
-            Some(text) if text.text == "stdout" => Sink::Stdout,
-            Some(text) if text.text == "none" => Sink::None,
-            Some(text) => {
-                let path = self.path(text);
-                if !path.parent().is_some_and(Path::is_dir) {
-                    self.reader
-                        .problem(text.span, format!("there is no directory for the file `{}`", path.display()))
-                        .help("write `stdout`, `none`, or the path of a file in a directory that exists");
-                }
-                Sink::File(path)
-            }
-        }
-    }
-
     fn management(&self, fields: &Fields<'_>) -> Management {
         let own = || Management::Listen(Config::MANAGEMENT);
         let Some(management) = fields.fields("management", "`management`", &["listen"]) else {
@@ -288,6 +273,25 @@ impl Context<'_> {
         }
     }
 
+    /// A file, or the https URL of a list such as GitHub's.
+    fn secret_scanning(&self, fields: &Fields<'_>) -> Option<PartnerKeys> {
+        let scanning = fields.fields("secret_scanning", "`secret_scanning`", &["keys"])?;
+        let keys = scanning.required_text("keys")?;
+        if keys.starts_with("https://") {
+            return Some(PartnerKeys::Url(keys.to_string()));
+        }
+        if keys.contains("://") {
+            self.reader
+                .problem(
+                    keys.span,
+                    format!("`{keys}` is neither a file nor an https URL"),
+                )
+                .help("GitHub's list is `https://api.github.com/meta/public_keys/secret_scanning`");
+            return None;
+        }
+        Some(PartnerKeys::File(self.file(keys)))
+    }
+
     fn session_keys(&self, fields: &Fields<'_>) -> Option<PathBuf> {
         let sessions = fields.fields("sessions", "`sessions`", &["keys"])?;
         let node = sessions.required("keys")?;
@@ -295,7 +299,7 @@ impl Context<'_> {
     }
 
     /// A secret is a file, named here or by an environment variable.
-    fn secret_file(&self, node: &Node, what: &str) -> Option<PathBuf> {
+    pub(super) fn secret_file(&self, node: &Node, what: &str) -> Option<PathBuf> {
         if !matches!(node.value, Value::Map(_)) {
             return self.reader.text(node, what).map(|text| self.file(text));
         }

@@ -84,6 +84,7 @@ sessions: { keys: { env: NOT_SET } }
 issuers:
   - { issuer: x, audiences: [], algorithms: [HS256], jwks: 'http://x/keys', organization: y }
 limits: { drain_time: 0s, list_bytes_max: 0 }
+audit: { lines: no/such.jsonl, key: { env: NOT_SET }, keep: 0s, colour: red }
 colour: red
 ",
     )
@@ -104,7 +105,12 @@ colour: red
             "10:60 `http://x/keys` is no https URL",
             "11:11 `drain_time` must be at least `1s`",
             "11:43 `list_bytes_max` must be from 1 to 4294967296, not `0`",
-            "12:1 unknown key `colour` in the configuration",
+            "12:8 `key` and `heads` of `audit` go together",
+            "12:17 there is no directory for the file `./no/such.jsonl`",
+            "12:44 the environment variable `NOT_SET` is not set",
+            "12:55 `keep` must be at least `1s`",
+            "12:65 unknown key `colour` in `audit`",
+            "13:1 unknown key `colour` in the configuration",
         ]
     );
 }
@@ -122,4 +128,29 @@ fn a_secret_that_is_not_set_is_no_configuration() {
     }
     read(&format!("{LEAST}sessions: {{}}\n")).unwrap_err();
     read(&format!("{LEAST}sessions: {{ keys: keys.json }}\n")).unwrap();
+}
+
+#[test]
+fn the_audit_is_a_word_or_a_map() {
+    let audit = |text: &str| read(&format!("{LEAST}audit: {text}\n")).map(|config| config.audit);
+    let word = read(LEAST).unwrap().audit;
+    assert_eq!((&word.lines, word.store), (&Sink::Stdout, true));
+    assert_eq!((&word.seal, word.keep), (&None, None));
+    assert_eq!(audit("none").unwrap().lines, Sink::None);
+    assert!(matches!(audit("a.jsonl").unwrap().lines, Sink::File(path) if path.is_absolute()));
+    let all = "{ lines: none, store: false, key: { env: KEYS }, heads: heads.jsonl, keep: 90d }";
+    let all = audit(all).unwrap();
+    assert!(!all.store);
+    let seal = all.seal.unwrap();
+    assert!(seal.key.ends_with("keys.json") && seal.heads.ends_with("heads.jsonl"));
+    assert_eq!(all.keep.unwrap().as_secs(), 90 * 86_400);
+    // A key without heads shows no cut-off end, and a key that is not there signs nothing.
+    for wrong in [
+        "{ key: keys.json }",
+        "{ heads: heads.jsonl }",
+        "{ key: missing.json, heads: heads.jsonl }",
+        "{ lines: a.jsonl, keep: 90 }",
+    ] {
+        audit(wrong).unwrap_err();
+    }
 }

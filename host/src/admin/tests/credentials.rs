@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use super::Office;
 use crate::{
     admin::{ErrorKind, Reply},
+    audit::Filter,
     contract::Authority,
     directory::KeyLookup,
     key::KeyHash,
@@ -53,14 +54,9 @@ async fn a_minted_key_works_and_its_secret_is_shown_once() {
     assert_eq!(credentials, [credential]);
     let lists = serde_json::to_string(&credentials).unwrap();
     assert!(!lists.contains(&text[8..]), "{lists}");
-    let events = office
-        .fixture
-        .directory
-        .store()
-        .list_events(100)
-        .await
-        .unwrap();
-    assert!(!format!("{events:?}").contains(&text[8..]));
+    let store = office.fixture.directory.store();
+    let records = store.search_audit(&Filter::default(), None, 100).await;
+    assert!(!format!("{:?}", records.unwrap()).contains(&text[8..]));
 
     for changed in [true, false] {
         let revoke = json!({"command": "key-revoke", "key": credentials[0].id});

@@ -1,7 +1,8 @@
 use scopegate_policy::Clusters;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::Office;
+use super::{NOW_MS, Office};
 use crate::{
     admin::{ErrorKind, Reply},
     contract::Authority,
@@ -197,4 +198,52 @@ async fn organizations_and_clusters() {
         message.contains("`ada@example.com` is in another organization"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn who_is_invited_comes_without_a_password() {
+    let office = Office::new(Authority::Owner).await;
+    let invite = |email: &str| json!({"command": "user-add-invited", "email": email, "role": "viewer", "clusters": ["prod"]});
+    let Reply::Invited {
+        user,
+        invitation,
+        expires_at,
+    } = office.done(invite("eve@example.com")).await
+    else {
+        panic!("an invitation");
+    };
+    assert_eq!(user.clusters, Clusters::only(["prod"]));
+    assert!(invitation.expose_secret().len() >= 40 && expires_at > NOW_MS / 1000);
+    let (kind, why) = office.wrong(invite("eve@example.com")).await;
+    assert_eq!(kind, ErrorKind::Conflict, "{why}");
+    let store = office.fixture.directory.store();
+    let login = store.find_login("eve@example.com").await.unwrap().unwrap();
+    assert!(login.password.is_none());
+
+    let found =
+        json!({"command": "organization-found", "name": "Globex", "admin": "root@globex.test"});
+    let Reply::Founded {
+        organization,
+        admin,
+        invitation,
+        ..
+    } = office.done(found.clone()).await
+    else {
+        panic!("an organization");
+    };
+    assert_eq!(admin.organization, Some(organization.id));
+    assert_eq!(admin.role.as_deref(), Some("admin"));
+    assert!(!invitation.expose_secret().is_empty());
+    let (kind, _) = office.wrong(found).await;
+    assert_eq!(kind, ErrorKind::Conflict);
+    // Both or neither.
+    let taken =
+        json!({"command": "organization-found", "name": "Hooli", "admin": "root@globex.test"});
+    office.wrong(taken).await;
+    let Reply::Organizations { organizations } =
+        office.done(json!({"command": "organization-list"})).await
+    else {
+        panic!("organizations");
+    };
+    assert!(organizations.iter().all(|one| one.name != "Hooli"));
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How often the race tests change something in a real store.
-fn rounds() -> i64 {
+pub(super) fn rounds() -> i64 {
     let asked = std::env::var("SCOPEGATE_RACE_ROUNDS")
         .ok()
         .and_then(|text| text.parse().ok());
@@ -83,10 +83,7 @@ async fn what_was_read_before_a_change_is_never_kept_after_it() {
             scope.spawn(|| {
                 while !done.load(SeqCst) {
                     let at_least = acknowledged.load(SeqCst);
-                    let kept = inner
-                        .sessions
-                        .get(&session)
-                        .map(|place| Arc::clone(place.value()));
+                    let kept = inner.sessions.get(&session);
                     let principal = kept.unwrap_or_else(|| {
                         let generation = inner.generation.load(SeqCst);
                         let mut facts = facts.clone();

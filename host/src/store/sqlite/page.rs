@@ -13,9 +13,10 @@ use crate::store::{
 macro_rules! credentials {
     ($rest:literal) => {
         concat!(
-            "SELECT c.*, u.email AS owner_email, ",
+            "SELECT c.*, u.email AS owner_email, l.used_at AS last_used_at, ",
             "(SELECT s.id FROM credentials s WHERE s.predecessor = c.id) AS successor ",
             "FROM credentials c LEFT JOIN users u ON u.id = c.owner ",
+            "LEFT JOIN last_uses l ON l.credential = c.id ",
             $rest
         )
     };
@@ -173,8 +174,10 @@ impl Sqlite {
         page: &Page<i64>,
     ) -> Result<Vec<(i64, OpenSession)>, StoreError> {
         let query = sqlx::query(
-            "SELECT rowid AS place, * FROM sessions WHERE user = ?1 AND revoked_at IS NULL AND expires_at > ?2 \
-             AND (?3 IS NULL OR rowid < ?3) ORDER BY rowid DESC LIMIT ?4",
+            "SELECT s.rowid AS place, s.*, l.used_at AS last_used_at FROM sessions s \
+             LEFT JOIN last_uses l ON l.credential = s.id \
+             WHERE s.user = ?1 AND s.revoked_at IS NULL AND s.expires_at > ?2 \
+             AND (?3 IS NULL OR s.rowid < ?3) ORDER BY s.rowid DESC LIMIT ?4",
         )
         .bind(user.to_string())
         .bind(now)

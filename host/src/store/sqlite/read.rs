@@ -7,8 +7,8 @@ use super::{Sqlite, row, unavailable};
 use crate::{
     key::KeyHash,
     store::{
-        Cluster, Credential, CredentialFacts, CredentialKind, Event, LoginFacts, Organization,
-        Role, SessionFacts, StoreError, User,
+        Cluster, Credential, CredentialFacts, CredentialKind, LoginFacts, Organization, Role,
+        SessionFacts, StoreError, User,
     },
 };
 
@@ -189,9 +189,10 @@ impl Sqlite {
         organization: Uuid,
         kind: CredentialKind,
     ) -> Result<Vec<Credential>, StoreError> {
-        let statement = "SELECT c.*, u.email AS owner_email, \
+        let statement = "SELECT c.*, u.email AS owner_email, l.used_at AS last_used_at, \
                          (SELECT s.id FROM credentials s WHERE s.predecessor = c.id) AS successor \
                          FROM credentials c LEFT JOIN users u ON u.id = c.owner \
+                         LEFT JOIN last_uses l ON l.credential = c.id \
                          WHERE c.organization = ? ORDER BY c.created_at, c.id";
         let all = self
             .of_organization(statement, organization, row::credential)
@@ -200,16 +201,6 @@ impl Sqlite {
             .into_iter()
             .filter(|credential| credential.kind == kind)
             .collect())
-    }
-
-    pub(in crate::store) async fn list_events(&self, count: u32) -> Result<Vec<Event>, StoreError> {
-        let query = sqlx::query("SELECT * FROM events ORDER BY id DESC LIMIT ?");
-        let rows = query
-            .bind(count)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        rows.iter().map(row::event).collect()
     }
 
     async fn of_organization<T>(

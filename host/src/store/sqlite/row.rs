@@ -12,8 +12,8 @@ use crate::{
     name,
     password::PasswordHash,
     store::{
-        Cluster, Credential, CredentialFacts, CredentialKind, Event, Factor, LoginFacts,
-        OpenSession, Organization, Owner, Role, Session, SessionFacts, StoreError, User,
+        Cluster, Credential, CredentialFacts, CredentialKind, Factor, LoginFacts, OpenSession,
+        Organization, Owner, Role, Session, SessionFacts, StoreError, User,
     },
 };
 
@@ -234,6 +234,8 @@ pub(super) fn credential(row: &SqliteRow) -> Result<Credential, StoreError> {
         predecessor: fields.optional_id("predecessor")?,
         successor: fields.optional_id("successor")?,
         retires_at: fields.optional_time("retires_at")?,
+        // Only lists ask for it: a request must not pay for it.
+        last_used_at: row.try_get("last_used_at").unwrap_or_default(),
     })
 }
 
@@ -275,6 +277,7 @@ pub(super) fn open_session(row: &SqliteRow) -> Result<OpenSession, StoreError> {
     Ok(OpenSession {
         session: session(&fields)?,
         created_at: fields.time("created_at")?,
+        last_used_at: fields.optional_time("last_used_at")?,
     })
 }
 
@@ -286,23 +289,6 @@ fn session(fields: &Fields<'_>) -> Result<Session, StoreError> {
         mfa: fields.get("mfa")?,
         expires_at: fields.time("expires_at")?,
         revoked_at: fields.optional_time("revoked_at")?,
-    })
-}
-
-pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
-    let mut fields = Fields::new(row, "events", "", "id");
-    let id: i64 = fields.get("id")?;
-    fields.id = id.to_string();
-    let detail: String = fields.get("detail")?;
-    Ok(Event {
-        id,
-        at_ms: fields.get("at_ms")?,
-        actor: fields.get("actor")?,
-        organization: fields.optional_id("organization")?,
-        action: fields.get("action")?,
-        subject: fields.get("subject")?,
-        detail: serde_json::from_str(&detail)
-            .map_err(|_| fields.corrupt("detail", "is not JSON"))?,
     })
 }
 

@@ -1,9 +1,29 @@
+mod audit;
 mod changes;
 mod opening;
 mod reading;
 
-use crate::{contract::Authority, store::fixture::Fixture};
+use serde_json::Value;
+
+use crate::{
+    audit::Filter,
+    contract::Authority,
+    store::{Store, fixture::Fixture},
+};
 
 async fn fixture() -> Fixture {
     Fixture::new(Authority::Owner).await
+}
+
+/// The newest audit records, newest first.
+async fn recorded(store: &Store, count: u32) -> Vec<Value> {
+    let found = store.search_audit(&Filter::default(), None, count).await;
+    let lines = found.unwrap().into_iter().map(|record| record.line);
+    lines
+        .map(|line| serde_json::from_str(&line).unwrap())
+        .collect()
+}
+
+fn action(record: &Value) -> &str {
+    record["action"].as_str().unwrap()
 }

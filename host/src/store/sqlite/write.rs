@@ -1,4 +1,4 @@
-//! Changes: each one transaction, its event included. What a change needs is checked inside it, so that nothing
+//! Changes: each one transaction, its audit record included. What a change needs is checked inside it, so that nothing
 //! can come between check and change.
 
 mod credential;
@@ -13,7 +13,10 @@ use sqlx::{Sqlite as Db, Transaction, query::Query, sqlite::SqliteArguments};
 use uuid::Uuid;
 
 use super::{Sqlite, unavailable};
-use crate::store::{Change, ChangeError, Conflict, Origin, StoreError};
+use crate::{
+    audit::line::ChangeLine,
+    store::{Change, ChangeError, Conflict, Origin, StoreError},
+};
 
 /// What a change did, and where.
 struct Done {
@@ -55,17 +58,17 @@ impl Sqlite {
         if !done.changed {
             return Ok(false);
         }
-        let event = sqlx::query(
-            "INSERT INTO events (at_ms, actor, organization, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(now_ms)
-        .bind(origin.actor.text())
-        .bind(done.organization.map(|id| id.to_string()))
-        .bind(change.action())
-        .bind(change.subject())
-        .bind(change.detail().to_string());
-        tx.run(event).await?;
+        let record = ChangeLine {
+            at_ms: now_ms,
+            origin,
+            organization: done.organization,
+            action: change.action(),
+            subject: &change.subject(),
+            detail: &change.detail(),
+        };
+        let appended = self.ledger.append(&mut tx.tx, [record.text()]).await?;
         tx.tx.commit().await.map_err(unavailable)?;
+        self.ledger.committed(&appended);
         Ok(true)
     }
 }
@@ -135,7 +138,9 @@ impl Tx<'_> {
                 organization,
                 credentials,
             } => self.import(*organization, credentials).await,
-            Change::Revoke(id) => self.revoke(*id).await,
+            Change::Revoke(id) | Change::RevokeLeaked { credential: id, .. } => {
+                self.revoke(*id).await
+            }
             Change::OpenSession(session) => self.open_session(session).await,
             Change::LogIn(log_in) => self.log_in(log_in).await,
             Change::EndSession(id) => self.end_session(*id).await,

@@ -1,14 +1,14 @@
 use scopegate_policy::Clusters;
 use uuid::Uuid;
 
-use super::fixture;
+use super::{action, fixture, recorded};
 use crate::store::{
     Change, ChangeError, Conflict, Expected, Session, Store,
     fixture::{Fixture, NOW_MS},
 };
 
 #[tokio::test]
-async fn every_change_leaves_one_event_and_no_secret() {
+async fn every_change_leaves_one_record_and_no_secret() {
     let fixture = fixture().await;
     let store = fixture.directory.store();
     let ada = fixture.user("ada@example.com", "viewer").await;
@@ -50,9 +50,9 @@ async fn every_change_leaves_one_event_and_no_secret() {
     ] {
         fixture.make(change).await;
     }
-    let mut events = store.list_events(100).await.unwrap();
-    events.reverse();
-    let actions: Vec<&str> = events.iter().map(|event| event.action.as_str()).collect();
+    let mut records = recorded(store, 100).await;
+    records.reverse();
+    let actions: Vec<&str> = records.iter().map(action).collect();
     let clusters = ["cluster.add"; 3];
     let expected = [
         &["organization.create"][..],
@@ -75,9 +75,9 @@ async fn every_change_leaves_one_event_and_no_secret() {
     ];
     assert_eq!(actions, expected.concat());
     assert!(
-        events
+        records
             .iter()
-            .all(|event| event.actor == "machine" && event.at_ms == NOW_MS)
+            .all(|record| record["actor"] == "machine" && record["time"] == "2027-01-15T08:00:00Z")
     );
     // Ends are made once.
     for again in [
@@ -87,7 +87,7 @@ async fn every_change_leaves_one_event_and_no_secret() {
     ] {
         assert_eq!(fixture.try_make(again).await, Ok(false));
     }
-    assert_eq!(store.list_events(100).await.unwrap().len(), events.len());
+    assert_eq!(recorded(store, 100).await.len(), records.len());
 }
 
 /// An organization whose cluster `dev` was deleted, with a user and a disabled one; and another organization.
@@ -145,16 +145,16 @@ impl Town {
         Change::Mint(Box::new(new))
     }
 
-    /// Each change meets its conflict, and leaves no event.
+    /// Each change meets its conflict, and leaves no record.
     async fn refuses(&self, cases: impl IntoIterator<Item = (Change, Conflict)>) {
         let store = self.fixture.directory.store();
-        let events = store.list_events(100).await.unwrap();
+        let records = recorded(store, 100).await;
         for (change, conflict) in cases {
             let what = format!("{change:?}");
             let refused = self.fixture.try_make(change).await;
             assert_eq!(refused, Err(ChangeError::Conflict(conflict)), "{what}");
         }
-        assert_eq!(store.list_events(100).await.unwrap(), events);
+        assert_eq!(recorded(store, 100).await, records);
     }
 }
 
@@ -307,8 +307,10 @@ async fn credentials_never_change_and_nothing_recorded_goes_away() {
         "UPDATE credentials SET expires_at = NULL",
         "UPDATE credentials SET allowed_clusters = NULL, owner = NULL",
         "DELETE FROM credentials",
-        "UPDATE events SET actor = 'nobody'",
-        "DELETE FROM events",
+        "UPDATE audit SET line = '{}'",
+        "DELETE FROM audit",
+        "DELETE FROM audit_segments",
+        "UPDATE audit_segments SET previous = zeroblob(32)",
     ] {
         assert!(fixture.meddle(sql).await.is_err(), "{sql}");
     }

@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
-use super::{super::*, fixture};
+use super::{super::*, action, fixture, recorded};
 use crate::store::{Change, Store, fixture::NOW_MS};
 
 async fn open(path: &Path, purpose: Purpose) -> Result<Store, OpenError> {
@@ -201,9 +201,9 @@ async fn what_was_acknowledged_survives() {
     let facts = store.find_credential_by_hash(&hash).await.unwrap().unwrap();
     assert_eq!(facts.credential.revoked_at, Some(NOW_MS / 1000));
     assert_eq!(facts.owner.unwrap().user.id, ada);
-    let events = store.list_events(2).await.unwrap();
-    let actions: Vec<&str> = events.iter().map(|event| event.action.as_str()).collect();
+    let records = recorded(&store, 2).await;
+    let actions: Vec<&str> = records.iter().map(action).collect();
     assert_eq!(actions, ["credential.revoke", "key.mint"]);
-    assert_eq!(events[0].subject, id.to_string());
-    assert_eq!(events[0].organization, Some(fixture.organization));
+    assert_eq!(records[0]["subject"], id.to_string());
+    assert_eq!(records[0]["organization"], fixture.organization.to_string());
 }

@@ -1,0 +1,119 @@
+//! `scopegate store`: a copy of a store while a server uses it, and the way back.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use scopegate_host::{
+    lock::{LockError, StoreLock},
+    store::{BackupError, InPlace, OpenError, Purpose, back_up, path_of_url, restore},
+};
+use serde_json::json;
+
+use crate::{Common, assembly, failure::Failure, output::note};
+
+const EXAMPLES: &str = "\
+Examples:
+  scopegate store backup gate-2026-04-01.db
+  scopegate store restore gate-2026-04-01.db
+  scopegate store restore gate-2026-04-01.db --replace
+
+A backup is the store as of one moment, taken while a server goes on using it. To restore one,
+end the server first. What was revoked after the backup is good again in the restored store.
+Keep the signing keys with the backup, they are not in it.";
+
+/// Back the store up while a server runs, and restore it
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Store {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Copy the store to a file that is not there yet
+    Backup {
+        /// The copy; only its owner can read it
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Put a copy where the configuration's store is
+    Restore {
+        /// What `backup` wrote
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Keep the store that is there under another name, beside it
+        #[arg(long)]
+        replace: bool,
+    },
+}
+
+pub(crate) async fn run(store: Store, common: &Common) -> Result<()> {
+    let config = assembly::configuration(&common.config)?;
+    let url = config.store.clone();
+    match store.action {
+        Action::Backup { file } => {
+            let bytes = back_up(&url, Purpose::Serve, &file)
+                .await
+                .map_err(|error| {
+                    with_help(error, "a backup is never written over: name a new file")
+                })?;
+            let shown = json!({ "file": file.display().to_string(), "bytes": bytes });
+            common.output.print(&shown, |_| {
+                format!("wrote `{}`, {bytes} bytes", file.display())
+            })
+        }
+        Action::Restore { file, replace } => {
+            let path = path_of_url(&url)?;
+            let lock = StoreLock::take(&path).map_err(in_use)?;
+            let in_place = match replace {
+                true => InPlace::Rename {
+                    now_ms: Timestamp::now().as_millisecond(),
+                },
+                false => InPlace::Keep,
+            };
+            let kept = restore(&url, Purpose::Serve, &file, in_place, &lock)
+                .await
+                .map_err(|error| with_help(error, "`--replace` keeps it under another name"))?
+                .map(|path| path.display().to_string());
+            let shown = json!({ "store": path.display().to_string(), "replaced": kept });
+            let heads = config.audit.seal.map(|seal| seal.heads);
+            if let Some(heads) = heads.filter(|heads| heads.exists()) {
+                note(&format!(
+                    "next: `scopegate audit verify` says what the audit's heads have that the backup has not; once that is settled, move `{}` away and keep it, for no server starts on a store that lacks what they say",
+                    heads.display()
+                ));
+            }
+            common.output.print(&shown, |_| {
+                let restored = format!("restored `{}`", path.display());
+                match &kept {
+                    Some(kept) => format!("{restored}; the one before is `{kept}`"),
+                    None => restored,
+                }
+            })
+        }
+    }
+}
+
+fn in_use(error: LockError) -> anyhow::Error {
+    match error {
+        LockError::Held { .. } => Failure::new(error.to_string())
+            .help("end the server first: it would go on with what it has read")
+            .into(),
+        other => other.into(),
+    }
+}
+
+fn with_help(error: BackupError, if_exists: &str) -> anyhow::Error {
+    let help = match &error {
+        BackupError::Exists(_) => if_exists,
+        BackupError::InUse { .. } => "copy a store with `scopegate store backup`",
+        BackupError::Open(OpenError::Newer { .. }) => {
+            "use the version that made it, or a later one"
+        }
+        BackupError::Open(_) | BackupError::Io { .. } => return error.into(),
+    };
+    Failure::new(error.to_string()).help(help).into()
+}

@@ -1,0 +1,123 @@
+//! The audit of the organization: who asked for what and what came of it, and who changed what.
+
+use axum::Json as Reply;
+use jiff::Timestamp;
+use scopegate_host::{
+    Cause,
+    audit::{Filter, Found, RecordKind},
+    store::Page,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    caller::{Caller, Parameters},
+    error::Failed,
+    page::{self, Listed},
+};
+
+/// Which records: those that are all of this
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditParameters {
+    /// Items at most
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before
+    #[param(max_length = 512)]
+    cursor: Option<String>,
+    /// Requests or changes
+    kind: Option<KindView>,
+    /// Of this user
+    user: Option<Uuid>,
+    /// With this credential or session
+    credential: Option<Uuid>,
+    /// Changes of this: the id of a key, a user, a session or a cluster, or the name of a role
+    #[param(max_length = 255)]
+    subject: Option<String>,
+    /// Changes of this kind
+    #[param(max_length = 64, example = "key.mint")]
+    action: Option<String>,
+    /// Requests with this outcome
+    outcome: Option<OutcomeView>,
+    /// Requests refused for this reason
+    #[param(max_length = 64, example = "missing-permission")]
+    reason: Option<String>,
+    /// Requests whose path begins with this
+    #[param(max_length = 1024, example = "/v1/clusters")]
+    path: Option<String>,
+    /// From this moment on
+    since: Option<Timestamp>,
+    /// Before this moment
+    until: Option<Timestamp>,
+}
+
+/// What is recorded
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum KindView {
+    /// A request and what came of it
+    Request,
+    /// A change of what is stored
+    Change,
+}
+
+/// What came of a request
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OutcomeView {
+    /// It was let through
+    Admit,
+    /// It was refused
+    Refuse,
+}
+
+/// Search the audit
+///
+/// The records of your organization, newest first; their members are explained in the documentation of the audit. Needs
+/// the permission `manage:audit`.
+#[utoipa::path(get, path = "/-/api/audit", tag = "Audit", operation_id = "searchAudit", params(AuditParameters),
+    responses((status = 200, body = Listed<Value>)))]
+pub(super) async fn search(
+    caller: Caller,
+    Parameters(parameters): Parameters<AuditParameters>,
+) -> Result<Reply<Listed<Value>>, Failed> {
+    let page: Page<i64> = page::page(parameters.limit, parameters.cursor.as_deref())?;
+    // Whatever is asked for, it is one organization's, and its own: operators, who are in none, see the records of
+    // none here.
+    let organization = caller.admin().own_organization().await?.id;
+    let filter = Filter {
+        organization: Some(organization),
+        user: parameters.user,
+        credential: parameters.credential,
+        subject: parameters.subject,
+        kind: parameters.kind.map(|kind| match kind {
+            KindView::Request => RecordKind::Request,
+            KindView::Change => RecordKind::Change,
+        }),
+        action: parameters.action,
+        outcome: parameters.outcome.map(|outcome| {
+            match outcome {
+                OutcomeView::Admit => "admit",
+                OutcomeView::Refuse => "refuse",
+            }
+            .to_owned()
+        }),
+        reason: parameters.reason,
+        path: parameters.path,
+        since_ms: parameters.since.map(Timestamp::as_millisecond),
+        until_ms: parameters.until.map(Timestamp::as_millisecond),
+    };
+    let store = caller.state.gate.directory().store();
+    let found = store
+        .search_audit(&filter, page.after, page.limit)
+        .await
+        .map_err(|error| Failed(Cause::Unavailable(error.to_string())))?;
+    let key = |found: &Found| found.seq.to_string();
+    // What is in the store is JSON, or the store is damaged: `scopegate audit verify` tells.
+    let view = |found: Found| serde_json::from_str(&found.numbered()).unwrap_or_default();
+    Ok(Reply(Listed::of(found, &page, key, view)))
+}

@@ -1,0 +1,213 @@
+//! Reading the chain: searching, following and verifying it.
+
+use std::collections::BTreeMap;
+
+use sqlx::{QueryBuilder, SqliteConnection, sqlite::SqliteRow};
+
+use super::{Sqlite, get, hash, unavailable};
+use crate::{
+    audit::{
+        Evidence, Filter, Found, Report,
+        chain::{Hash, Row},
+        line::{Facts, RecordKind},
+        verify::{StoredSegment, Verifier},
+    },
+    store::StoreError,
+};
+
+/// Records that verifying reads at once.
+const BATCH: i64 = 1000;
+
+impl Sqlite {
+    /// Records that are all of what the filter says and older than `before`, newest first.
+    pub(in crate::store) async fn search_audit(
+        &self,
+        filter: &Filter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Found>, StoreError> {
+        let mut query = QueryBuilder::new("SELECT seq, line FROM audit WHERE true");
+        let texts = [
+            (
+                " AND organization = ",
+                filter.organization.map(|id| id.to_string()),
+            ),
+            (" AND user = ", filter.user.map(|id| id.to_string())),
+            (
+                " AND credential = ",
+                filter.credential.map(|id| id.to_string()),
+            ),
+            (" AND subject = ", filter.subject.clone()),
+            (
+                " AND kind = ",
+                filter.kind.map(|kind| kind.word().to_owned()),
+            ),
+            (" AND action = ", filter.action.clone()),
+            (" AND outcome = ", filter.outcome.clone()),
+            (" AND reason = ", filter.reason.clone()),
+        ];
+        for (condition, text) in texts {
+            if let Some(text) = text {
+                query.push(condition).push_bind(text);
+            }
+        }
+        if let Some(path) = &filter.path {
+            query.push(" AND substr(line ->> '$.path', 1, length(");
+            query
+                .push_bind(path.clone())
+                .push(")) = ")
+                .push_bind(path.clone());
+        }
+        let numbers = [
+            (" AND at_ms >= ", filter.since_ms),
+            (" AND at_ms < ", filter.until_ms),
+            (" AND seq < ", before),
+        ];
+        for (condition, number) in numbers {
+            if let Some(number) = number {
+                query.push(condition).push_bind(number);
+            }
+        }
+        query.push(" ORDER BY seq DESC LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&self.readers).await;
+        rows.map_err(unavailable)?.iter().map(found).collect()
+    }
+
+    /// The records after this one, oldest first.
+    pub(in crate::store) async fn audit_after(
+        &self,
+        seq: i64,
+        limit: u32,
+    ) -> Result<Vec<Found>, StoreError> {
+        let rows = sqlx::query("SELECT seq, line FROM audit WHERE seq > ? ORDER BY seq LIMIT ?")
+            .bind(seq)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await;
+        rows.map_err(unavailable)?.iter().map(found).collect()
+    }
+
+    /// Verifies the chain as it is at one moment, in batches.
+    pub(in crate::store) async fn verify_audit(
+        &self,
+        evidence: Evidence,
+    ) -> Result<Report, StoreError> {
+        // One transaction: what is written meanwhile is not seen.
+        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let segments = segments(&mut tx).await?;
+        let left = left(&mut tx, &segments).await?;
+        let mut verifier = Verifier::new(evidence, segments, left);
+        let mut from = verifier.first_seq();
+        loop {
+            let rows = sqlx::query(
+                "SELECT seq, segment, at_ms, kind, organization, user, credential, action, subject, outcome, reason, \
+                 line, hash FROM audit WHERE seq >= ? ORDER BY seq LIMIT ?",
+            )
+            .bind(from)
+            .bind(BATCH)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(unavailable)?;
+            for row in &rows {
+                let row = record(row)?;
+                from = row.seq + 1;
+                verifier.record(&row);
+            }
+            if rows.is_empty() {
+                return Ok(verifier.finish());
+            }
+        }
+    }
+}
+
+/// All segments, in order.
+pub(super) async fn segments(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<StoredSegment>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, first_seq, previous, opened_ms, last_seq, hash, closed_ms, key_id, signature, pruned_ms \
+         FROM audit_segments ORDER BY id",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(unavailable)?;
+    rows.iter().map(segment).collect()
+}
+
+/// The hash of the record with this number.
+pub(super) async fn hash_at(
+    connection: &mut SqliteConnection,
+    seq: i64,
+) -> Result<Option<Hash>, StoreError> {
+    let row = sqlx::query("SELECT hash FROM audit WHERE seq = ?")
+        .bind(seq)
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable)?;
+    row.as_ref().map(|row| hash(row, 0)).transpose()
+}
+
+/// How many records each segment still has that is marked as pruned.
+async fn left(
+    connection: &mut SqliteConnection,
+    segments: &[StoredSegment],
+) -> Result<BTreeMap<i64, i64>, StoreError> {
+    let mut left = BTreeMap::new();
+    for segment in segments.iter().filter(|one| one.pruned_ms.is_some()) {
+        let row = sqlx::query("SELECT count(*) FROM audit WHERE seq BETWEEN ? AND ?")
+            .bind(segment.first_seq)
+            .bind(segment.last_seq)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+        left.insert(segment.id, get(&row, 0)?);
+    }
+    Ok(left)
+}
+
+fn found(row: &SqliteRow) -> Result<Found, StoreError> {
+    Ok(Found {
+        seq: get(row, 0)?,
+        line: get(row, 1)?,
+    })
+}
+
+fn segment(row: &SqliteRow) -> Result<StoredSegment, StoreError> {
+    let key_id: Option<String> = get(row, 7)?;
+    let signature: Option<Vec<u8>> = get(row, 8)?;
+    let hash_there = get::<Option<Vec<u8>>>(row, 5)?.is_some();
+    Ok(StoredSegment {
+        id: get(row, 0)?,
+        first_seq: get(row, 1)?,
+        previous: hash(row, 2)?,
+        opened_ms: get(row, 3)?,
+        last_seq: get(row, 4)?,
+        hash: hash_there.then(|| hash(row, 5)).transpose()?,
+        closed_ms: get(row, 6)?,
+        signature: key_id.zip(signature),
+        pruned_ms: get(row, 9)?,
+    })
+}
+
+fn record(row: &SqliteRow) -> Result<Row, StoreError> {
+    Ok(Row {
+        seq: get(row, 0)?,
+        segment: get(row, 1)?,
+        facts: Facts {
+            at_ms: get(row, 2)?,
+            kind: match get::<String>(row, 3)?.as_str() {
+                "change" => RecordKind::Change,
+                _ => RecordKind::Request,
+            },
+            organization: get(row, 4)?,
+            user: get(row, 5)?,
+            credential: get(row, 6)?,
+            action: get(row, 7)?,
+            subject: get(row, 8)?,
+            outcome: get(row, 9)?,
+            reason: get(row, 10)?,
+        },
+        line: get(row, 11)?,
+        hash: hash(row, 12)?,
+    })
+}
