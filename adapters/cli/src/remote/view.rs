@@ -43,7 +43,6 @@ pub(super) struct CredentialView {
     #[serde(default)]
     last_used_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
-    last_used_at: Option<Timestamp>,
     retires_at: Option<Timestamp>,
     pub(super) revoked_at: Option<Timestamp>,
     predecessor: Option<Uuid>,
@@ -150,7 +149,6 @@ pub(super) struct SessionView {
     id: Uuid,
     created_at: Timestamp,
     signed_in_at: Timestamp,
-    last_used_at: Option<Timestamp>,
     mfa: bool,
     #[serde(default)]
     last_used_at: Option<Timestamp>,
