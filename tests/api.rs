@@ -8,5 +8,6 @@ mod keys;
 pub mod office;
 mod people;
 mod schemathesis;
+mod slips;
 mod table;
 mod tokens;
