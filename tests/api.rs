@@ -7,6 +7,7 @@ mod isolation;
 mod keys;
 pub mod office;
 mod people;
+mod races;
 mod schemathesis;
 mod table;
 mod tokens;

@@ -46,7 +46,7 @@ use lines::Lines;
 pub(crate) use record::without_secrets;
 pub use record::{Judge, Outcome, Record};
 pub use seal::{Seal, SealError};
-pub use search::{Filter, Found};
+pub use search::{Filter, Found, Searched};
 pub use verify::{Evidence, Finding, Report};
 use writer::Writer;
 

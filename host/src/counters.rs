@@ -26,7 +26,7 @@ pub enum Bucket {
     Anonymous(IpAddr),
     /// Rejected credentials and failed log-ins, from one address.
     Failures(IpAddr),
-    /// Log-ins to one account, by a digest of its name.
+    /// Log-ins to one account, from one address or from all, or changes of its password: by a digest that says which.
     Account([u8; 16]),
 }
 

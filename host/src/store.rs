@@ -6,22 +6,25 @@
 
 mod backup;
 mod change;
+mod conflict;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod origin;
 mod page;
+mod precondition;
 mod records;
 mod sqlite;
 
 use uuid::Uuid;
 
 pub use backup::{BackupError, InPlace, back_up, restore};
-pub use change::{
-    Actor, Change, Code, Confirmation, Conflict, Expected, Idempotency, LogIn, NewCredential,
-    NewInvitation, NewUser, Origin, Touch,
-};
+pub use change::{Change, Code, Confirmation, LogIn, NewCredential, NewInvitation, NewUser, Touch};
+pub use conflict::Conflict;
 pub use error::{ChangeError, OpenError, StoreError};
+pub use origin::{Actor, CallerVersion, Origin};
 pub use page::{CredentialFilter, Page};
+pub use precondition::{Expected, Idempotency};
 pub use records::{
     Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Factor, LoginFacts,
     OpenSession, Organization, Owner, Role, Session, SessionFacts, State, User,
@@ -29,7 +32,7 @@ pub use records::{
 pub use sqlite::path_of_url;
 
 use crate::{
-    audit::{Evidence, Filter, Found, Pruned, Report, Seal, SealError},
+    audit::{Evidence, Filter, Found, Pruned, Report, Seal, SealError, Searched},
     key::KeyHash,
 };
 
@@ -190,14 +193,14 @@ impl Store {
         }
     }
 
-    /// Audit records that are all of what the filter says, newest first, at most `limit`. `before` is the number of the last
-    /// one of the page before.
+    /// Audit records that are all of what the filter says, newest first, at most `limit`. `before` is [`Searched::older`] of
+    /// the page before. One call looks at a bounded number of records: go on until there is no `older`.
     pub async fn search_audit(
         &self,
         filter: &Filter,
         before: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Found>, StoreError> {
+    ) -> Result<Searched, StoreError> {
         match self {
             Self::Sqlite(store) => store.search_audit(filter, before, limit).await,
         }

@@ -66,7 +66,8 @@ async fn the_end_of_a_server_is_in_the_store() {
     let mut found = store
         .search_audit(&Filter::default(), None, 1000)
         .await
-        .unwrap();
+        .unwrap()
+        .records;
     found.reverse();
     let numbered: Vec<String> = found.iter().map(|record| record.numbered()).collect();
     let written = fs::read_to_string(world.store_path().with_file_name("audit.jsonl")).unwrap();

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Conflict,
     /// Nothing: it is more than they may give or change.
     Forbidden,
+    /// Nothing: their credential has ended.
+    Ended,
     /// Read again what it was about, which somebody else has changed.
     Stale,
     /// Try again later; the store does not answer, or is damaged.
@@ -174,6 +176,8 @@ impl From<ChangeError> for AdminError {
             | Conflict::UnknownSession
             | Conflict::NoFactor => ErrorKind::Missing,
             Conflict::Stale => ErrorKind::Stale,
+            Conflict::CallerEnded => ErrorKind::Ended,
+            Conflict::CallerChanged => ErrorKind::Conflict,
             Conflict::OtherRequest => ErrorKind::Invalid,
             Conflict::OrganizationExists(_)
             | Conflict::EmailTaken(_)

@@ -172,12 +172,7 @@ impl Admin<'_> {
     /// had none.
     pub async fn reset_factor_of(&self, id: Uuid, now_ms: i64) -> Result<bool, AdminError> {
         let user = self.user_within_bounds(id).await?.id;
-        let changed = self.apply(Change::RemoveFactor(user), now_ms).await?;
-        if changed {
-            let change = Change::EndSessions { user, except: None };
-            self.apply(change, now_ms).await?;
-        }
-        Ok(changed)
+        Ok(self.apply(Change::ResetFactor(user), now_ms).await?)
     }
 
     pub(super) async fn invite_again(&self, email: &str, now_ms: i64) -> Result<Reply, AdminError> {

@@ -31,6 +31,16 @@ pub struct Filter {
     pub until_ms: Option<i64>,
 }
 
+/// What a search found. It looks at a bounded number of records, so that it may have found few or none and still have
+/// older ones to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Searched {
+    /// Newest first.
+    pub records: Vec<Found>,
+    /// The number to go on before; `None` where every record was looked at.
+    pub older: Option<i64>,
+}
+
 /// A record that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {

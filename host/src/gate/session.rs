@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     ops::ControlFlow::{self, Break, Continue},
 };
 
@@ -17,6 +18,7 @@ use super::{Counted, Gate, Stop, Trail};
 use crate::{
     Cause, Refusal, Request,
     authenticate::Door,
+    client,
     contract::{self, Login},
     counters::Bucket,
     directory::SessionLookup,
@@ -32,6 +34,8 @@ use crate::{
 
 /// Longest e-mail address that is looked up (RFC 5321, section 4.5.3.1), in bytes.
 const EMAIL_BYTES_MAX: usize = 254;
+/// How many addresses may log in to one account as often as one address may.
+const ADDRESSES_OF_ACCOUNT: u32 = 5;
 
 /// What a session endpoint answers.
 #[derive(Debug)]
@@ -155,18 +159,10 @@ impl Gate {
         }
         self.count_anonymous(trail.client, now_ms).await?;
         let taken = self
-            .counters
-            .take(account(&attempt.email), limits.logins, now_ms)
-            .await;
-        if !taken.admitted {
-            return Break(Stop::with(Cause::TooManyFailures, taken));
-        }
-        let origin = Origin {
-            // Whoever it turns out to be.
-            actor: Actor::Gate,
-            request_id: Some(trail.request_id),
-            address: Some(trail.client),
-        };
+            .count_login(&attempt.email, trail.client, now_ms)
+            .await?;
+        // Whoever it turns out to be.
+        let origin = trail.origin(Actor::Gate);
         match self.sessions.login(attempt, origin, now_ms).await {
             Ok(LoginOutcome::Granted(grant)) => {
                 // Looked up now, so that the session is known however the address behaves; and for the record.
@@ -199,6 +195,31 @@ impl Gate {
         }
     }
 
+    /// Counts a log-in by its account and address, and only then by its account alone, which takes several addresses'
+    /// worth: a stranger cannot use up what the account's owner has elsewhere from one address.
+    async fn count_login(
+        &self,
+        email: &str,
+        client: IpAddr,
+        now_ms: i64,
+    ) -> ControlFlow<Stop, Taken> {
+        let limit = self.contract.limits.logins;
+        let email = email.to_ascii_lowercase();
+        let address = client::bucket(client).to_string();
+        let both = digested(&["address", &address, &email]);
+        let taken = self.counters.take(both, limit, now_ms).await;
+        if !taken.admitted {
+            return Break(Stop::with(Cause::TooManyFailures, taken));
+        }
+        let everywhere = limit.saturating_mul(ADDRESSES_OF_ACCOUNT);
+        let account = digested(&["account", &email]);
+        let of_account = self.counters.take(account, everywhere, now_ms).await;
+        if !of_account.admitted {
+            return Break(Stop::with(Cause::TooManyFailures, of_account));
+        }
+        Continue(taken)
+    }
+
     async fn try_refresh(
         &self,
         request: &Request<'_>,
@@ -222,7 +243,9 @@ impl Gate {
         trail: &mut Trail<'_>,
     ) -> ControlFlow<Stop, Done> {
         let (session, user, limit) = self.own_session(request, trail).await?;
-        match self.sessions.logout(session, user, request.now_ms).await {
+        let origin = trail.origin(Actor::User(user));
+        let ended = self.sessions.logout(session, origin, request.now_ms);
+        match ended.await {
             Ok(()) => Continue(Done {
                 status: StatusCode::NO_CONTENT,
                 body: String::new(),
@@ -256,8 +279,8 @@ impl Gate {
         }
     }
 
-    /// Gives a signed-in user another password, and ends their sessions but this one. Counts as a log-in: a wrong current
-    /// password against the account, whose bucket is given back where it is used up.
+    /// Gives a signed-in user another password, and ends their sessions but this one. As many attempts as log-ins, in a
+    /// bucket of the user's own, which no stranger can use up; it is given back where it is used up.
     pub async fn change_password(
         &self,
         session: Uuid,
@@ -267,17 +290,9 @@ impl Gate {
         origin: Origin,
         now_ms: i64,
     ) -> Result<Result<PasswordOutcome, Taken>, StoreError> {
-        let Some(facts) = self.directory().store().find_login_of(user).await? else {
-            return Ok(Ok(PasswordOutcome::Gone));
-        };
-        let taken = self
-            .counters
-            .take(
-                account(&facts.user.email),
-                self.contract.limits.logins,
-                now_ms,
-            )
-            .await;
+        let bucket = digested(&["password", &user.to_string()]);
+        let limit = self.contract.limits.logins;
+        let taken = self.counters.take(bucket, limit, now_ms).await;
         if !taken.admitted {
             return Ok(Err(taken));
         }
@@ -335,8 +350,9 @@ fn reply(login: &Login, grant: &Grant, token: &SecretString) -> String {
 }
 
 /// An account's bucket, whether or not there is such an account: by a digest, so that names of any length cost the same.
-fn account(email: &str) -> Bucket {
-    let digest = Sha256::digest(email.to_ascii_lowercase().as_bytes());
+/// The first part says what is counted.
+fn digested(parts: &[&str]) -> Bucket {
+    let digest = Sha256::digest(parts.join("\n"));
     let mut bytes = [0; 16];
     bytes
         .iter_mut()

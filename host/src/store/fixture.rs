@@ -177,7 +177,7 @@ impl Fixture {
             ..Default::default()
         };
         let found = self.directory.store().search_audit(&changes, None, count);
-        let found = found.await.unwrap();
+        let found = found.await.unwrap().records;
         found
             .iter()
             .map(|found| serde_json::from_str(&found.line).unwrap())

@@ -38,7 +38,10 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
     ),
 ];
 
+/// Connections for what a request waits for: each question is a look-up by an index.
 const READERS: u32 = 4;
+/// Connections for lists and searches, which may read a lot: however many there are, look-ups do not wait for them.
+const SEARCHERS: u32 = 2;
 /// How long a question waits for a connection, and a connection for another process's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    searchers: SqlitePool,
     ledger: audit::Ledger,
 }
 
@@ -98,11 +102,16 @@ impl Sqlite {
         audit::carry_over(&writer)
             .await
             .map_err(|error| damaged(path, &error))?;
+        let options = options.read_only(true);
         let readers = pool(READERS)
-            .connect_with(options.read_only(true))
+            .connect_with(options.clone())
             .await
             .map_err(|error| unusable(path, &error))?;
-        Self::over(path, writer, readers).await
+        let searchers = pool(SEARCHERS)
+            .connect_with(options)
+            .await
+            .map_err(|error| unusable(path, &error))?;
+        Self::over(path, writer, readers, searchers).await
     }
 
     /// Opens a store beside the process that changes it, or a copy of one, for questions alone.
@@ -125,7 +134,9 @@ impl Sqlite {
                 .map_err(|error| unusable(path, &error))?;
         let has = |name: &str| tables.iter().any(|table| table == name);
         let what = match (has("meta"), has("audit_segments")) {
-            (true, true) => return Self::over(path, readers.clone(), readers).await,
+            (true, true) => {
+                return Self::over(path, readers.clone(), readers.clone(), readers).await;
+            }
             (true, false) => "an older version made it; `serve` brings it up to date",
             (false, _) => "it is another program's database, or empty",
         };
@@ -135,10 +146,16 @@ impl Sqlite {
         })
     }
 
-    async fn over(path: &Path, writer: SqlitePool, readers: SqlitePool) -> Result<Self, OpenError> {
+    async fn over(
+        path: &Path,
+        writer: SqlitePool,
+        readers: SqlitePool,
+        searchers: SqlitePool,
+    ) -> Result<Self, OpenError> {
         let this = Self {
             writer,
             readers,
+            searchers,
             ledger: audit::Ledger::default(),
         };
         this.find_audit_end()
@@ -150,6 +167,7 @@ impl Sqlite {
     pub(super) async fn close(&self) {
         self.sync_heads();
         self.readers.close().await;
+        self.searchers.close().await;
         self.writer.close().await;
     }
 }

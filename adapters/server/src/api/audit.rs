@@ -89,8 +89,9 @@ pub(super) struct AuditRecord(Value);
 
 /// Search the audit
 ///
-/// The records of your organization, newest first; their members are explained in the documentation of the audit. Needs
-/// the permission `manage:audit`.
+/// The records of your organization, newest first; their members are explained in the documentation of the audit. One
+/// request looks at a bounded number of them: a page may have few items or none and still a `next_cursor`. Needs the
+/// permission `manage:audit`.
 #[utoipa::path(get, path = "/-/api/audit", tag = "Audit", operation_id = "searchAudit", params(AuditParameters),
     responses((status = 200, body = Listed<AuditRecord>)))]
 pub(super) async fn search(
@@ -124,7 +125,7 @@ pub(super) async fn search(
         until_ms: parameters.until.map(Timestamp::as_millisecond),
     };
     let store = caller.state.gate.directory().store();
-    let found = store
+    let searched = store
         .search_audit(&filter, page.after, page.limit)
         .await
         .map_err(|error| Failed(Cause::Unavailable(error.to_string())))?;
@@ -132,5 +133,7 @@ pub(super) async fn search(
     // What is in the store is JSON, or the store is damaged: `scopegate audit verify` tells.
     let view =
         |found: Found| AuditRecord(serde_json::from_str(&found.numbered()).unwrap_or_default());
-    Ok(Reply(Listed::of(found, &page, key, view)))
+    let listed = Listed::of(searched.records, &page, key, view);
+    // What was not looked at yet is for the next page.
+    Ok(Reply(listed.going_on_from(searched.older)))
 }

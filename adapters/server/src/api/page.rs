@@ -104,4 +104,11 @@ impl<T> Listed<T> {
             next_cursor,
         }
     }
+
+    /// The same; where all that was found is in it, the next page goes on from this place, if there is one.
+    pub(super) fn going_on_from(mut self, place: Option<i64>) -> Self {
+        let cursor = || place.map(|place| BASE64_URL_SAFE_NO_PAD.encode(place.to_string()));
+        self.next_cursor = self.next_cursor.or_else(cursor);
+        self
+    }
 }

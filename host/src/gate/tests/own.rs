@@ -257,3 +257,18 @@ async fn guessing_ones_password_is_bounded_as_logging_in_is() {
     let over = change(PASSWORD).await.unwrap().unwrap_err();
     assert_eq!((over.admitted, over.limit), (false, 20));
 }
+
+#[tokio::test]
+async fn wrong_log_ins_do_not_keep_one_from_changing_ones_password() {
+    let (world, ada) = with_ada("k8cost").await;
+    let claims = world.claims(ada).await;
+    for _ in 0..30 {
+        login(&world, &ask("POST", "/-/login"), "wrong horse", None).await;
+    }
+    let (current, new) = (PASSWORD.into(), "another password".into());
+    let origin = Actor::User(ada).into();
+    let changed = world
+        .gate
+        .change_password(claims.sid, ada, current, new, origin, NOW_MS);
+    assert_eq!(changed.await.unwrap(), Ok(PasswordOutcome::Changed));
+}

@@ -129,22 +129,50 @@ async fn failed_log_ins_count_by_address_and_by_account() {
         (limits(&unknown.headers), limits(&wrong.headers)),
         ((100, 99), (100, 98))
     );
-    // The account is guarded from wherever the attempts come, in whatever case.
-    for n in 0..19 {
-        let from = format!("198.51.100.{n}");
-        assert_eq!(
-            refused(login(&world, "ADA@example.com", "", &from).await).cause,
-            Cause::BadLogin
-        );
+    // The account is guarded, in whatever case it is written.
+    for _ in 0..19 {
+        let again = login(&world, "ADA@example.com", "", "192.0.2.1").await;
+        assert_eq!(refused(again).cause, Cause::BadLogin);
     }
-    let over = refused(login(&world, "ada@example.com", PASSWORD, "203.0.113.1").await);
+    let over = refused(login(&world, "ada@example.com", PASSWORD, "192.0.2.1").await);
     assert_eq!(
         (over.status.as_u16(), over.cause, limits(&over.headers)),
         (429, Cause::TooManyFailures, (20, 0))
     );
+    let other = login(&world, "nobody@example.com", "", "192.0.2.1").await;
+    assert_eq!(refused(other).cause, Cause::BadLogin, "another account");
     let too_long =
         refused(login(&world, "ada@example.com", &"x".repeat(1025), "203.0.113.2").await);
     assert_eq!(too_long.status, 400);
+}
+
+/// Who tries an account from one address keeps nobody out elsewhere; from many, no more than five addresses' worth.
+#[tokio::test]
+async fn a_stranger_keeps_nobody_out_of_their_account() {
+    let world = with_ada("k8cost").await;
+    let try_from = async |from: &str, times: u32| {
+        let mut causes = Vec::new();
+        for _ in 0..times {
+            let wrong = login(&world, "ada@example.com", "", from).await;
+            causes.push(refused(wrong).cause);
+        }
+        let looked_at = causes.iter().filter(|cause| **cause == Cause::BadLogin);
+        looked_at.count()
+    };
+    // What is over the address's limit does not count against the account.
+    assert_eq!(try_from("198.51.100.0", 90).await, 20);
+    let (in_time, _) = reply(login(&world, "ada@example.com", PASSWORD, "203.0.113.1").await);
+    assert_eq!(limits(&in_time.headers), (20, 19));
+    // One log-in of the hundred was the owner's.
+    for (n, looked_at) in [(1, 20), (2, 20), (3, 20), (4, 19), (5, 0)] {
+        let from = format!("198.51.100.{n}");
+        assert_eq!(try_from(&from, 20).await, looked_at, "{from}");
+    }
+    let over = refused(login(&world, "ada@example.com", PASSWORD, "203.0.113.2").await);
+    assert_eq!(
+        (over.status.as_u16(), over.cause, limits(&over.headers)),
+        (429, Cause::TooManyFailures, (100, 0))
+    );
 }
 
 /// K8C-05.

@@ -3,6 +3,7 @@
 mod carry_over;
 mod prune;
 mod read;
+mod search;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -11,28 +11,26 @@ use crate::store::{
 
 /// A credential with its owner's address, its successor and its end.
 macro_rules! credentials {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "SELECT c.*, u.email AS owner_email, l.used_at AS last_used_at, ",
             "(SELECT s.id FROM credentials s WHERE s.predecessor = c.id) AS successor ",
             "FROM credentials c LEFT JOIN users u ON u.id = c.owner ",
             "LEFT JOIN last_uses l ON l.credential = c.id ",
-            $rest
+            $($rest),+
         )
     };
 }
 
-impl Sqlite {
-    /// Newest first: ids begin with the time.
-    pub(in crate::store) async fn page_credentials(
-        &self,
-        filter: &CredentialFilter,
-        page: &Page<Uuid>,
-    ) -> Result<Vec<Credential>, StoreError> {
+/// A page of credentials, newest first. What narrows it is in the statement itself: the database chooses an index before
+/// it knows what is bound. A `+` keeps it from another index.
+macro_rules! page_of_credentials {
+    ($narrow:literal) => {
         // The end is the earlier of two moments that may be missing; 1 << 62 is never.
-        let statement = credentials!(
-            "WHERE c.organization = ?1 AND c.kind = ?2 AND (?3 IS NULL OR c.owner = ?3) \
-             AND (?4 IS NULL OR c.id < ?4) \
+        credentials!(
+            "WHERE ",
+            $narrow,
+            " AND c.id < ?4 AND c.kind = ?2 \
              AND (?5 IS NULL OR c.cluster IN (SELECT value FROM json_each(?5))) \
              AND (?6 IS NULL OR instr(lower(c.name), lower(?6)) > 0) \
              AND (?7 IS NULL OR ?7 = CASE \
@@ -41,12 +39,46 @@ impl Sqlite {
                  WHEN min(ifnull(c.expires_at, 1 << 62), ifnull(c.retires_at, 1 << 62)) - ?8 <= ?9 THEN 'expiring' \
                  ELSE 'active' END) \
              ORDER BY c.id DESC LIMIT ?10"
-        );
+        )
+    };
+}
+
+pub(super) const CREDENTIALS_OF_OWNER: &str =
+    page_of_credentials!("c.owner = ?3 AND +c.organization = ?1");
+pub(super) const CREDENTIALS_OF_ORGANIZATION: &str = page_of_credentials!("c.organization = ?1");
+pub(super) const USERS: &str =
+    "SELECT * FROM users WHERE organization = ?1 AND email > ?2 ORDER BY email LIMIT ?3";
+pub(super) const CLUSTERS: &str = "SELECT * FROM clusters WHERE organization = ?1 \
+     AND deleted_at IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
+pub(super) const ORGANIZATIONS: &str =
+    "SELECT * FROM organizations WHERE name > ?1 ORDER BY name LIMIT ?2";
+pub(super) const SESSIONS: &str = "SELECT s.rowid AS place, s.*, l.used_at AS last_used_at \
+     FROM sessions s LEFT JOIN last_uses l ON l.credential = s.id \
+     WHERE s.user = ?1 AND s.revoked_at IS NULL AND s.expires_at > ?2 \
+     AND s.rowid < ?3 ORDER BY s.rowid DESC LIMIT ?4";
+
+/// After every id. The beginning of a list is a place too, so that every page begins with a search of the index.
+const LAST: &str = "~";
+
+impl Sqlite {
+    /// Newest first: ids begin with the time.
+    pub(in crate::store) async fn page_credentials(
+        &self,
+        filter: &CredentialFilter,
+        page: &Page<Uuid>,
+    ) -> Result<Vec<Credential>, StoreError> {
+        let statement = match filter.owner {
+            Some(_) => CREDENTIALS_OF_OWNER,
+            None => CREDENTIALS_OF_ORGANIZATION,
+        };
         let query = sqlx::query(statement)
             .bind(filter.organization.to_string())
             .bind(kind_text(filter.kind))
             .bind(filter.owner.map(|id| id.to_string()))
-            .bind(page.after.map(|id| id.to_string()))
+            .bind(
+                page.after
+                    .map_or_else(|| LAST.to_owned(), |id| id.to_string()),
+            )
             .bind(
                 filter
                     .clusters
@@ -58,7 +90,10 @@ impl Sqlite {
             .bind(filter.now)
             .bind(EXPIRING_SECS)
             .bind(page.limit);
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         rows.iter().map(row::credential).collect()
     }
 
@@ -78,13 +113,14 @@ impl Sqlite {
         organization: Uuid,
         page: &Page<String>,
     ) -> Result<Vec<User>, StoreError> {
-        let query = sqlx::query(
-            "SELECT * FROM users WHERE organization = ?1 AND (?2 IS NULL OR email > ?2) ORDER BY email LIMIT ?3",
-        )
-        .bind(organization.to_string())
-        .bind(page.after.clone())
-        .bind(page.limit);
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let query = sqlx::query(USERS)
+            .bind(organization.to_string())
+            .bind(page.after.clone().unwrap_or_default())
+            .bind(page.limit);
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         rows.iter().map(|user| row::user(user, "")).collect()
     }
 
@@ -118,14 +154,14 @@ impl Sqlite {
         organization: Uuid,
         page: &Page<String>,
     ) -> Result<Vec<Cluster>, StoreError> {
-        let query = sqlx::query(
-            "SELECT * FROM clusters WHERE organization = ?1 AND deleted_at IS NULL \
-             AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
-        )
-        .bind(organization.to_string())
-        .bind(page.after.clone())
-        .bind(page.limit);
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let query = sqlx::query(CLUSTERS)
+            .bind(organization.to_string())
+            .bind(page.after.clone().unwrap_or_default())
+            .bind(page.limit);
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         rows.iter().map(row::cluster).collect()
     }
 
@@ -134,12 +170,13 @@ impl Sqlite {
         &self,
         page: &Page<String>,
     ) -> Result<Vec<Organization>, StoreError> {
-        let query = sqlx::query(
-            "SELECT * FROM organizations WHERE (?1 IS NULL OR name > ?1) ORDER BY name LIMIT ?2",
-        )
-        .bind(page.after.clone())
-        .bind(page.limit);
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let query = sqlx::query(ORGANIZATIONS)
+            .bind(page.after.clone().unwrap_or_default())
+            .bind(page.limit);
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         rows.iter().map(row::organization).collect()
     }
 
@@ -173,17 +210,15 @@ impl Sqlite {
         now: i64,
         page: &Page<i64>,
     ) -> Result<Vec<(i64, OpenSession)>, StoreError> {
-        let query = sqlx::query(
-            "SELECT s.rowid AS place, s.*, l.used_at AS last_used_at FROM sessions s \
-             LEFT JOIN last_uses l ON l.credential = s.id \
-             WHERE s.user = ?1 AND s.revoked_at IS NULL AND s.expires_at > ?2 \
-             AND (?3 IS NULL OR s.rowid < ?3) ORDER BY s.rowid DESC LIMIT ?4",
-        )
-        .bind(user.to_string())
-        .bind(now)
-        .bind(page.after)
-        .bind(page.limit);
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let query = sqlx::query(SESSIONS)
+            .bind(user.to_string())
+            .bind(now)
+            .bind(page.after.unwrap_or(i64::MAX))
+            .bind(page.limit);
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
             let place = sqlx::Row::try_get(row, "place").map_err(unavailable)?;
             Ok((place, row::open_session(row)?))

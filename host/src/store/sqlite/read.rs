@@ -23,6 +23,7 @@ macro_rules! facts {
             "u.email AS user_email, u.role AS user_role, u.clusters AS user_clusters, ",
             "u.created_at AS user_created_at, u.disabled_at AS user_disabled_at, ",
             "u.epoch AS user_epoch, NULL AS successor, ",
+            "c.epoch || ':' || ifnull(u.epoch, '') || ':' || ifnull(r.epoch, '') AS version, ",
             "r.permissions AS role_permissions, ",
             "(SELECT json_group_array(k.id) FROM clusters k ",
             "WHERE k.organization = ",
@@ -148,7 +149,10 @@ impl Sqlite {
         &self,
     ) -> Result<Vec<Organization>, StoreError> {
         let query = sqlx::query("SELECT * FROM organizations ORDER BY name");
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         rows.iter().map(row::organization).collect()
     }
 
@@ -160,7 +164,7 @@ impl Sqlite {
         let organization = organization.map(|id| id.to_string());
         let rows = query
             .bind(organization)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.searchers)
             .await
             .map_err(unavailable)?;
         rows.iter().map(|user| row::user(user, "")).collect()
@@ -210,7 +214,10 @@ impl Sqlite {
         read: fn(&SqliteRow) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let query = sqlx::query(statement).bind(organization.to_string());
-        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let rows = query
+            .fetch_all(&self.searchers)
+            .await
+            .map_err(unavailable)?;
         rows.iter().map(read).collect()
     }
 }

@@ -1,6 +1,7 @@
 mod audit;
 mod changes;
 mod opening;
+mod pools;
 mod reading;
 
 use serde_json::Value;
@@ -18,7 +19,7 @@ async fn fixture() -> Fixture {
 /// The newest audit records, newest first.
 async fn recorded(store: &Store, count: u32) -> Vec<Value> {
     let found = store.search_audit(&Filter::default(), None, count).await;
-    let lines = found.unwrap().into_iter().map(|record| record.line);
+    let lines = found.unwrap().records.into_iter().map(|record| record.line);
     lines
         .map(|line| serde_json::from_str(&line).unwrap())
         .collect()

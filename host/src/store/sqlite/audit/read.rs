@@ -1,13 +1,13 @@
-//! Reading the chain: searching, following and verifying it.
+//! Reading the chain: following and verifying it.
 
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{Sqlite, get, hash, unavailable};
 use crate::{
     audit::{
-        Evidence, Filter, Found, Report,
+        Evidence, Found, Report,
         chain::{Hash, Row},
         line::{Facts, RecordKind},
         verify::{StoredSegment, Verifier},
@@ -19,60 +19,6 @@ use crate::{
 const BATCH: i64 = 1000;
 
 impl Sqlite {
-    /// Records that are all of what the filter says and older than `before`, newest first.
-    pub(in crate::store) async fn search_audit(
-        &self,
-        filter: &Filter,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<Found>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT seq, line FROM audit WHERE true");
-        let texts = [
-            (
-                " AND organization = ",
-                filter.organization.map(|id| id.to_string()),
-            ),
-            (" AND user = ", filter.user.map(|id| id.to_string())),
-            (
-                " AND credential = ",
-                filter.credential.map(|id| id.to_string()),
-            ),
-            (" AND subject = ", filter.subject.clone()),
-            (
-                " AND kind = ",
-                filter.kind.map(|kind| kind.word().to_owned()),
-            ),
-            (" AND action = ", filter.action.clone()),
-            (" AND outcome = ", filter.outcome.clone()),
-            (" AND reason = ", filter.reason.clone()),
-        ];
-        for (condition, text) in texts {
-            if let Some(text) = text {
-                query.push(condition).push_bind(text);
-            }
-        }
-        if let Some(path) = &filter.path {
-            query.push(" AND substr(line ->> '$.path', 1, length(");
-            query
-                .push_bind(path.clone())
-                .push(")) = ")
-                .push_bind(path.clone());
-        }
-        let numbers = [
-            (" AND at_ms >= ", filter.since_ms),
-            (" AND at_ms < ", filter.until_ms),
-            (" AND seq < ", before),
-        ];
-        for (condition, number) in numbers {
-            if let Some(number) = number {
-                query.push(condition).push_bind(number);
-            }
-        }
-        query.push(" ORDER BY seq DESC LIMIT ").push_bind(limit);
-        let rows = query.build().fetch_all(&self.readers).await;
-        rows.map_err(unavailable)?.iter().map(found).collect()
-    }
-
     /// The records after this one, oldest first.
     pub(in crate::store) async fn audit_after(
         &self,
@@ -82,7 +28,7 @@ impl Sqlite {
         let rows = sqlx::query("SELECT seq, line FROM audit WHERE seq > ? ORDER BY seq LIMIT ?")
             .bind(seq)
             .bind(limit)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.searchers)
             .await;
         rows.map_err(unavailable)?.iter().map(found).collect()
     }
@@ -93,7 +39,7 @@ impl Sqlite {
         evidence: Evidence,
     ) -> Result<Report, StoreError> {
         // One transaction: what is written meanwhile is not seen.
-        let mut tx = self.readers.begin().await.map_err(unavailable)?;
+        let mut tx = self.searchers.begin().await.map_err(unavailable)?;
         let segments = segments(&mut tx).await?;
         let left = left(&mut tx, &segments).await?;
         let mut verifier = Verifier::new(evidence, segments, left);
@@ -165,7 +111,7 @@ async fn left(
     Ok(left)
 }
 
-fn found(row: &SqliteRow) -> Result<Found, StoreError> {
+pub(super) fn found(row: &SqliteRow) -> Result<Found, StoreError> {
     Ok(Found {
         seq: get(row, 0)?,
         line: get(row, 1)?,

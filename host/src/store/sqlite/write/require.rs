@@ -1,7 +1,5 @@
 //! What must be so in the store before a change is made.
 
-use std::collections::BTreeMap;
-
 use scopegate_policy::Clusters;
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -9,11 +7,21 @@ use uuid::Uuid;
 use super::Tx;
 use crate::{
     password::PasswordHash,
-    store::{ChangeError, Conflict, Expected, Idempotency, StoreError, sqlite::unavailable},
+    store::{
+        CallerVersion, ChangeError, Conflict, Expected, Idempotency, StoreError,
+        sqlite::unavailable,
+    },
 };
 
 /// How long a request may be sent again, in seconds: a day.
 const IDEMPOTENCY_KEPT_SECS: i64 = 24 * 3600;
+
+/// The first of the wanted clusters that the organization does not have. Looks up those alone: however many it has, the
+/// only writer is not kept.
+pub(in crate::store::sqlite) const MISSING_CLUSTER: &str = "SELECT w.value FROM json_each(?2) w \
+     WHERE NOT EXISTS (SELECT 1 FROM clusters k \
+         WHERE k.organization = ?1 AND k.id = w.value AND k.deleted_at IS NULL) \
+     ORDER BY w.key LIMIT 1";
 
 impl Tx<'_> {
     pub(super) async fn require_organization(&mut self, id: Uuid) -> Result<(), ChangeError> {
@@ -77,22 +85,20 @@ impl Tx<'_> {
         }
     }
 
-    /// Every id that the organization ever had, and whether it was deleted.
-    pub(super) async fn clusters(
+    /// Whether the organization's cluster was deleted; `None` where it never had one with this id.
+    pub(super) async fn cluster(
         &mut self,
         organization: Uuid,
-    ) -> Result<BTreeMap<String, bool>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id, deleted_at IS NOT NULL FROM clusters WHERE organization = ?")
-                .bind(organization.to_string())
-                .fetch_all(&mut *self.tx)
-                .await
-                .map_err(unavailable)?;
-        let read = |row: &SqliteRow| Ok((row.try_get(0)?, row.try_get(1)?));
-        rows.iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map_err(unavailable)
+        id: &str,
+    ) -> Result<Option<bool>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT deleted_at IS NOT NULL FROM clusters WHERE organization = ? AND id = ?",
+        )
+        .bind(organization.to_string())
+        .bind(id.to_owned())
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(unavailable)
     }
 
     /// What is edited is what was expected: `found` is its row, with its epoch.
@@ -116,6 +122,44 @@ impl Tx<'_> {
                     Err(Conflict::Stale.into())
                 }
             }
+        }
+    }
+
+    /// The caller is who they were when they were let in.
+    pub(super) async fn require_caller(
+        &mut self,
+        caller: &CallerVersion,
+    ) -> Result<(), ChangeError> {
+        let statement = match caller.is_session {
+            true => {
+                "SELECT c.epoch || ':' || ifnull(u.epoch, '') || ':' || ifnull(r.epoch, ''), \
+                 c.revoked_at IS NOT NULL OR c.expires_at <= ?2 OR u.disabled_at IS NOT NULL \
+                 FROM sessions c LEFT JOIN users u ON u.id = c.user \
+                 LEFT JOIN roles r ON r.organization = u.organization AND r.name = u.role WHERE c.id = ?1"
+            }
+            // Whether a key ends with its owner is the contract's; a change of its owner shows in the version.
+            false => {
+                "SELECT c.epoch || ':' || ifnull(u.epoch, '') || ':' || ifnull(r.epoch, ''), \
+                 c.revoked_at IS NOT NULL OR \
+                 min(ifnull(c.expires_at, 1 << 62), ifnull(c.retires_at, 1 << 62)) <= ?2 \
+                 FROM credentials c LEFT JOIN users u ON u.id = c.owner \
+                 LEFT JOIN roles r ON r.organization = u.organization AND r.name = u.role WHERE c.id = ?1"
+            }
+        };
+        let found = sqlx::query(statement)
+            .bind(caller.credential.to_string())
+            .bind(self.now)
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(unavailable)?
+            .ok_or(Conflict::CallerEnded)?;
+        if found.try_get(1).map_err(unavailable)? {
+            return Err(Conflict::CallerEnded.into());
+        }
+        let version: String = found.try_get(0).map_err(unavailable)?;
+        match version == caller.version {
+            true => Ok(()),
+            false => Err(Conflict::CallerChanged.into()),
         }
     }
 
@@ -183,9 +227,14 @@ impl Tx<'_> {
         let Clusters::Only(ids) = wanted else {
             return Ok(());
         };
-        let known = self.clusters(organization).await?;
-        match ids.iter().find(|id| known.get(*id) != Some(&false)) {
-            Some(id) => Err(Conflict::UnknownCluster(id.clone()).into()),
+        let missing: Option<String> = sqlx::query_scalar(MISSING_CLUSTER)
+            .bind(organization.to_string())
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        match missing {
+            Some(id) => Err(Conflict::UnknownCluster(id).into()),
             None => Ok(()),
         }
     }

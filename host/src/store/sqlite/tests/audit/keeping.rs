@@ -31,6 +31,7 @@ async fn all(store: &Store) -> Vec<Found> {
         .search_audit(&Filter::default(), None, 1000)
         .await
         .unwrap()
+        .records
 }
 
 /// Copies the files as a kill leaves them, at some moments while records are added, the heads first: what was exported is

@@ -3,7 +3,10 @@
 use uuid::Uuid;
 
 use super::Chain;
-use crate::audit::{Filter, RecordKind};
+use crate::{
+    audit::{Filter, RecordKind},
+    store::Store,
+};
 
 /// How a filter is set, and what it finds.
 type Case = (fn(&mut Filter), &'static [i64]);
@@ -40,7 +43,12 @@ async fn chain() -> Chain {
 
 async fn search(chain: &Chain, filter: &Filter, before: Option<i64>, limit: u32) -> Vec<i64> {
     let found = chain.store().search_audit(filter, before, limit).await;
-    found.unwrap().iter().map(|record| record.seq).collect()
+    found
+        .unwrap()
+        .records
+        .iter()
+        .map(|record| record.seq)
+        .collect()
 }
 
 #[tokio::test]
@@ -97,4 +105,88 @@ async fn pages_go_on_where_the_last_one_ended() {
     let after = chain.store().audit_after(2, 1).await.unwrap();
     assert_eq!(after[0].seq, 3);
     assert!(after[0].numbered().starts_with(r#"{"seq":3,"time":"#));
+}
+
+/// One call looks at so many records and says where it stopped, whatever it found.
+#[tokio::test]
+async fn a_search_is_a_bounded_piece_and_goes_on() {
+    const LOOKED_AT: u32 = 10;
+    let chain = Chain::new().await;
+    let rare = r#","outcome":"refuse","reason":"no-route""#;
+    let lines: Vec<String> = (0..60)
+        .map(|n| match n {
+            // Of another, in between: they do not count against this one's.
+            n if n % 2 == 1 => request(n / 10, OTHER, "/zzz", ""),
+            4 => request(0, ACME, "/rare", rare),
+            n => request(n / 10, ACME, "/v1", ""),
+        })
+        .collect();
+    chain.store().append_audit(&lines).await.unwrap();
+    let Store::Sqlite(sqlite) = chain.store();
+    let piece = async |filter: &Filter, before, limit| {
+        let found = sqlite.search_audit_within(filter, before, limit, LOOKED_AT);
+        let found = found.await.unwrap();
+        let seqs: Vec<i64> = found.records.iter().map(|record| record.seq).collect();
+        (seqs, found.older)
+    };
+    let of_acme = |set: fn(&mut Filter)| {
+        let mut filter = Filter {
+            organization: Some(ACME),
+            ..Filter::default()
+        };
+        set(&mut filter);
+        filter
+    };
+    let by_path = of_acme(|it| it.path = Some("/rare".to_owned()));
+    let by_reason = of_acme(|it| it.reason = Some("no-route".to_owned()));
+    for filter in [by_path, by_reason] {
+        // Thirty of ACME's, ten at a time; the one that is found is the third.
+        assert_eq!(piece(&filter, None, 5).await, (vec![], Some(41)));
+        assert_eq!(piece(&filter, Some(41), 5).await, (vec![], Some(21)));
+        assert_eq!(piece(&filter, Some(21), 5).await, (vec![5], Some(1)));
+        assert_eq!(piece(&filter, Some(1), 5).await, (vec![], None));
+        assert_eq!(piece(&filter, Some(21), 1).await, (vec![5], Some(5)));
+    }
+    // Where every record that is looked at is found, nothing but the page ends it.
+    let all = of_acme(|_| {});
+    assert_eq!(piece(&all, None, 2).await, (vec![59, 57], Some(57)));
+    let (seqs, older) = piece(&all, None, 40).await;
+    assert_eq!((seqs.len(), older), (30, None));
+    let nobodys = of_acme(|it| it.organization = Some(KEY));
+    assert_eq!(piece(&nobodys, None, 5).await, (vec![], None));
+    // Without an organization, the records are walked themselves.
+    let everywhere = Filter {
+        path: Some("/rare".to_owned()),
+        ..Filter::default()
+    };
+    assert_eq!(piece(&everywhere, None, 5).await, (vec![], Some(51)));
+}
+
+/// A time that few records are of is found at once, however long ago it was.
+#[tokio::test]
+async fn a_time_bounds_what_is_looked_at() {
+    let chain = Chain::new().await;
+    let lines: Vec<String> = (0..60).map(|n| request(n / 5, ACME, "/v1", "")).collect();
+    chain.store().append_audit(&lines).await.unwrap();
+    let Store::Sqlite(sqlite) = chain.store();
+    let within = |since: Option<i64>, until: Option<i64>| Filter {
+        organization: Some(ACME),
+        since_ms: since.map(|hour| DAY_MS + hour * HOUR_MS),
+        until_ms: until.map(|hour| DAY_MS + hour * HOUR_MS),
+        ..Filter::default()
+    };
+    for (filter, expected, older) in [
+        (within(Some(1), Some(2)), vec![10, 9, 8, 7, 6], None),
+        (within(None, Some(1)), vec![5, 4, 3, 2, 1], None),
+        (within(Some(11), None), vec![60, 59, 58, 57, 56], None),
+        (within(Some(20), None), vec![], None),
+        (within(Some(3), Some(3)), vec![], None),
+        // Too many to count: a piece at a time.
+        (within(None, Some(9)), vec![], Some(51)),
+    ] {
+        let found = sqlite.search_audit_within(&filter, None, 50, 10);
+        let found = found.await.unwrap();
+        let seqs: Vec<i64> = found.records.iter().map(|record| record.seq).collect();
+        assert_eq!((seqs, found.older), (expected, older), "{filter:?}");
+    }
 }

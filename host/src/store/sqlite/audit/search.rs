@@ -1,0 +1,189 @@
+//! Searching the chain, a bounded piece of it at a time.
+
+use sqlx::{QueryBuilder, Sqlite as Database, SqliteConnection};
+
+use super::{Sqlite, get, read::found, unavailable};
+use crate::{
+    audit::{Filter, Searched},
+    store::StoreError,
+};
+
+/// Records that one search looks at, at most. Where no index says what is looked for, they are read one by one: some
+/// tenths of a second.
+const LOOKED_AT: u32 = 100_000;
+
+impl Sqlite {
+    /// Records that are all of what the filter says and older than `before`, newest first.
+    pub(in crate::store) async fn search_audit(
+        &self,
+        filter: &Filter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Searched, StoreError> {
+        self.search_audit_within(filter, before, limit, LOOKED_AT)
+            .await
+    }
+
+    /// [`Self::search_audit`], looking at so many records at most.
+    pub(in crate::store::sqlite) async fn search_audit_within(
+        &self,
+        filter: &Filter,
+        before: Option<i64>,
+        limit: u32,
+        looked_at: u32,
+    ) -> Result<Searched, StoreError> {
+        // One transaction: its statements see the chain as of one moment.
+        let mut tx = self.searchers.begin().await.map_err(unavailable)?;
+        let Some((first, last)) = span(&mut tx, filter, looked_at).await? else {
+            return Ok(Searched::default());
+        };
+        let before = before.unwrap_or(i64::MAX).min(last.saturating_add(1));
+        let Conditions { source, way, rest } = conditions(filter);
+        let from = |columns: &str| {
+            let mut query =
+                QueryBuilder::<Database>::new(format!("SELECT {columns} FROM {source}"));
+            query.push(" WHERE seq < ").push_bind(before);
+            if let Some(way) = &way {
+                and(&mut query, way);
+            }
+            query
+        };
+
+        let times = [
+            (" AND at_ms >= ", filter.since_ms),
+            (" AND at_ms < ", filter.until_ms),
+        ];
+        // Where the index says all that is looked for, every record that is looked at is found.
+        let is_scan = !rest.is_empty()
+            || filter.path.is_some()
+            || times.iter().any(|(_, time)| time.is_some());
+        let end: Option<i64> = if is_scan {
+            let mut query = from("seq");
+            query.push(" AND seq >= ").push_bind(first);
+            query.push(" ORDER BY seq DESC LIMIT 1 OFFSET ");
+            query.push_bind(looked_at.saturating_sub(1));
+            let end = query.build_query_scalar().fetch_optional(&mut *tx).await;
+            end.map_err(unavailable)?
+        } else {
+            None
+        };
+
+        let mut query = from("seq, line");
+        query.push(" AND seq >= ").push_bind(end.unwrap_or(first));
+        for condition in &rest {
+            and(&mut query, condition);
+        }
+        if let Some(path) = &filter.path {
+            query.push(" AND substr(line ->> '$.path', 1, length(");
+            query
+                .push_bind(path.clone())
+                .push(")) = ")
+                .push_bind(path.clone());
+        }
+        for (condition, time) in times {
+            if let Some(time) = time {
+                query.push(condition).push_bind(time);
+            }
+        }
+        query.push(" ORDER BY seq DESC LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&mut *tx).await;
+        let rows = rows.map_err(unavailable)?;
+        let records: Vec<_> = rows.iter().map(found).collect::<Result<_, _>>()?;
+        let is_full = u32::try_from(records.len()).is_ok_and(|count| count >= limit);
+        let older = match records.last() {
+            Some(last) if is_full => Some(last.seq),
+            _ => end,
+        };
+        Ok(Searched { records, older })
+    }
+}
+
+/// A column that must be this text.
+type Condition = (&'static str, String);
+
+struct Conditions {
+    /// The table, by the index whose records are looked at.
+    source: &'static str,
+    /// What that index is asked for; `None` without one.
+    way: Option<Condition>,
+    /// What the records are looked at for.
+    rest: Vec<Condition>,
+}
+
+/// The first of these that is asked for says which index is walked: what is rarer stands first.
+fn conditions(filter: &Filter) -> Conditions {
+    let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string());
+    let indexed = [
+        (
+            "credential",
+            "audit INDEXED BY audit_credential",
+            id(filter.credential),
+        ),
+        (
+            "subject",
+            "audit INDEXED BY audit_subject",
+            filter.subject.clone(),
+        ),
+        ("user", "audit INDEXED BY audit_user", id(filter.user)),
+        (
+            "organization",
+            "audit INDEXED BY audit_organization",
+            id(filter.organization),
+        ),
+    ];
+    let others = [
+        ("kind", filter.kind.map(|kind| kind.word().to_owned())),
+        ("action", filter.action.clone()),
+        ("outcome", filter.outcome.clone()),
+        ("reason", filter.reason.clone()),
+    ];
+    // Without an index it is walked by its key, `seq`.
+    let mut source = "audit NOT INDEXED";
+    let (mut way, mut rest) = (None, Vec::new());
+    for (column, by_index, text) in indexed {
+        let Some(text) = text else { continue };
+        if way.is_none() {
+            (source, way) = (by_index, Some((column, text)));
+        } else {
+            rest.push((column, text));
+        }
+    }
+    let others = others
+        .into_iter()
+        .filter_map(|(column, text)| Some((column, text?)));
+    rest.extend(others);
+    Conditions { source, way, rest }
+}
+
+fn and(query: &mut QueryBuilder<Database>, (column, text): &Condition) {
+    query.push(" AND ").push(column).push(" = ");
+    query.push_bind(text.clone());
+}
+
+/// The first and the last record of the time that is asked for, where there are few enough to count; all records where
+/// there are not, and `None` where there is none. Times need not go up with the numbers, but nearly do.
+async fn span(
+    connection: &mut SqliteConnection,
+    filter: &Filter,
+    looked_at: u32,
+) -> Result<Option<(i64, i64)>, StoreError> {
+    const ALL: (i64, i64) = (0, i64::MAX);
+    if filter.since_ms.is_none() && filter.until_ms.is_none() {
+        return Ok(Some(ALL));
+    }
+    let row = sqlx::query(
+        "SELECT count(*), min(seq), max(seq) FROM (SELECT seq FROM audit INDEXED BY audit_at_ms \
+         WHERE at_ms >= ? AND at_ms < ? LIMIT ?)",
+    )
+    .bind(filter.since_ms.unwrap_or(i64::MIN))
+    .bind(filter.until_ms.unwrap_or(i64::MAX))
+    .bind(i64::from(looked_at) + 1)
+    .fetch_one(connection)
+    .await
+    .map_err(unavailable)?;
+    if get::<i64>(&row, 0)? > i64::from(looked_at) {
+        return Ok(Some(ALL));
+    }
+    let (first, last): (Option<i64>, Option<i64>) = (get(&row, 1)?, get(&row, 2)?);
+    Ok(first.zip(last))
+}
