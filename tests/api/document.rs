@@ -133,3 +133,11 @@ async fn keys_are_presented_as_the_contract_takes_them() {
         assert_eq!(names, expected, "{contract}");
     }
 }
+
+#[tokio::test]
+async fn whoever_asks_again_reads_the_same() {
+    let world = office("scopegate").await;
+    let first = document(&world).await;
+    assert_eq!(document(&world).await, first);
+    assert!(first["paths"]["/-/api/keys"].is_object());
+}
