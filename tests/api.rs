@@ -7,6 +7,8 @@ mod isolation;
 mod keys;
 pub mod office;
 mod people;
+mod races;
 mod schemathesis;
+mod slips;
 mod table;
 mod tokens;

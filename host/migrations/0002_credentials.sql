@@ -1,6 +1,8 @@
 -- Rotation: a successor names the key that it follows, which ends at `retires_at`, or before that by its expiry.
 ALTER TABLE credentials ADD COLUMN predecessor TEXT REFERENCES credentials (id);
 ALTER TABLE credentials ADD COLUMN retires_at INTEGER;
+-- Made by its predecessor itself, not by a person: whoever stole that may have made it, and it ends with it.
+ALTER TABLE credentials ADD COLUMN self_rotated INTEGER NOT NULL DEFAULT 0 CHECK (self_rotated IN (0, 1));
 
 CREATE UNIQUE INDEX credentials_predecessor ON credentials (predecessor) WHERE predecessor IS NOT NULL;
 

@@ -96,6 +96,7 @@ impl<'a> Admin<'a> {
                 actor,
                 request_id: Some(request_id),
                 address: Some(address),
+                caller: caller.as_of_now(),
             },
             caller: Some(caller),
         }
@@ -179,7 +180,11 @@ impl<'a> Admin<'a> {
         let Once { key, fingerprint } = once?;
         let caller = self.caller?;
         Some(Idempotency {
-            actor: caller.user.unwrap_or(caller.credential),
+            // Two keys of one user mean different ones by `self`.
+            actor: match caller.kind {
+                CallerKind::Session => caller.user.unwrap_or(caller.credential),
+                _ => caller.credential,
+            },
             key,
             fingerprint,
         })

@@ -331,6 +331,8 @@ fn touches(touch: Touch, principal: &Principal) -> bool {
     match touch {
         Touch::Nothing => false,
         Touch::Credential(id) | Touch::Session(id) => principal.credential == id,
+        // Which of those that follow it end with it, the store knows: all of them are read again.
+        Touch::Rotations(id) => principal.credential == id || principal.is_successor,
         Touch::User(id) => principal.user == Some(id),
         Touch::Organization(id) => principal.organization == id,
     }

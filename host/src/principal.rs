@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     engine::{CallerRef, PackedCaller},
     gate::Identity,
+    store::CallerVersion,
 };
 
 /// A verified caller. Immutable: a change in the store makes a new one.
@@ -39,6 +40,10 @@ pub struct Principal {
     pub registered: Arc<BTreeSet<String>>,
     /// Whether all this still stands; `Standing::default()` for callers that the store does not know.
     pub standing: Standing,
+    /// Changes with everything in the store that all this comes from; nothing for callers that the store does not know.
+    pub version: Option<String>,
+    /// Whether it is a key or token that follows another one.
+    pub is_successor: bool,
     /// The same as headers for the upstream, made when they are first needed.
     pub identity: OnceLock<Identity>,
     /// The same as the log has it, likewise.
@@ -67,6 +72,15 @@ impl Standing {
 }
 
 impl Principal {
+    /// The caller as they are now, for changes that they make. Nothing for those whom the store does not know.
+    pub fn as_of_now(&self) -> Option<CallerVersion> {
+        Some(CallerVersion {
+            credential: self.credential,
+            is_session: self.kind == CallerKind::Session,
+            version: self.version.clone()?,
+        })
+    }
+
     /// What a policy is asked about.
     pub fn caller_ref(&self) -> CallerRef<'_> {
         CallerRef {

@@ -286,13 +286,14 @@ impl Sessions {
     }
 
     /// Ends a session, whose token was verified. At its next request, the token is refused.
-    pub async fn logout(&self, session: Uuid, user: Uuid, now_ms: i64) -> Result<(), StoreError> {
+    pub async fn logout(
+        &self,
+        session: Uuid,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
         let change = Change::EndSession(session);
-        match self
-            .directory
-            .apply(change, Actor::User(user), now_ms)
-            .await
-        {
+        match self.directory.apply(change, origin, now_ms).await {
             Ok(_) | Err(ChangeError::Conflict(Conflict::UnknownSession)) => Ok(()),
             Err(ChangeError::Conflict(conflict)) => {
                 Err(StoreError::Unavailable(conflict.to_string()))

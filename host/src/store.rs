@@ -6,22 +6,25 @@
 
 mod backup;
 mod change;
+mod conflict;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod origin;
 mod page;
+mod precondition;
 mod records;
 mod sqlite;
 
 use uuid::Uuid;
 
 pub use backup::{BackupError, InPlace, back_up, restore};
-pub use change::{
-    Actor, Change, Code, Confirmation, Conflict, Expected, Idempotency, LogIn, NewCredential,
-    NewInvitation, NewUser, Origin, Touch,
-};
+pub use change::{Change, Code, Confirmation, LogIn, NewCredential, NewInvitation, NewUser, Touch};
+pub use conflict::Conflict;
 pub use error::{ChangeError, OpenError, StoreError};
+pub use origin::{Actor, CallerVersion, Origin};
 pub use page::{CredentialFilter, Page};
+pub use precondition::{Expected, Idempotency};
 pub use records::{
     Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Factor, LoginFacts,
     OpenSession, Organization, Owner, Role, Session, SessionFacts, State, User,

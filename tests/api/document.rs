@@ -66,7 +66,9 @@ fn lacks_of_schema(name: &str, schema: &Value) -> Vec<String> {
         let refers = ["$ref", "oneOf"]
             .iter()
             .any(|known| property.get(*known).is_some())
-            || property["items"].get("$ref").is_some();
+            || ["$ref", "example"]
+                .iter()
+                .any(|known| property["items"].get(*known).is_some());
         let is_nested = property["items"].get("properties").is_some();
         if !(is_shown_whole || refers || is_nested || property.get("example").is_some()) {
             lacks.push(format!("{name}.{member} has no example"));

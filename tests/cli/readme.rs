@@ -76,6 +76,45 @@ fn the_readme_tour_prints_what_it_promises() {
     demo.interrupt();
 }
 
+/// The page's commands go on from each other, so they run in one shell.
+#[test]
+fn the_management_api_does_what_its_page_shows() {
+    const END: &str = "---- end of a step";
+    let mut demo = Running::start(Path::new("."), &["demo", "--listen", "127.0.0.1:0"]);
+    let printed = demo.lines_until("Ctrl-C");
+    let exports = printed.lines().filter(|line| line.starts_with("export "));
+    let mut script: Vec<String> = exports.map(str::to_owned).collect();
+    let admin = printed.lines().find_map(|line| {
+        let mut words = line.strip_prefix("#   admin@")?.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+    });
+    let (domain, password) = admin.expect("an administrator");
+    script.push(format!("EMAIL='admin@{domain}' PASSWORD='{password}'"));
+    let page = blocks(&repository().join("docs/management-api.md"));
+    let steps: Vec<&[Block]> = page
+        .windows(2)
+        .filter(|pair| pair[0].info == "sh" && pair[1].info == "text")
+        .collect();
+    assert!(steps.len() >= 6, "only {} steps", steps.len());
+    for step in &steps {
+        script.push(format!("{}\necho; echo '{END}'", step[0].text));
+    }
+    let output = text(&shell(&script.join("\n")).stdout);
+    let outputs: Vec<&str> = output.split(END).collect();
+    for (step, printed) in steps.iter().zip(&outputs) {
+        // Replies end without a line end.
+        let printed = printed.replace("}{", "}\n{");
+        assert!(
+            matches(&step[1].text, &printed),
+            "```\n{}```\nprinted\n{printed}\nand not\n{}",
+            step[0].text,
+            step[1].text
+        );
+    }
+    assert_eq!(outputs.len(), steps.len() + 1);
+    demo.interrupt();
+}
+
 #[test]
 fn policy_documents_in_the_pages_compile_or_fail_as_shown() {
     let mut compiled = 0;

@@ -226,7 +226,7 @@ fn a_key_lives_its_whole_life_over_the_api() {
 
     // What is listed is the same on the machine and over the API, for who may see everybody's.
     let listed = office.json(&root, &["key", "list"]);
-    assert_eq!(listed, office.there(&["key", "list"]));
+    assert_eq!(unused(&listed), unused(&office.there(&["key", "list"])));
     assert_eq!(listed.as_array().expect("a list").len(), 3);
     let own = office.ask(&viewer, &["key", "list"]);
     assert!(
@@ -272,6 +272,8 @@ fn what_the_api_does_not_do_says_so() {
             "--invite",
         ),
         (&["organization", "add", "Acme"], 2, "--admin"),
+        (&["store", "backup", "copy.db"], 1, "machine"),
+        (&["audit", "verify"], 1, "machine"),
         (&["organization", "list"], 1, "operator"),
         (
             &["key", "list", "--organization", "Globex"],
@@ -303,6 +305,15 @@ fn what_the_api_does_not_do_says_so() {
         "{}",
         pattern.stdout
     );
+}
+
+/// Without when they were last used, which is written now and then.
+fn unused(listed: &Value) -> Value {
+    let mut listed = listed.clone();
+    for row in listed.as_array_mut().into_iter().flatten() {
+        row.as_object_mut().map(|row| row.remove("last_used_at"));
+    }
+    listed
 }
 
 fn elsewhere(office: &Office) -> &Path {

@@ -138,6 +138,7 @@ fn refused(error: AdminError) -> anyhow::Error {
         | ErrorKind::Missing
         | ErrorKind::Conflict
         | ErrorKind::Forbidden
+        | ErrorKind::Ended
         | ErrorKind::Stale
         | ErrorKind::Unavailable => Failure::new(error.message),
     };

@@ -21,8 +21,10 @@ Examples:
   scopegate audit tail --follow
   scopegate audit search --user editor@example.com --outcome refuse --since 24h
   scopegate audit search --action key.mint --output json | jq .subject
+  scopegate audit create-key audit-key.json
   scopegate audit public-key --output json > public.json
 
+Over the API (SCOPEGATE_URL) `search` finds the records of your own organization.
 `verify` ends with 1 when anything is wrong. How the chain is made and signed: docs/audit.md.";
 
 /// Verify, follow and search the audit

@@ -2,6 +2,7 @@
 //! far as the credential of the environment may. The policy decides there, and what it refuses fails here.
 
 mod address;
+mod audit;
 mod http;
 mod keys;
 mod organizations;
@@ -13,10 +14,14 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use scopegate_host::admin::{Command, Reply};
-use scopegate_host::store::CredentialKind::{Agent, ApiKey};
+use scopegate_host::{
+    admin::{Command, Reply},
+    store::CredentialKind::{Agent, ApiKey},
+};
 use serde::Deserialize;
 use serde_json::Value;
+
+pub(crate) use audit::AuditQuery;
 
 use crate::{Common, failure::Failure};
 use http::Gate;

@@ -126,7 +126,14 @@ fn own(common: &Common) -> Result<Remote> {
 }
 
 fn print(rows: Vec<Value>, output: Output) -> Result<()> {
-    let mut columns = vec!["id", "created_at", "signed_in_at", "mfa", "expires_at"];
+    let mut columns = vec![
+        "id",
+        "created_at",
+        "signed_in_at",
+        "last_used_at",
+        "mfa",
+        "expires_at",
+    ];
     if rows.iter().any(|row| row.get("current").is_some()) {
         columns.push("current");
     }
@@ -140,6 +147,7 @@ fn view(open: &OpenSession) -> Value {
         "id": open.session.id,
         "created_at": moment(Some(open.created_at)),
         "signed_in_at": moment(Some(open.session.auth_time)),
+        "last_used_at": moment(open.last_used_at),
         "mfa": open.session.mfa,
         "expires_at": moment(Some(open.session.expires_at)),
     })

@@ -11,7 +11,7 @@ use scopegate_host::{
 };
 use serde_json::json;
 
-use crate::{Common, assembly, failure::Failure, output::note};
+use crate::{Common, assembly, failure::Failure, output::note, remote};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +51,9 @@ enum Action {
 }
 
 pub(crate) async fn run(store: Store, common: &Common) -> Result<()> {
+    if common.access.url.is_some() {
+        return remote::machine_only("a store is backed up and restored");
+    }
     let config = assembly::configuration(&common.config)?;
     let url = config.store.clone();
     match store.action {

@@ -3,7 +3,7 @@
 use scopegate_policy::permission;
 use uuid::Uuid;
 
-use super::{Admin, AdminError, Reply, RoleView};
+use super::{Admin, AdminError, Reply, RoleView, error::quoted};
 use crate::{
     directory::AGENT_ROLE,
     store::{Change, Expected, Role},
@@ -35,11 +35,7 @@ impl Admin<'_> {
         self.require_unrestricted()?;
         let role = self.checked_role(name, permissions)?;
         self.require_held(self.expand(&role.permissions))?;
-        let before = self.role_gives(home, &role.name).await?;
-        self.require_held(before).map_err(|error| AdminError {
-            message: "the role gives more than you hold".to_owned(),
-            ..error
-        })?;
+        self.require_no_more_than_held(home, &role.name).await?;
         self.set(home, role, expected, now_ms).await
     }
 
@@ -53,6 +49,7 @@ impl Admin<'_> {
         let organization = self.home()?;
         self.require_unrestricted()?;
         self.require_custom(&name)?;
+        self.require_no_more_than_held(organization, &name).await?;
         let change = Change::DeleteCustomRole {
             organization,
             name,
@@ -60,6 +57,19 @@ impl Admin<'_> {
         };
         self.apply(change, now_ms).await?;
         Ok(())
+    }
+
+    /// The role gives nothing that the caller does not hold.
+    async fn require_no_more_than_held(
+        &self,
+        organization: Uuid,
+        role: &str,
+    ) -> Result<(), AdminError> {
+        let gives = self.role_gives(organization, role).await?;
+        self.require_held(gives).map_err(|error| AdminError {
+            message: "the role gives more than you hold".to_owned(),
+            ..error
+        })
     }
 
     pub(super) async fn set_role(
@@ -142,10 +152,11 @@ impl Admin<'_> {
 
     fn checked_role(&self, name: String, permissions: Vec<String>) -> Result<Role, AdminError> {
         if !permission::is_word(&name) {
-            return Err(
-                AdminError::invalid(format!("`{name}` cannot be the name of a role"))
-                    .help("it is 1 to 128 lower-case letters, digits, `_` and `-`"),
-            );
+            return Err(AdminError::invalid(format!(
+                "{} cannot be the name of a role",
+                quoted(&name)
+            ))
+            .help("it is 1 to 128 lower-case letters, digits, `_` and `-`"));
         }
         self.require_custom(&name)?;
         Ok(Role {

@@ -4,7 +4,9 @@ use scopegate_policy::Clusters;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Admin, AdminError, Once, Reply, command::UserRequest, credential::no_randomness};
+use super::{
+    Admin, AdminError, Once, Reply, command::UserRequest, credential::no_randomness, error::quoted,
+};
 use crate::{
     key::{self, KeyHash},
     name,
@@ -129,7 +131,6 @@ impl Admin<'_> {
     ) -> Result<User, AdminError> {
         let home = self.home()?;
         let user = self.user_within_bounds(id).await?;
-        self.require_other(id)?;
         let role = match edit.role {
             Some(role) => Some(self.assignable_role(home, role).await?),
             None => None,
@@ -143,6 +144,7 @@ impl Admin<'_> {
             }
             self.require_clusters_held(clusters)?;
         }
+        self.require_other(id)?;
         let change = Change::EditUser {
             user: id,
             role,
@@ -172,12 +174,7 @@ impl Admin<'_> {
     /// had none.
     pub async fn reset_factor_of(&self, id: Uuid, now_ms: i64) -> Result<bool, AdminError> {
         let user = self.user_within_bounds(id).await?.id;
-        let changed = self.apply(Change::RemoveFactor(user), now_ms).await?;
-        if changed {
-            let change = Change::EndSessions { user, except: None };
-            self.apply(change, now_ms).await?;
-        }
-        Ok(changed)
+        Ok(self.apply(Change::ResetFactor(user), now_ms).await?)
     }
 
     pub(super) async fn invite_again(&self, email: &str, now_ms: i64) -> Result<Reply, AdminError> {
@@ -365,7 +362,7 @@ fn new_user(
 ) -> Result<(NewUser, User), AdminError> {
     if !name::is_email(&email) {
         return Err(
-            AdminError::invalid(format!("`{email}` is not an e-mail address"))
+            AdminError::invalid(format!("{} is not an e-mail address", quoted(&email)))
                 .help("it is visible ASCII characters with one `@` among them"),
         );
     }

@@ -171,6 +171,7 @@ mod tests {
             actor: Actor::User(user),
             request_id: Some(Uuid::from_u128(1)),
             address: Some("192.0.2.1".parse().unwrap()),
+            caller: None,
         };
         let change = ChangeLine {
             at_ms: 1_775_000_040_123,

@@ -308,6 +308,8 @@ impl Issuer {
                     .map(|at| at.div_euclid(1000)),
             },
             registered,
+            version: None,
+            is_successor: false,
             standing: crate::principal::Standing::default(),
             packed: crate::engine::PackedCaller::default(),
             identity: std::sync::OnceLock::new(),

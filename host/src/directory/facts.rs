@@ -44,6 +44,7 @@ pub(super) fn credential_principal(
         credential,
         owner,
         registered: clusters,
+        version,
         ..
     } = facts;
     if credential.revoked_at.is_some() {
@@ -88,6 +89,8 @@ pub(super) fn credential_principal(
             auth_time: None,
         },
         registered: registered.share(credential.organization, clusters),
+        version: Some(version),
+        is_successor: credential.predecessor.is_some(),
         standing: Standing::default(),
         packed: PackedCaller::default(),
         identity: OnceLock::new(),
@@ -103,6 +106,7 @@ pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) ->
         owner: Owner { user, custom_role },
         factor_confirmed,
         registered: clusters,
+        version,
     } = facts;
     let is_short_of_a_factor = factor_confirmed && !session.mfa;
     if session.revoked_at.is_some() || user.disabled_at.is_some() || is_short_of_a_factor {
@@ -138,6 +142,8 @@ pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) ->
             Some(organization) => registered.share(organization, clusters),
             None => Arc::default(),
         },
+        version: Some(version),
+        is_successor: false,
         standing: Standing::default(),
         packed: PackedCaller::default(),
         identity: OnceLock::new(),

@@ -10,12 +10,8 @@ use super::{
     session::{Answer, Done},
 };
 use crate::{
-    Cause, Request,
-    counters::Bucket,
-    headers,
-    password::PASSWORD_BYTES_MAX,
-    session::InvitationOutcome,
-    store::{Actor, Origin},
+    Cause, Request, counters::Bucket, headers, password::PASSWORD_BYTES_MAX,
+    session::InvitationOutcome, store::Actor,
 };
 
 /// Longest invitation that is looked up, in bytes.
@@ -63,12 +59,8 @@ impl Gate {
             return Break(Stop::with(Cause::TooManyFailures, failures));
         }
         let limit = self.count_anonymous(trail.client, now_ms).await?.limit;
-        let origin = Origin {
-            // Whoever it turns out to be.
-            actor: Actor::Gate,
-            request_id: Some(trail.request_id),
-            address: Some(trail.client),
-        };
+        // Whoever it turns out to be.
+        let origin = trail.origin(Actor::Gate);
         let accepted = self
             .sessions
             .accept_invitation(invitation, password, origin, now_ms);

@@ -19,7 +19,7 @@ use crate::{
     headers,
     key::{self, KeyHash},
     scanning::{self, Leak, Partners, Unbelieved},
-    store::{Actor, Change, ChangeError, Origin, StoreError},
+    store::{Actor, Change, ChangeError, StoreError},
 };
 
 const KEY_ID: HeaderName = HeaderName::from_static("github-public-key-identifier");
@@ -137,11 +137,7 @@ impl Gate {
             url: place(&leak.url),
             source: place(&leak.source),
         };
-        let origin = Origin {
-            actor: Actor::Gate,
-            request_id: Some(trail.request_id),
-            address: Some(trail.client),
-        };
+        let origin = trail.origin(Actor::Gate);
         match self.directory().apply(change, origin, now_ms).await {
             Ok(changed) => {
                 if changed {

@@ -161,12 +161,8 @@ impl Gate {
         let taken = self
             .count_login(&attempt.email, trail.client, now_ms)
             .await?;
-        let origin = Origin {
-            // Whoever it turns out to be.
-            actor: Actor::Gate,
-            request_id: Some(trail.request_id),
-            address: Some(trail.client),
-        };
+        // Whoever it turns out to be.
+        let origin = trail.origin(Actor::Gate);
         match self.sessions.login(attempt, origin, now_ms).await {
             Ok(LoginOutcome::Granted(grant)) => {
                 // Looked up now, so that the session is known however the address behaves; and for the record.
@@ -247,7 +243,9 @@ impl Gate {
         trail: &mut Trail<'_>,
     ) -> ControlFlow<Stop, Done> {
         let (session, user, limit) = self.own_session(request, trail).await?;
-        match self.sessions.logout(session, user, request.now_ms).await {
+        let origin = trail.origin(Actor::User(user));
+        let ended = self.sessions.logout(session, origin, request.now_ms);
+        match ended.await {
             Ok(()) => Continue(Done {
                 status: StatusCode::NO_CONTENT,
                 body: String::new(),

@@ -23,6 +23,7 @@ use crate::{
     authenticate::Door,
     cause::CODES,
     path::is_own,
+    store::{Actor, Origin},
 };
 
 /// How much is recorded of a request whose shape was refused, in bytes.
@@ -70,6 +71,16 @@ impl<'r> Trail<'r> {
         self.door = door(&question.path);
         self.query.clone_from(&question.query);
         self.headers.clone_from(&question.fields);
+    }
+
+    /// Where a change comes from that this request makes.
+    pub(super) fn origin(&self, actor: Actor) -> Origin {
+        Origin {
+            actor,
+            request_id: Some(self.request_id),
+            address: Some(self.client),
+            caller: None,
+        }
     }
 
     fn end_span(&self, cause: Option<&Cause>) {

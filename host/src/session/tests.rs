@@ -185,9 +185,18 @@ async fn nobody_refreshes_what_has_ended() {
     let unknown = sessions.refresh(Uuid::new_v4(), ada, NOW_MS).await.unwrap();
     assert!(matches!(unknown, RefreshOutcome::Revoked));
 
-    sessions.logout(first.session, ada, NOW_MS).await.unwrap();
-    sessions.logout(first.session, ada, NOW_MS).await.unwrap();
-    sessions.logout(Uuid::new_v4(), ada, NOW_MS).await.unwrap();
+    sessions
+        .logout(first.session, Actor::User(ada).into(), NOW_MS)
+        .await
+        .unwrap();
+    sessions
+        .logout(first.session, Actor::User(ada).into(), NOW_MS)
+        .await
+        .unwrap();
+    sessions
+        .logout(Uuid::new_v4(), Actor::User(ada).into(), NOW_MS)
+        .await
+        .unwrap();
     assert!(matches!(
         refresh(&sessions, &first, NOW_MS).await,
         RefreshOutcome::Revoked

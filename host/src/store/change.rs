@@ -1,58 +1,11 @@
 //! Every change that a store knows, what it touches, and how its record reads.
 
-use std::net::IpAddr;
-
 use scopegate_policy::Clusters;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Credential, CredentialKind, Session};
+use super::{Credential, CredentialKind, Expected, Idempotency, Session};
 use crate::{factor::Sealed, key::KeyHash, password::PasswordHash};
-
-/// Who makes a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// Somebody on the machine itself, through the CLI.
-    Machine,
-    /// The gate itself, such as for a key that a secret scanner has found.
-    Gate,
-    /// A signed-in user.
-    User(Uuid),
-    /// A key, to itself.
-    Credential(Uuid),
-}
-
-impl Actor {
-    /// As records have it.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Machine => "machine".to_owned(),
-            Self::Gate => "gate".to_owned(),
-            Self::User(id) | Self::Credential(id) => id.to_string(),
-        }
-    }
-}
-
-/// Where a change comes from: who makes it, and in which request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// Who.
-    pub actor: Actor,
-    /// The id of the request that asked for it.
-    pub request_id: Option<Uuid>,
-    /// The address that it came from.
-    pub address: Option<IpAddr>,
-}
-
-impl From<Actor> for Origin {
-    fn from(actor: Actor) -> Self {
-        Self {
-            actor,
-            request_id: None,
-            address: None,
-        }
-    }
-}
 
 /// A user to add.
 #[derive(Debug)]
@@ -91,30 +44,6 @@ pub struct NewCredential {
     pub hash: KeyHash,
     /// Of the request that mints it.
     pub idempotency: Option<Idempotency>,
-}
-
-/// What makes sending a request again harmless: within a day, the same key of the same actor makes nothing new.
-#[derive(Clone, Debug)]
-pub struct Idempotency {
-    /// Who sends it.
-    pub actor: Uuid,
-    /// The key that the client chose.
-    pub key: String,
-    /// A hash of the request, so that another one under the same key is found out.
-    pub fingerprint: [u8; 32],
-}
-
-/// What must be there for a change, where two people may edit the same thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// Whatever is there, if anything is.
-    Anything,
-    /// Whatever is there, and something is.
-    Something,
-    /// Nothing yet.
-    Nothing,
-    /// What has had so many changes.
-    Epoch(i64),
 }
 
 /// A session to open for a user who gave a password, and a code where they have a second factor.
@@ -324,6 +253,8 @@ pub enum Change {
     ConfirmFactor(Box<Confirmation>),
     /// Takes a user's second factor and recovery codes away.
     RemoveFactor(Uuid),
+    /// The same, and signs the user out everywhere: for one who has lost it.
+    ResetFactor(Uuid),
     /// Gives a user other recovery codes.
     SetRecoveryCodes {
         /// Whom.
@@ -342,6 +273,8 @@ pub enum Touch {
     Nothing,
     /// One credential.
     Credential(Uuid),
+    /// One credential, and perhaps those that follow it.
+    Rotations(Uuid),
     /// One session.
     Session(Uuid),
     /// Sessions and keys of a user.
@@ -369,6 +302,7 @@ impl Change {
             Self::EndSessions { user, .. }
             | Self::SetPassword { user, .. }
             | Self::RemoveFactor(user)
+            | Self::ResetFactor(user)
             | Self::DisableUser(user)
             | Self::SetRole { user, .. }
             | Self::SetClusters { user, .. }
@@ -379,9 +313,10 @@ impl Change {
             | Self::DeleteCustomRole { organization, .. }
             | Self::AddCluster { organization, .. }
             | Self::DeleteCluster { organization, .. } => Touch::Organization(*organization),
-            Self::Revoke(credential)
-            | Self::RevokeLeaked { credential, .. }
-            | Self::Rotate {
+            Self::Revoke(credential) | Self::RevokeLeaked { credential, .. } => {
+                Touch::Rotations(*credential)
+            }
+            Self::Rotate {
                 old: credential, ..
             } => Touch::Credential(*credential),
             Self::EndSession(session) => Touch::Session(*session),
@@ -422,6 +357,7 @@ impl Change {
             Self::BeginFactor { .. } => "factor.begin",
             Self::ConfirmFactor(_) => "factor.confirm",
             Self::RemoveFactor(_) => "factor.remove",
+            Self::ResetFactor(_) => "factor.reset",
             Self::SetRecoveryCodes { .. } => "factor.recovery-codes",
             Self::FailFactor(_) => "factor.fail",
         }
@@ -457,6 +393,7 @@ impl Change {
             | Self::BeginFactor { user, .. }
             | Self::SetRecoveryCodes { user, .. }
             | Self::RemoveFactor(user)
+            | Self::ResetFactor(user)
             | Self::FailFactor(user) => user.to_string(),
         }
     }
@@ -516,6 +453,7 @@ impl Change {
             | Self::DeleteCustomRole { .. }
             | Self::BeginFactor { .. }
             | Self::RemoveFactor(_)
+            | Self::ResetFactor(_)
             | Self::SetRecoveryCodes { .. }
             | Self::FailFactor(_)
             | Self::DeleteCluster { .. }
@@ -536,90 +474,4 @@ fn minted(credential: &Credential) -> Value {
         "last_four": credential.last_four,
         "expires_at": credential.expires_at,
     })
-}
-
-/// What stands against a change.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Conflict {
-    /// Organizations have unique names.
-    #[error("an organization `{0}` exists already")]
-    OrganizationExists(String),
-    /// There is none with this id.
-    #[error("there is no such organization")]
-    UnknownOrganization,
-    /// E-mail addresses are unique in the whole store.
-    #[error("a user with the e-mail address `{0}` exists already")]
-    EmailTaken(String),
-    /// There is none with this id, or not in this organization.
-    #[error("there is no such user")]
-    UnknownUser,
-    /// Operators have neither role nor clusters.
-    #[error("an operator has neither role nor clusters")]
-    Operator,
-    /// A disabled user can be given nothing.
-    #[error("the user is disabled")]
-    UserDisabled,
-    /// Not registered, or deleted.
-    #[error("there is no cluster `{0}`")]
-    UnknownCluster(String),
-    /// Registered already.
-    #[error("a cluster `{0}` exists already")]
-    ClusterExists(String),
-    /// Ids of deleted clusters stay in lists, so they are never used again.
-    #[error("the id `{0}` belonged to a deleted cluster and is never used again")]
-    ClusterDeleted(String),
-    /// There is none with this id.
-    #[error("there is no such credential")]
-    UnknownCredential,
-    /// There is none with this id.
-    #[error("there is no such session")]
-    UnknownSession,
-    /// The organization has none of this name.
-    #[error("there is no custom role `{0}`")]
-    UnknownRole(String),
-    /// There is one of this name.
-    #[error("a role `{0}` exists already")]
-    RoleExists(String),
-    /// Somebody would be left without a role.
-    #[error("users have the role `{0}`")]
-    RoleInUse(String),
-    /// Somebody else has changed it since it was read.
-    #[error("it was changed by somebody else meanwhile")]
-    Stale,
-    /// The invitation was taken up, replaced, or is past its end.
-    #[error("the invitation is not good, or no longer")]
-    UnknownInvitation,
-    /// It has ended, so nothing can follow it.
-    #[error("the credential has ended")]
-    CredentialEnded,
-    /// A successor exists.
-    #[error("the credential was rotated already")]
-    AlreadyRotated,
-    /// Another credential, of whichever organization, has this hash. The number counts from 0 in an import.
-    #[error("key {0} of the import is there already")]
-    HashTaken(usize),
-    /// This was done already, when it was asked for under the same idempotency key. What it made has this id.
-    #[error("this was done already")]
-    Replayed(String),
-    /// The idempotency key was used for another request.
-    #[error("the idempotency key was used for another request")]
-    OtherRequest,
-    /// It was another when it was compared.
-    #[error("the password has been changed meanwhile")]
-    PasswordChanged,
-    /// A confirmed one is removed before another is enrolled.
-    #[error("the user has a second factor already")]
-    FactorExists,
-    /// None is enrolled, or none is being enrolled, or another one than before.
-    #[error("the user has no such second factor")]
-    NoFactor,
-    /// The user has a second factor, and no code was given.
-    #[error("a code of the second factor is needed")]
-    FactorRequired,
-    /// Each code works once, and none after a later one.
-    #[error("the code was used before")]
-    CodeUsed,
-    /// After too many wrong codes, none is looked at for a while.
-    #[error("the second factor is locked after too many wrong codes")]
-    FactorLocked,
 }

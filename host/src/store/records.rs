@@ -176,6 +176,8 @@ pub struct CredentialFacts {
     pub owner: Option<Owner>,
     /// The organization's registered clusters.
     pub registered: BTreeSet<String>,
+    /// Changes with the credential, its owner and their role.
+    pub version: String,
 }
 
 /// A signed-in user's session.
@@ -217,6 +219,8 @@ pub struct SessionFacts {
     pub factor_confirmed: bool,
     /// The registered clusters of the user's organization; none for an operator.
     pub registered: BTreeSet<String>,
+    /// Changes with the session, its user and their role.
+    pub version: String,
 }
 
 /// What a log-in is checked against.

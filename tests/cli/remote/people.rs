@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::{Office, PASSWORD, status};
+use super::{Office, PASSWORD, status, unused};
 use crate::cli::binary::{run_with, shell, text};
 
 #[test]
@@ -78,8 +78,37 @@ fn an_administrator_looks_after_people() {
     );
     assert_eq!(changed(&["user", "disable", "ada@example.com"]), true);
     assert_eq!(changed(&["user", "disable", "ada@example.com"]), false);
+
+    // The audit has all of it, by who did it.
+    let search = [
+        "audit",
+        "search",
+        "--user",
+        "root@example.com",
+        "--kind",
+        "change",
+    ];
+    let found = office.ask(
+        &root,
+        &[&search[..], &["--output", "json", "--limit", "300"]].concat(),
+    );
+    let lines = found.stdout.lines().map(serde_json::from_str::<Value>);
+    let lines: Vec<Value> = lines.map(|line| line.expect("JSON")).collect();
+    let actions: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["action"].as_str())
+        .collect();
+    for action in ["role.set", "user.disable"] {
+        assert!(actions.contains(&action), "{action}: {actions:?}");
+    }
+    let one = office.ask(
+        &root,
+        &[&search[..], &["--limit", "1", "--since", "1h"]].concat(),
+    );
+    assert_eq!(one.stdout.lines().count(), 1, "{}", one.stderr);
     let viewer = office.token("viewer@example.com");
     office.fails(&viewer, &["user", "list"], 1, "manage:users");
+    office.fails(&viewer, &["audit", "search"], 1, "manage:audit");
 }
 
 #[test]
@@ -115,10 +144,8 @@ fn clusters_and_their_agents() {
         "502",
         "admitted"
     );
-    assert_eq!(
-        office.json(&root, &["agent", "list"]),
-        office.there(&["agent", "list"])
-    );
+    let listed = office.json(&root, &["agent", "list"]);
+    assert_eq!(unused(&listed), unused(&office.there(&["agent", "list"])));
     let id = rotated["id"].as_str().expect("an id");
     office.json(&root, &["agent", "revoke", id, "eu-1"]);
     assert_eq!(status(&metrics, bearer, first), "401");
@@ -132,7 +159,12 @@ fn clusters_and_their_agents() {
         .collect();
     assert_eq!(ids, ["dev", "prod"]);
     office.fails(&root, &["cluster", "add", "eu-1"], 1, "never used again");
-    office.fails(&root, &["agent", "mint", "--cluster", "pord"], 1, "pord");
+    office.fails(
+        &root,
+        &["agent", "mint", "--cluster", "pord"],
+        2,
+        "did you mean `prod`?",
+    );
 }
 
 #[test]

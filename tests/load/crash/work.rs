@@ -90,8 +90,7 @@ impl<'l> Desk<'l> {
     pub(super) async fn work(&self) {
         let random = |place: u64| {
             let mut random = self.random.clone();
-            (0..place).for_each(|_| drop(random.fork()));
-            random.fork()
+            (1..place).fold(random.fork(), |_, _| random.fork())
         };
         tokio::join!(
             self.mint(),
@@ -143,13 +142,16 @@ impl<'l> Desk<'l> {
             let Some(new) = self.manage("POST", &path, Some(json!({})), 201).await else {
                 return;
             };
-            let mut entries = self.ledger.entries();
-            entries.minted(text(&new, "id"), text(&new, "secret"));
-            let old = entries.key(&id);
-            (old.rotating, old.successor) = (false, Some(text(&new, "id").to_owned()));
-            drop(entries);
+            self.rotated(&id, &new);
             tokio::time::sleep(Duration::from_millis(random.below(10))).await;
         }
+    }
+
+    fn rotated(&self, id: &str, new: &Value) {
+        let mut entries = self.ledger.entries();
+        entries.minted(text(new, "id"), text(new, "secret"));
+        let old = entries.key(id);
+        (old.rotating, old.successor) = (false, Some(text(new, "id").to_owned()));
     }
 
     async fn connect(&self) {
@@ -195,13 +197,16 @@ impl<'l> Desk<'l> {
     /// Takes a key that is active and whole for what is to be done with it; nothing where the server is gone.
     async fn begin(&self, random: &mut Random, mark: impl Fn(&mut Key)) -> Option<String> {
         let is = |key: &Key| key.life == Life::Active && !key.rotating && key.successor.is_none();
-        loop {
+        let take = |random: &mut Random| {
             let mut entries = self.ledger.entries();
-            if let Some(id) = entries.any(random, is) {
-                mark(entries.key(&id));
+            let id = entries.any(random, is)?;
+            mark(entries.key(&id));
+            Some(id)
+        };
+        loop {
+            if let Some(id) = take(random) {
                 return Some(id);
             }
-            drop(entries);
             if self.is_gone().await {
                 return None;
             }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use scopegate_host::store::Store;
 
-use crate::{Common, assembly};
+use crate::{Common, assembly, remote};
 
 /// Which store.
 #[derive(Args, Debug)]
@@ -26,6 +26,9 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn configured(common: &Common) -> Result<Self> {
+        if common.access.url.is_some() {
+            return remote::machine_only("the audit is verified, followed and sealed");
+        }
         let config = assembly::configuration(&common.config)?;
         let (key, heads) = match config.audit.seal {
             Some(seal) => (Some(seal.key), Some(seal.heads)),

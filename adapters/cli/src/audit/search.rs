@@ -17,6 +17,7 @@ use crate::{
     Common,
     failure::Failure,
     output::{self, Output, cell},
+    remote::{AuditQuery, Remote},
 };
 
 /// Records that are read at once.
@@ -111,6 +112,20 @@ pub(super) async fn tail(tail: Tail, common: &Common) -> Result<()> {
 }
 
 pub(super) async fn run(search: Search, common: &Common) -> Result<()> {
+    if search.store.store.is_none()
+        && let Some(remote) = Remote::open(common)?
+    {
+        let query = search.query()?;
+        return remote
+            .search_audit(query, search.limit, |page| {
+                let lines = page.iter().map(|record| match common.output {
+                    Output::Json => record.to_string(),
+                    Output::Text => text(record),
+                });
+                print_lines(&lines.collect::<Vec<_>>())
+            })
+            .await;
+    }
     let store = search.store.open(common).await?;
     let filter = search.filter(&store).await?;
     let (mut before, mut left) = (None, search.limit);
@@ -133,6 +148,37 @@ async fn newest(store: &Store) -> Result<i64> {
 }
 
 impl Search {
+    /// What is asked for, as the API takes it.
+    fn query(&self) -> Result<AuditQuery> {
+        let now = Timestamp::now();
+        let moment = |text: &Option<String>| -> Result<Option<String>> {
+            let Some(text) = text else { return Ok(None) };
+            let ms = moment(text, now)?;
+            Ok(Timestamp::from_millisecond(ms)
+                .ok()
+                .map(|moment| moment.to_string()))
+        };
+        let kind = self.kind.map(|kind| match kind {
+            Kind::Request => "request".to_owned(),
+            Kind::Change => "change".to_owned(),
+        });
+        Ok(AuditQuery {
+            organization: self.organization.clone(),
+            user: self.user.clone(),
+            filter: vec![
+                ("credential", self.credential.map(|id| id.to_string())),
+                ("subject", self.subject.clone()),
+                ("kind", kind),
+                ("action", self.action.clone()),
+                ("outcome", self.outcome.clone()),
+                ("reason", self.reason.clone()),
+                ("path", self.path.clone()),
+                ("since", moment(&self.since)?),
+                ("until", moment(&self.until)?),
+            ],
+        })
+    }
+
     async fn filter(&self, store: &Store) -> Result<Filter> {
         let now = Timestamp::now();
         let moment =
@@ -216,22 +262,22 @@ fn moment(text: &str, now: Timestamp) -> Result<i64> {
 }
 
 fn print(found: &[Found], output: Output) -> Result<()> {
-    if found.is_empty() {
-        return Ok(());
+    let lines = found.iter().map(|record| match output {
+        Output::Json => record.numbered(),
+        Output::Text => text(&serde_json::from_str(&record.line).unwrap_or_default()),
+    });
+    print_lines(&lines.collect::<Vec<_>>())
+}
+
+fn print_lines(lines: &[String]) -> Result<()> {
+    match lines {
+        [] => Ok(()),
+        some => output::line(&some.join("\n")),
     }
-    let lines: Vec<String> = found
-        .iter()
-        .map(|record| match output {
-            Output::Json => record.numbered(),
-            Output::Text => text(record),
-        })
-        .collect();
-    output::line(&lines.join("\n"))
 }
 
 /// A record on one line, for people.
-fn text(record: &Found) -> String {
-    let line: Value = serde_json::from_str(&record.line).unwrap_or_default();
+fn text(line: &Value) -> String {
     let is = |name: &str| line.get(name).map(cell).unwrap_or_default();
     let mut parts = vec![is("time")];
     if is("kind") == "change" {
@@ -287,12 +333,7 @@ mod tests {
 
     #[test]
     fn a_line_for_people() {
-        let shown = |line: &str| {
-            text(&Found {
-                seq: 1,
-                line: line.to_owned(),
-            })
-        };
+        let shown = |line: &str| text(&serde_json::from_str(line).unwrap());
         assert_eq!(
             shown(
                 r#"{"time":"T","kind":"api-key","name":"ada","agent":"ci","address":"::1","method":"GET","path":"/x","outcome":"refuse","reason":"no-route"}"#

@@ -160,7 +160,7 @@ impl Remote {
     }
 
     /// A user of the organization by e-mail address, whatever its case.
-    async fn user(&self, email: &str) -> Result<UserView> {
+    pub(super) async fn user(&self, email: &str) -> Result<UserView> {
         let users: Vec<UserView> = self.gate.list(&[USERS], &[]).await?;
         let found = users
             .into_iter()

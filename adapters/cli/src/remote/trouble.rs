@@ -24,6 +24,7 @@ pub(super) struct Problem {
     pub(super) status: u16,
     /// Which problem, for programs.
     pub(super) code: String,
+    /// What kind of problem it is, for people.
     pub(super) title: String,
     /// What is wrong, for people.
     pub(super) detail: String,

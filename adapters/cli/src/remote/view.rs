@@ -40,8 +40,9 @@ pub(super) struct CredentialView {
     #[serde(default)]
     cluster: Option<String>,
     created_at: Timestamp,
-    expires_at: Option<Timestamp>,
+    #[serde(default)]
     last_used_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
     retires_at: Option<Timestamp>,
     pub(super) revoked_at: Option<Timestamp>,
     predecessor: Option<Uuid>,
@@ -148,8 +149,9 @@ pub(super) struct SessionView {
     id: Uuid,
     created_at: Timestamp,
     signed_in_at: Timestamp,
-    last_used_at: Option<Timestamp>,
     mfa: bool,
+    #[serde(default)]
+    last_used_at: Option<Timestamp>,
     expires_at: Timestamp,
     pub(super) current: bool,
 }

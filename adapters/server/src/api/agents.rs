@@ -66,7 +66,7 @@ pub(super) async fn list(
     let filter = KeyFilter {
         owner: None,
         state: parameters.state.map(Into::into),
-        name: page::name_part(parameters.name)?,
+        name: page::bounded("name", parameters.name, 255)?,
     };
     let now = caller.now();
     let found = caller

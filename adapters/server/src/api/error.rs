@@ -45,6 +45,7 @@ impl From<AdminError> for Failed {
             ErrorKind::Missing => Cause::NotFound(text),
             ErrorKind::Conflict => Cause::Conflict(text),
             ErrorKind::Forbidden => Cause::NotHeld(text),
+            ErrorKind::Ended => Cause::Revoked,
             ErrorKind::Stale => Cause::Stale(text),
             ErrorKind::Unavailable => Cause::Unavailable(text),
         })

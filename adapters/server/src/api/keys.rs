@@ -114,7 +114,7 @@ async fn listed(
     let filter = KeyFilter {
         owner: parameters.owner,
         state: parameters.state.map(Into::into),
-        name: page::name_part(parameters.name)?,
+        name: page::bounded("name", parameters.name, 255)?,
     };
     let now = caller.now();
     let found = caller

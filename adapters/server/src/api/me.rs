@@ -7,7 +7,7 @@ use scopegate_host::{
     CallerKind, Cause, Clusters,
     factor::FactorError,
     session::PasswordOutcome,
-    store::{Actor, Conflict, Origin},
+    store::{Conflict, Origin},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -261,11 +261,7 @@ fn recovery_codes(codes: &[SecretString]) -> RecoveryCodes {
 pub(super) fn session_of(caller: &Caller) -> Result<(Uuid, Uuid, Origin), Failed> {
     match (caller.principal.kind, caller.principal.user) {
         (CallerKind::Session, Some(user)) => {
-            let origin = Origin {
-                actor: Actor::User(user),
-                request_id: Some(caller.admission.request_id),
-                address: Some(caller.admission.client),
-            };
+            let origin = caller.admin().origin().clone();
             Ok((caller.principal.credential, user, origin))
         }
         _ => Err(Failed(Cause::NotHeld(

@@ -9,7 +9,6 @@ use super::error::Failed;
 
 const LIMIT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
-const NAME_CHARS_MAX: usize = 255;
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -61,13 +60,17 @@ pub(super) fn page<K: std::str::FromStr>(
     })
 }
 
-/// A part of a name that is looked for.
-pub(super) fn name_part(name: Option<String>) -> Result<Option<String>, Failed> {
-    match name {
-        Some(name) if name.chars().count() > NAME_CHARS_MAX => Err(Failed::invalid(format!(
-            "`name` has at most {NAME_CHARS_MAX} characters"
+/// A parameter of this name, with no more characters than the document says.
+pub(super) fn bounded(
+    name: &str,
+    text: Option<String>,
+    chars_max: usize,
+) -> Result<Option<String>, Failed> {
+    match text {
+        Some(text) if text.chars().count() > chars_max => Err(Failed::invalid(format!(
+            "`{name}` has at most {chars_max} characters"
         ))),
-        name => Ok(name),
+        text => Ok(text),
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn end_all(caller: Caller) -> Result<Reply<Ended>, Failed> {
 #[utoipa::path(delete, path = "/-/api/sessions/{session}", tag = "Sessions", operation_id = "endSession",
     params(("session" = Uuid, Path, description = "Its id")), responses((status = 204)))]
 pub(super) async fn end(caller: Caller, Id(session): Id<Uuid>) -> Result<StatusCode, Failed> {
-    let (_, user, _) = session_of(&caller)?;
+    let (_, user, origin) = session_of(&caller)?;
     let gate = &caller.state.gate;
     let found = gate.directory().store().find_session(session).await;
     let is_own = match found {
@@ -89,7 +89,7 @@ pub(super) async fn end(caller: Caller, Id(session): Id<Uuid>) -> Result<StatusC
             "there is no such session".to_owned(),
         )));
     }
-    let ended = gate.sessions().logout(session, user, caller.now_ms).await;
+    let ended = gate.sessions().logout(session, origin, caller.now_ms).await;
     match ended {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(Failed(scopegate_host::Cause::Unavailable(

@@ -23,6 +23,7 @@ macro_rules! facts {
             "u.email AS user_email, u.role AS user_role, u.clusters AS user_clusters, ",
             "u.created_at AS user_created_at, u.disabled_at AS user_disabled_at, ",
             "u.epoch AS user_epoch, NULL AS successor, ",
+            "c.epoch || ':' || ifnull(u.epoch, '') || ':' || ifnull(r.epoch, '') AS version, ",
             "r.permissions AS role_permissions, ",
             "(SELECT json_group_array(k.id) FROM clusters k ",
             "WHERE k.organization = ",

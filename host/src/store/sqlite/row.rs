@@ -259,6 +259,7 @@ pub(super) fn credential_facts(row: &SqliteRow) -> Result<CredentialFacts, Store
         credential,
         owner,
         registered: registered(&fields)?,
+        version: fields.get("version")?,
     })
 }
 
@@ -269,6 +270,7 @@ pub(super) fn session_facts(row: &SqliteRow) -> Result<SessionFacts, StoreError>
         owner: owner(row, &fields, "user")?,
         factor_confirmed: fields.get("factor_confirmed")?,
         registered: registered(&fields)?,
+        version: fields.get("version")?,
     })
 }
 

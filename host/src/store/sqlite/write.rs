@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{Sqlite, unavailable};
 use crate::{
     audit::line::ChangeLine,
-    store::{Change, ChangeError, Conflict, Origin, StoreError},
+    store::{Actor, Change, ChangeError, Conflict, Origin, StoreError},
 };
 
 /// What a change did, and where.
@@ -36,6 +36,7 @@ impl Done {
 struct Tx<'t> {
     tx: Transaction<'t, Db>,
     now: i64,
+    by: &'t Actor,
 }
 
 impl Sqlite {
@@ -53,7 +54,11 @@ impl Sqlite {
         let mut tx = Tx {
             tx,
             now: now_ms.div_euclid(1000),
+            by: &origin.actor,
         };
+        if let Some(caller) = &origin.caller {
+            tx.require_caller(caller).await?;
+        }
         let done = tx.make(change).await?;
         if !done.changed {
             return Ok(false);
@@ -76,6 +81,10 @@ impl Sqlite {
 type Statement<'q> = Query<'q, Db, SqliteArguments>;
 
 impl Tx<'_> {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each change, and nothing else"
+    )]
     async fn make(&mut self, change: &Change) -> Result<Done, ChangeError> {
         match change {
             Change::CreateOrganization { id, name, admin } => {
@@ -138,9 +147,8 @@ impl Tx<'_> {
                 organization,
                 credentials,
             } => self.import(*organization, credentials).await,
-            Change::Revoke(id) | Change::RevokeLeaked { credential: id, .. } => {
-                self.revoke(*id).await
-            }
+            Change::Revoke(id) => self.revoke(*id, false).await,
+            Change::RevokeLeaked { credential, .. } => self.revoke(*credential, true).await,
             Change::OpenSession(session) => self.open_session(session).await,
             Change::LogIn(log_in) => self.log_in(log_in).await,
             Change::EndSession(id) => self.end_session(*id).await,
@@ -157,6 +165,10 @@ impl Tx<'_> {
             Change::BeginFactor { user, secret } => self.begin_factor(*user, secret).await,
             Change::ConfirmFactor(confirmation) => self.confirm_factor(confirmation).await,
             Change::RemoveFactor(user) => self.remove_factor(*user).await,
+            Change::ResetFactor(user) => {
+                self.end_all(*user, None).await?;
+                self.remove_factor(*user).await
+            }
             Change::SetRecoveryCodes { user, codes } => self.set_recovery_codes(*user, codes).await,
             Change::FailFactor(user) => self.fail_factor(*user).await,
         }

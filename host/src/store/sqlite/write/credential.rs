@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Done, Tx, clusters_text, list_text, require::parse_id};
 use crate::store::{
-    ChangeError, Conflict, NewCredential,
+    Actor, ChangeError, Conflict, NewCredential,
     sqlite::{page::kind_text, unavailable},
 };
 
@@ -67,7 +67,10 @@ impl Tx<'_> {
         self.insert(insert, || Conflict::HashTaken(place)).await
     }
 
-    pub(super) async fn revoke(&mut self, id: Uuid) -> Result<Done, ChangeError> {
+    /// Ends a credential. What the credential has made to follow it ends as well, for whoever stole it may have made that;
+    /// unless it ends itself, as a program does that has changed over. One that was found in public ends with all that
+    /// follow it, whoever made them.
+    pub(super) async fn revoke(&mut self, id: Uuid, is_leaked: bool) -> Result<Done, ChangeError> {
         let found = sqlx::query("SELECT organization FROM credentials WHERE id = ?")
             .bind(id.to_string())
             .fetch_optional(&mut *self.tx)
@@ -75,11 +78,18 @@ impl Tx<'_> {
             .map_err(unavailable)?
             .ok_or(Conflict::UnknownCredential)?;
         let organization = parse_id(found.try_get(0).map_err(unavailable)?, "credentials", id)?;
+        let is_itself = *self.by == Actor::Credential(id);
         let revoke = sqlx::query(
-            "UPDATE credentials SET revoked_at = ?, epoch = epoch + 1 WHERE id = ? AND revoked_at IS NULL",
+            "WITH RECURSIVE ended (id) AS (SELECT ?2 UNION \
+             SELECT s.id FROM credentials s JOIN ended ON s.predecessor = ended.id \
+             WHERE ?3 OR (s.self_rotated = 1 AND NOT ?4)) \
+             UPDATE credentials SET revoked_at = ?1, epoch = epoch + 1 \
+             WHERE id IN (SELECT id FROM ended) AND revoked_at IS NULL",
         )
         .bind(self.now)
-        .bind(id.to_string());
+        .bind(id.to_string())
+        .bind(is_leaked)
+        .bind(is_itself);
         Ok(Done {
             changed: self.run(revoke).await? > 0,
             organization,
@@ -111,6 +121,11 @@ impl Tx<'_> {
             return Err(Conflict::AlreadyRotated.into());
         }
         self.insert_credential(new, 0).await?;
+        let is_itself = *self.by == Actor::Credential(old);
+        let mark = sqlx::query("UPDATE credentials SET self_rotated = ? WHERE id = ?")
+            .bind(is_itself)
+            .bind(new.credential.id.to_string());
+        self.run(mark).await?;
         let retire =
             sqlx::query("UPDATE credentials SET retires_at = ?, epoch = epoch + 1 WHERE id = ?")
                 .bind(retires_at)

@@ -36,8 +36,9 @@ impl Tx<'_> {
     ) -> Result<Done, ChangeError> {
         self.require_organization(organization).await?;
         self.require_role(organization, name, expected).await?;
+        // A role of a name that was there before begins with another epoch than that one had.
         let upsert = sqlx::query(
-            "INSERT INTO roles (organization, name, permissions, created_at) VALUES (?, ?, ?, ?) \
+            "INSERT INTO roles (organization, name, permissions, created_at, epoch) VALUES (?1, ?2, ?3, ?4, ?4) \
              ON CONFLICT DO UPDATE SET permissions = excluded.permissions, epoch = epoch + 1",
         )
         .bind(organization.to_string())
@@ -45,6 +46,13 @@ impl Tx<'_> {
         .bind(list_text(permissions))
         .bind(self.now);
         self.run(upsert).await?;
+        // As when a user is given another role.
+        let withdraw = sqlx::query(
+            "DELETE FROM invitations WHERE user IN (SELECT id FROM users WHERE organization = ? AND role = ?)",
+        )
+        .bind(organization.to_string())
+        .bind(name.to_owned());
+        self.run(withdraw).await?;
         Ok(Done::new(Some(organization)))
     }
 

@@ -7,7 +7,10 @@ use uuid::Uuid;
 use super::Tx;
 use crate::{
     password::PasswordHash,
-    store::{ChangeError, Conflict, Expected, Idempotency, StoreError, sqlite::unavailable},
+    store::{
+        CallerVersion, ChangeError, Conflict, Expected, Idempotency, StoreError,
+        sqlite::unavailable,
+    },
 };
 
 /// How long a request may be sent again, in seconds: a day.
@@ -119,6 +122,44 @@ impl Tx<'_> {
                     Err(Conflict::Stale.into())
                 }
             }
+        }
+    }
+
+    /// The caller is who they were when they were let in.
+    pub(super) async fn require_caller(
+        &mut self,
+        caller: &CallerVersion,
+    ) -> Result<(), ChangeError> {
+        let statement = match caller.is_session {
+            true => {
+                "SELECT c.epoch || ':' || ifnull(u.epoch, '') || ':' || ifnull(r.epoch, ''), \
+                 c.revoked_at IS NOT NULL OR c.expires_at <= ?2 OR u.disabled_at IS NOT NULL \
+                 FROM sessions c LEFT JOIN users u ON u.id = c.user \
+                 LEFT JOIN roles r ON r.organization = u.organization AND r.name = u.role WHERE c.id = ?1"
+            }
+            // Whether a key ends with its owner is the contract's; a change of its owner shows in the version.
+            false => {
+                "SELECT c.epoch || ':' || ifnull(u.epoch, '') || ':' || ifnull(r.epoch, ''), \
+                 c.revoked_at IS NOT NULL OR \
+                 min(ifnull(c.expires_at, 1 << 62), ifnull(c.retires_at, 1 << 62)) <= ?2 \
+                 FROM credentials c LEFT JOIN users u ON u.id = c.owner \
+                 LEFT JOIN roles r ON r.organization = u.organization AND r.name = u.role WHERE c.id = ?1"
+            }
+        };
+        let found = sqlx::query(statement)
+            .bind(caller.credential.to_string())
+            .bind(self.now)
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(unavailable)?
+            .ok_or(Conflict::CallerEnded)?;
+        if found.try_get(1).map_err(unavailable)? {
+            return Err(Conflict::CallerEnded.into());
+        }
+        let version: String = found.try_get(0).map_err(unavailable)?;
+        match version == caller.version {
+            true => Ok(()),
+            false => Err(Conflict::CallerChanged.into()),
         }
     }
 

@@ -93,6 +93,7 @@ impl Tx<'_> {
             .bind(user.to_string());
         self.run(set).await?;
         self.end_all(user, except).await?;
+        self.withdraw_invitation(user).await?;
         Ok(Done::new(organization))
     }
 

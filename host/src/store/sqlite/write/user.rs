@@ -56,8 +56,7 @@ impl Tx<'_> {
         self.run(disable).await?;
         // Whatever becomes of the user later, nobody who was signed in stays so.
         self.end_all(user, None).await?;
-        let uninvite = sqlx::query("DELETE FROM invitations WHERE user = ?").bind(user.to_string());
-        self.run(uninvite).await?;
+        self.withdraw_invitation(user).await?;
         Ok(Done::new(organization))
     }
 
@@ -67,6 +66,7 @@ impl Tx<'_> {
             .bind(role.to_owned())
             .bind(user.to_string());
         self.run(update).await?;
+        self.withdraw_invitation(user).await?;
         Ok(Done::new(Some(organization)))
     }
 
@@ -81,6 +81,7 @@ impl Tx<'_> {
             .bind(clusters_text(clusters))
             .bind(user.to_string());
         self.run(update).await?;
+        self.withdraw_invitation(user).await?;
         Ok(Done::new(Some(organization)))
     }
 
@@ -120,6 +121,13 @@ impl Tx<'_> {
         let organization = self.require_member(user).await?;
         self.put_invitation(user, &invitation).await?;
         Ok(Done::new(Some(organization)))
+    }
+
+    /// Whoever holds an open invitation could take the user over: they were to have no more than what the user could do
+    /// when it was given.
+    pub(super) async fn withdraw_invitation(&mut self, user: Uuid) -> Result<(), StoreError> {
+        let withdraw = sqlx::query("DELETE FROM invitations WHERE user = ?").bind(user.to_string());
+        self.run(withdraw).await.map(drop)
     }
 
     async fn put_invitation(
