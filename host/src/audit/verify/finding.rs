@@ -236,18 +236,14 @@ impl fmt::Display for Finding {
                     "segment {segment} is signed with an unknown key `{key_id}`"
                 )
             }
-            Self::HeadSignature { seq } => {
-                write!(
-                    f,
-                    "the signature of the exported head of record {seq} is wrong"
-                )
-            }
-            Self::HeadKey { seq, key_id } => {
-                write!(
-                    f,
-                    "the exported head of record {seq} is signed with an unknown key `{key_id}`"
-                )
-            }
+            Self::HeadSignature { seq } => write!(
+                f,
+                "the signature of the exported head of record {seq} is wrong"
+            ),
+            Self::HeadKey { seq, key_id } => write!(
+                f,
+                "the exported head of record {seq} is signed with an unknown key `{key_id}`"
+            ),
             Self::HeadsDamaged { lines } => {
                 write!(
                     f,
