@@ -121,7 +121,7 @@ async fn pages_of_an_owner_are_of_theirs_alone_and_go_on() {
     let acme = fixture.organization;
     assert_eq!(ids(acme, Some(ada), None).await, of_ada);
     assert_eq!(ids(acme, Some(ada), Some(of_ada[0])).await, of_ada[1..]);
-    assert_eq!(ids(Uuid::now_v7(), Some(ada), None).await, [Uuid::nil(); 0]);
+    assert!(ids(Uuid::now_v7(), Some(ada), None).await.is_empty());
     assert_eq!(ids(acme, None, None).await.len(), 6);
 }
 
