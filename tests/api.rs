@@ -9,5 +9,6 @@ pub mod office;
 mod people;
 mod races;
 mod schemathesis;
+mod slips;
 mod table;
 mod tokens;

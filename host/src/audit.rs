@@ -45,6 +45,7 @@ pub use line::RecordKind;
 use lines::Lines;
 pub(crate) use record::without_secrets;
 pub use record::{Judge, Outcome, Record};
+pub(crate) use seal::Standing;
 pub use seal::{Seal, SealError};
 pub use search::{Filter, Found, Searched};
 pub use verify::{Evidence, Finding, Report};

@@ -19,6 +19,8 @@ use crate::{
 const PROBLEMS: &str = "https://scopegate.dev/problems/";
 /// Longest piece of the caller's own input that a refusal repeats, in bytes.
 const ECHO_BYTES_MAX: usize = 253;
+/// Longest text of the management API in a refusal, in bytes: it may list names.
+const TEXT_BYTES_MAX: usize = 1000;
 /// `Retry-After` of a 503, in seconds.
 const UNAVAILABLE_RETRY_SECS: i64 = 1;
 
@@ -180,11 +182,13 @@ pub(crate) fn code(cause: &Cause) -> &str {
 }
 
 fn shortened(text: &str) -> &str {
-    let end = (0..=ECHO_BYTES_MAX)
-        .rev()
-        .find(|end| text.is_char_boundary(*end))
-        .unwrap_or(0);
-    text.get(..end).unwrap_or(text)
+    cut(text, ECHO_BYTES_MAX)
+}
+
+/// The start of a text, of so many bytes at most and of whole characters.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max))
+        .unwrap_or_default()
 }
 
 /// The same for every occurrence of a problem.
@@ -263,7 +267,7 @@ fn detail(cause: &Cause) -> String {
         | Cause::NotFound(what)
         | Cause::Conflict(what)
         | Cause::NotHeld(what)
-        | Cause::Stale(what) => what.clone(),
+        | Cause::Stale(what) => cut(what, TEXT_BYTES_MAX).to_owned(),
         Cause::PreconditionRequired => {
             "say by `If-Match` which version you change: its `ETag`".to_owned()
         }

@@ -60,7 +60,7 @@ pub(crate) fn with_help(error: impl Into<AssembleError>) -> anyhow::Error {
         AssembleError::Lock(LockError::Held { .. }) => {
             "another server runs on it: end that one first"
         }
-        AssembleError::Seal(SealError::Behind { .. }) => {
+        AssembleError::Seal(SealError::Behind { .. } | SealError::Differs { .. }) => {
             "`scopegate audit verify` says what is missing; once that is settled, move the heads file away and keep it"
         }
         AssembleError::NoKeys => {

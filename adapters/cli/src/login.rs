@@ -136,7 +136,7 @@ fn print(answer: &Value, export: bool, output: Output) -> Result<()> {
     }
     note(&format!(
         "signed in as `{}`; the token ends at {}",
-        cell(&answer["user"]["email"]),
+        answer.pointer("/user/email").map(cell).unwrap_or_default(),
         cell(&answer["expires_at"])
     ));
     match export {

@@ -101,7 +101,10 @@ fn print_added(reply: &Reply, output: Output) -> Result<()> {
                 let invited = user::invited_view(admin, invitation, *expires_at);
                 object.insert("admin".to_owned(), invited);
             }
-            output.print(&shown, |shown| cell(&shown["admin"]["invitation"]))
+            output.print(&shown, |shown| {
+                let invitation = shown.pointer("/admin/invitation");
+                invitation.map(cell).unwrap_or_default()
+            })
         }
         other => output::unexpected(other),
     }

@@ -18,14 +18,16 @@ mod page;
 mod policy;
 mod roles;
 mod sessions;
+mod slip;
 mod tokens;
 mod users;
 mod version;
 mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{Router, body::Body, response::IntoResponse};
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::ALLOW};
 use scopegate_axum::{Clock, GateLayer, GateService, convert, refused};
 use scopegate_host::{Admission, Cause, Gate, Reason};
@@ -44,6 +46,8 @@ pub(crate) struct Api {
     gate: Arc<Gate>,
     clock: Clock,
     paths: Arc<document::Paths>,
+    /// The document that was last asked for, and the digest of the policy whose names are in it.
+    document: Arc<Mutex<Option<(String, Bytes)>>>,
 }
 
 /// What handlers work with.
@@ -115,7 +119,24 @@ impl Api {
             gate,
             clock,
             paths: Arc::new(document::Paths::of(&openapi)),
+            document: Arc::default(),
         }
+    }
+
+    /// The OpenAPI document, with the names of the gate's active policy and contract in it. Whoever likes may ask for
+    /// it, so it is made once for each policy.
+    pub(crate) fn openapi(&self) -> Bytes {
+        let policy = self.gate.policy();
+        let mut kept = self.document.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((digest, document)) = kept.as_ref()
+            && digest == policy.digest()
+        {
+            return document.clone();
+        }
+        let made = document::render(endpoints().into_openapi(), self.gate.contract(), &policy);
+        let document = Bytes::from(made);
+        *kept = Some((policy.digest().to_owned(), document.clone()));
+        document
     }
 
     /// Answers a request to it.
@@ -143,11 +164,6 @@ impl Api {
             _ => reply,
         }
     }
-}
-
-/// The OpenAPI document of the API, with the names of the gate's active policy and contract in it.
-pub(crate) fn openapi(gate: &Gate) -> String {
-    document::render(endpoints().into_openapi(), gate)
 }
 
 /// Routes what the gate admitted, and words what failed.

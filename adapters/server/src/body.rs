@@ -20,8 +20,32 @@ pub(crate) async fn json(
     body: Body,
     bytes_max: usize,
 ) -> Result<Bytes, Cause> {
-    if !is_json(headers) {
-        return Err(Cause::UnsupportedMediaType("application/json"));
+    of_type("application/json", headers, body, bytes_max).await
+}
+
+/// A body that says that it is a form, of so many bytes at most.
+pub(crate) async fn form(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, Cause> {
+    of_type(
+        "application/x-www-form-urlencoded",
+        headers,
+        body,
+        bytes_max,
+    )
+    .await
+}
+
+async fn of_type(
+    wanted: &'static str,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, Cause> {
+    if !is_of_type(wanted, headers) {
+        return Err(Cause::UnsupportedMediaType(wanted));
     }
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -38,10 +62,10 @@ pub(crate) async fn json(
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn is_of_type(wanted: &str, headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case(wanted))
 }

@@ -126,15 +126,9 @@ impl Own {
         }
         let (parts, _) = request.into_parts();
         let mut reply = match parts.uri.path() {
-            "/-/healthy" => reply(
-                StatusCode::OK,
-                "application/json",
-                r#"{"status":"ok"}"#.into(),
-            ),
+            "/-/healthy" => reply(StatusCode::OK, "application/json", r#"{"status":"ok"}"#),
             "/-/ready" => self.ready(is_operator).await,
-            "/-/openapi.json" => {
-                reply(StatusCode::OK, "application/json", api::openapi(&self.gate))
-            }
+            "/-/openapi.json" => reply(StatusCode::OK, "application/json", self.api.openapi()),
             JWKS_PATH => self.jwks(),
             _ => reply(
                 StatusCode::OK,
@@ -208,8 +202,8 @@ impl Own {
     }
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
-    let mut reply = Response::new(Body::from(body));
+fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
+    let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
     reply
         .headers_mut()

@@ -22,9 +22,9 @@ impl Admin<'_> {
         now_ms: i64,
     ) -> Result<Minted, AdminError> {
         let home = self.home()?;
-        self.require_clusters_held(&Clusters::only([cluster.as_str()]))?;
         self.require_clusters(home, std::slice::from_ref(&cluster))
             .await?;
+        self.require_clusters_held(&Clusters::only([cluster.as_str()]))?;
         let credential = self.agent(home, cluster, name, expires_at, now_ms)?;
         self.mint(credential, once, now_ms).await
     }

@@ -96,7 +96,7 @@ impl Admin<'_> {
             )),
             Clusters::All => Ok(()),
             Clusters::Only(ids) => match ids.iter().find(|id| !caller.caller.may_touch(id)) {
-                // In the words for one that does not exist.
+                // In the words for one that does not exist; of those that do, only the caller's own are offered.
                 Some(id) => {
                     let visible = self.visible_clusters().unwrap_or_default();
                     let known = visible.iter().map(String::as_str);

@@ -3,7 +3,7 @@
 use scopegate_policy::is_cluster_id;
 use uuid::Uuid;
 
-use super::{Admin, AdminError, Minted, Once, Reply};
+use super::{Admin, AdminError, Minted, Once, Reply, error::quoted};
 use crate::store::{Change, ChangeError, Cluster, Conflict, Page};
 
 impl Admin<'_> {
@@ -111,12 +111,12 @@ impl Admin<'_> {
     }
 }
 
-fn check_id(id: &str) -> Result<(), AdminError> {
+pub(super) fn check_id(id: &str) -> Result<(), AdminError> {
     if is_cluster_id(id) {
         return Ok(());
     }
     Err(
-        AdminError::invalid(format!("`{id}` cannot be the id of a cluster"))
+        AdminError::invalid(format!("{} cannot be the id of a cluster", quoted(id)))
             .help("it is 1 to 253 letters, digits, `.`, `_`, `:` and `-`"),
     )
 }

@@ -85,7 +85,7 @@ impl AdminError {
     pub(super) fn nameless(what: &str, name: &str) -> Self {
         Self {
             kind: ErrorKind::Unknown,
-            message: format!("there is no {what} `{name}`"),
+            message: format!("there is no {what} {}", quoted(name)),
             help: None,
         }
     }
@@ -98,7 +98,7 @@ impl AdminError {
     ) -> Self {
         let error = Self {
             kind: ErrorKind::Unknown,
-            message: format!("there is no {what} `{name}`"),
+            message: format!("there is no {what} {}", quoted(name)),
             help: None,
         };
         match suggest(what, name, known) {
@@ -119,23 +119,40 @@ impl AdminError {
     }
 }
 
+/// How much of a text of the caller's an error repeats, in characters.
+const QUOTED_CHARS_MAX: usize = 64;
+/// How long a name may be to be compared with others, in bytes: comparing takes the product of both lengths.
+const COMPARED_BYTES_MAX: usize = 128;
+/// With how many others at most.
+const COMPARED_MAX: usize = 1000;
 /// How alike two names must be, from 0 to 1, to be offered for each other.
 const ALIKE: f64 = 0.7;
 /// How many names are few enough to list.
 const FEW: usize = 12;
 
+/// A text of the caller's as an error repeats it.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_CHARS_MAX) {
+        None => format!("`{text}`"),
+        Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
+    }
+}
+
+/// The nearest of the names that there are, or else all of them if they are few.
 pub(super) fn suggest<'k>(
     what: &str,
     name: &str,
     known: impl IntoIterator<Item = &'k str>,
 ) -> Option<String> {
-    let known: Vec<&str> = known.into_iter().collect();
-    let alike =
-        |candidate: &&str| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
-    let best = known
-        .iter()
-        .copied()
-        .map(|candidate| (alike(&candidate), candidate));
+    if name.len() > COMPARED_BYTES_MAX {
+        return None;
+    }
+    let known: Vec<&str> = known.into_iter().take(COMPARED_MAX).collect();
+    let name = name.to_lowercase();
+    let best = known.iter().copied().map(|candidate| {
+        let score = strsim::jaro_winkler(&name, &candidate.to_lowercase());
+        (score, candidate)
+    });
     match best.max_by(|a, b| a.0.total_cmp(&b.0)) {
         None => Some(format!("there is no {what} at all yet")),
         Some((score, candidate)) if score >= ALIKE => Some(format!("did you mean `{candidate}`?")),
@@ -202,5 +219,23 @@ impl From<ChangeError> for AdminError {
             message: conflict.to_string(),
             help: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_is_neither_compared_nor_repeated() {
+        let long = "p".repeat(200_000);
+        assert_eq!(suggest("role", &long, ["prod"]), None);
+        let error = AdminError::unknown("role", &long, ["prod"]);
+        let repeated = format!("there is no role `{}…`", "p".repeat(64));
+        assert_eq!((error.message, error.help), (repeated, None));
+        // Characters, not bytes.
+        assert_eq!(quoted(&"ä".repeat(64)), format!("`{}`", "ä".repeat(64)));
+        let help = suggest("role", "prood", ["staging", "prod"]);
+        assert_eq!(help.as_deref(), Some("did you mean `prod`?"));
     }
 }

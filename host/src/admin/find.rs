@@ -1,5 +1,7 @@
 //! From names in a command to what they name, or to an error that offers what was probably meant.
 
+use std::collections::HashSet;
+
 use scopegate_policy::{
     Clusters,
     permission::{self, Pattern},
@@ -7,13 +9,26 @@ use scopegate_policy::{
 use uuid::Uuid;
 
 use super::{
-    Admin, AdminError, ErrorKind,
-    error::{listed, suggest},
+    Admin, AdminError, ErrorKind, cluster,
+    error::{listed, quoted, suggest},
 };
 use crate::{
     directory::AGENT_ROLE,
     store::{Credential, CredentialKind, Organization, User},
 };
+
+/// Names in one list of a request at most.
+const LISTED_MAX: usize = 1000;
+
+/// A list of so many names as are looked up in good time.
+pub(super) fn require_few(names: &[String], what: &str) -> Result<(), AdminError> {
+    match names.len() {
+        ..=LISTED_MAX => Ok(()),
+        _ => Err(AdminError::invalid(format!(
+            "a request lists at most {LISTED_MAX} {what}"
+        ))),
+    }
+}
 
 impl Admin<'_> {
     /// An organization by name or id, or the only one.
@@ -76,7 +91,7 @@ impl Admin<'_> {
         match user.organization {
             Some(organization) => Ok((user, organization)),
             None => Err(
-                AdminError::invalid(format!("`{email}` is an operator")).help(
+                AdminError::invalid(format!("{} is an operator", quoted(email))).help(
                     "operators are in no organization, and have neither role, clusters nor keys",
                 ),
             ),
@@ -119,7 +134,8 @@ impl Admin<'_> {
         Ok(Clusters::only(ids))
     }
 
-    /// Checks that all of these are registered, and told apart from those that are not only by whoever sees them.
+    /// Checks that all of these are registered, and told apart from those that are not only by whoever sees them: what
+    /// the caller may not touch is as if it were not there, in the same words.
     pub(super) async fn require_clusters(
         &self,
         organization: Uuid,
@@ -127,6 +143,10 @@ impl Admin<'_> {
     ) -> Result<(), AdminError> {
         if ids.is_empty() {
             return Ok(());
+        }
+        require_few(ids, "clusters")?;
+        for id in ids {
+            cluster::check_id(id)?;
         }
         let clusters = self.directory.store().list_clusters(organization).await?;
         let known = clusters
@@ -142,7 +162,8 @@ impl Admin<'_> {
             .filter(visible)
             .collect();
         let is_operator = self.caller.is_some_and(|caller| caller.caller.operator);
-        match ids.iter().find(|id| !known.contains(&id.as_str())) {
+        let registered: HashSet<&str> = known.iter().copied().collect();
+        match ids.iter().find(|id| !registered.contains(id.as_str())) {
             Some(id) if is_operator => Err(AdminError::nameless("cluster", id)),
             Some(id) => Err(AdminError::unknown("cluster", id, known)),
             None => Ok(()),
@@ -154,6 +175,7 @@ impl Admin<'_> {
         &self,
         mut patterns: Vec<String>,
     ) -> Result<Vec<String>, AdminError> {
+        require_few(&patterns, "permissions")?;
         let names = || {
             self.description
                 .permissions
@@ -162,8 +184,11 @@ impl Admin<'_> {
         };
         for text in &patterns {
             let Some(pattern) = Pattern::parse(text) else {
-                return Err(AdminError::invalid(format!("`{text}` is not a permission"))
-                    .help("permissions read like `clusters:read`, `clusters:*`, `*:read` or `*`"));
+                return Err(
+                    AdminError::invalid(format!("{} is not a permission", quoted(text))).help(
+                        "permissions read like `clusters:read`, `clusters:*`, `*:read` or `*`",
+                    ),
+                );
             };
             if !names().any(|known| pattern.matches(known)) {
                 return Err(AdminError::unknown("permission", text, names()));
@@ -204,14 +229,14 @@ impl Admin<'_> {
             [one] => Ok(one.id),
             [] => Err(AdminError {
                 kind: ErrorKind::Unknown,
-                message: format!("there is no active {what} `{wanted}`"),
+                message: format!("there is no active {what} {}", quoted(wanted)),
                 help: suggest(what, wanted, active().map(|one| one.name.as_str())),
             }),
             several => {
                 let ids: Vec<String> = several.iter().map(|one| one.id.to_string()).collect();
                 let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
                 Err(
-                    AdminError::conflict(format!("several {what}s are called `{wanted}`"))
+                    AdminError::conflict(format!("several {what}s are called {}", quoted(wanted)))
                         .help(format!("say the id: one of {}", listed(&ids))),
                 )
             }

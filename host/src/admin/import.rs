@@ -1,6 +1,6 @@
 //! Keys that were minted elsewhere: only their hashes come, and they go on working under the contract's rules.
 
-use super::{Admin, AdminError, ImportedKey, NewKey, Reply};
+use super::{Admin, AdminError, ImportedKey, NewKey, Reply, error::quoted};
 use crate::{
     key::KeyHash,
     store::{Change, Credential, NewCredential},
@@ -27,10 +27,10 @@ impl Admin<'_> {
         let organization = self.organization(organization.as_deref()).await?.id;
         let mut credentials = Vec::with_capacity(keys.len());
         for (place, key) in keys.into_iter().enumerate() {
-            let name = key.name.clone();
+            let name = quoted(&key.name);
             let new = self.imported(organization, key, now_ms).await;
             credentials.push(new.map_err(|error| AdminError {
-                message: format!("key {place} of the import, `{name}`: {}", error.message),
+                message: format!("key {place} of the import, {name}: {}", error.message),
                 ..error
             })?);
         }

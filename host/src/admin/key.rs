@@ -7,7 +7,8 @@ use super::{
     Admin, AdminError, ErrorKind, Minted, Once, Reply,
     command::KeyRequest,
     credential::check_expiry,
-    error::{listed, suggest},
+    error::{listed, quoted, suggest},
+    find::require_few,
 };
 use crate::{
     contract::Authority,
@@ -134,12 +135,15 @@ impl Admin<'_> {
             // Whoever calls from elsewhere is not told who is where.
             return Err(match self.caller {
                 Some(_) => AdminError::nameless("user", email),
-                None => AdminError::invalid(format!("`{email}` is in another organization")),
+                None => {
+                    AdminError::invalid(format!("{} is in another organization", quoted(email)))
+                }
             });
         }
         match user.disabled_at {
             Some(_) => Err(AdminError::conflict(format!(
-                "the user `{email}` is disabled"
+                "the user {} is disabled",
+                quoted(email)
             ))),
             None => Ok((place, Some(user))),
         }
@@ -158,6 +162,7 @@ impl Admin<'_> {
             }
             Some(scopes) => scopes,
         };
+        require_few(&scopes, "scopes")?;
         let can_carry = self
             .description
             .permissions
@@ -181,11 +186,14 @@ impl Admin<'_> {
                 .iter()
                 .any(|known| known.name == *wrong);
             return Err(match known {
-                true => AdminError::invalid(format!("no key can carry the permission `{wrong}`"))
-                    .help(format!("keys can carry {}", listed(&can_carry))),
+                true => AdminError::invalid(format!(
+                    "no key can carry the permission {}",
+                    quoted(wrong)
+                ))
+                .help(format!("keys can carry {}", listed(&can_carry))),
                 false => AdminError {
                     kind: ErrorKind::Invalid,
-                    message: format!("there is no scope `{wrong}`"),
+                    message: format!("there is no scope {}", quoted(wrong)),
                     help: suggest("scope", wrong, can_carry),
                 },
             });

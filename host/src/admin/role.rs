@@ -3,7 +3,7 @@
 use scopegate_policy::permission;
 use uuid::Uuid;
 
-use super::{Admin, AdminError, Reply, RoleView};
+use super::{Admin, AdminError, Reply, RoleView, error::quoted};
 use crate::{
     directory::AGENT_ROLE,
     store::{Change, Expected, Role},
@@ -152,10 +152,11 @@ impl Admin<'_> {
 
     fn checked_role(&self, name: String, permissions: Vec<String>) -> Result<Role, AdminError> {
         if !permission::is_word(&name) {
-            return Err(
-                AdminError::invalid(format!("`{name}` cannot be the name of a role"))
-                    .help("it is 1 to 128 lower-case letters, digits, `_` and `-`"),
-            );
+            return Err(AdminError::invalid(format!(
+                "{} cannot be the name of a role",
+                quoted(&name)
+            ))
+            .help("it is 1 to 128 lower-case letters, digits, `_` and `-`"));
         }
         self.require_custom(&name)?;
         Ok(Role {

@@ -4,7 +4,9 @@ use scopegate_policy::Clusters;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Admin, AdminError, Once, Reply, command::UserRequest, credential::no_randomness};
+use super::{
+    Admin, AdminError, Once, Reply, command::UserRequest, credential::no_randomness, error::quoted,
+};
 use crate::{
     key::{self, KeyHash},
     name,
@@ -360,7 +362,7 @@ fn new_user(
 ) -> Result<(NewUser, User), AdminError> {
     if !name::is_email(&email) {
         return Err(
-            AdminError::invalid(format!("`{email}` is not an e-mail address"))
+            AdminError::invalid(format!("{} is not an e-mail address", quoted(&email)))
                 .help("it is visible ASCII characters with one `@` among them"),
         );
     }

@@ -7,10 +7,14 @@ use scopegate_policy::{ClusterSource, Description, RouteInfo, Rule};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
 
-use crate::{Cause, Principal};
+use crate::{Cause, Principal, refusal::cut};
 
 /// Room for most lines.
 const LINE_BYTES: usize = 768;
+/// How much is recorded of a text that may repeat what the caller sent, in bytes.
+const ABOUT_BYTES_MAX: usize = 512;
+/// And of a reason, which is a word unless a policy written by hand says more.
+const REASON_BYTES_MAX: usize = 128;
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -110,8 +114,10 @@ impl Record {
         line.optional("cluster", self.cluster().map(without_secrets))?;
         line.optional("route", self.route().map(|route| &route.pattern))?;
         line.field("outcome", &self.outcome)?;
-        line.optional("reason", self.cause.as_ref().map(Cause::code))?;
+        line.optional("reason", self.cause.as_ref().map(reason))?;
         let about = self.cause.as_ref().and_then(about);
+        // Cut first: what is cut off hides no secret from the search for one.
+        let about = about.map(|text| cut(text, ABOUT_BYTES_MAX));
         line.optional("about", about.map(without_secrets))?;
         line.optional("rule", self.rule)?;
         line.optional("policy", self.policy.as_ref().map(|policy| &policy.digest))?;
@@ -222,6 +228,10 @@ impl Times {
         }
         &self.text
     }
+}
+
+fn reason(cause: &Cause) -> &str {
+    cut(cause.code(), REASON_BYTES_MAX)
 }
 
 /// What the log knows beyond the code.

@@ -1,6 +1,7 @@
 //! Key and exported file together: what signs a store's chain as it grows.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -10,7 +11,8 @@ use parking_lot::Mutex;
 use super::{
     chain::{Closed, End},
     head::{ExportedHeads, Head, HeadState, HeadsFile},
-    key::AuditKey,
+    key::{AuditKey, AuditPublicKey},
+    verify::StoredSegment,
 };
 use crate::store::StoreError;
 
@@ -36,15 +38,35 @@ pub enum SealError {
         /// The number of the newest exported head.
         seq: i64,
     },
+    /// The store does not have what the exported heads are of, or what it has is not signed as it must be.
+    #[error("the audit in the store is not what `{}` goes with: {what}", path.display())]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// What is not so.
+        what: String,
+    },
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Whose signature a closed segment has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The seal's own, and it is right.
+    Signed,
+    /// None, or of another key: it was closed before this one was used.
+    Unknown,
+    /// It says that it is the seal's own, and is not.
+    Wrong,
 }
 
 /// Signs a chain and exports its heads.
 #[derive(Debug)]
 pub struct Seal {
     key: AuditKey,
+    public: AuditPublicKey,
     path: PathBuf,
     exported: ExportedHeads,
     file: Mutex<Option<HeadsFile>>,
@@ -62,6 +84,7 @@ impl Seal {
             Err(error) => return Err(unusable(heads, error)),
         };
         Ok(Self {
+            public: key.public(),
             key,
             path: heads.to_owned(),
             exported,
@@ -69,9 +92,12 @@ impl Seal {
         })
     }
 
-    /// The newest head that was exported before: its number, its hash.
+    /// The newest head that was exported before, of those that are not torn: its number, its hash.
     pub(crate) fn newest(&self) -> Option<&Head> {
-        self.exported.newest()
+        let heads = self.exported.heads.iter();
+        heads
+            .filter(|head| self.standing_of(Some(head)) != Standing::Wrong)
+            .max_by_key(|head| head.seq)
     }
 
     pub(crate) fn behind(&self, seq: i64) -> SealError {
@@ -81,16 +107,80 @@ impl Seal {
         }
     }
 
-    /// Starts to export: writes the file anew with the chain's end and with every closed segment that is known, from
-    /// the file or from the store.
-    pub(crate) fn start(&self, end: &End, stored: Vec<Head>) -> Result<(), SealError> {
-        let mut closed = stored;
-        for head in &self.exported.heads {
-            let is_new = closed.iter().all(|known| known.segment != head.segment);
-            if head.state == HeadState::Closed && is_new {
-                closed.push(head.clone());
+    pub(crate) fn differs(&self, what: impl Into<String>) -> SealError {
+        SealError::Differs {
+            path: self.path.clone(),
+            what: what.into(),
+        }
+    }
+
+    /// Whose signature the segment was closed with. It covers where the segment ends, the hash and the time.
+    pub(crate) fn standing(&self, segment: &StoredSegment) -> Standing {
+        self.standing_of(segment.head().as_ref())
+    }
+
+    fn standing_of(&self, head: Option<&Head>) -> Standing {
+        match head {
+            Some(head) if head.key_id != self.public.key_id => Standing::Unknown,
+            Some(head) if self.public.verifies(&head.message(), &head.signature) => {
+                Standing::Signed
+            }
+            Some(_) => Standing::Wrong,
+            None => Standing::Unknown,
+        }
+    }
+
+    /// Holds the exported heads against their own signatures and against the segments of the store, and those against
+    /// theirs. Gives the number of the last record that is signed as the end of a segment.
+    ///
+    /// # Errors
+    /// When something differs: what is signed from here on would cover it up. Without exported heads, nothing does.
+    pub(crate) fn check(&self, segments: &[StoredSegment]) -> Result<Option<i64>, SealError> {
+        let mut signed = None;
+        for segment in segments {
+            match self.standing(segment) {
+                Standing::Signed => signed = signed.max(segment.last_seq),
+                Standing::Unknown => {}
+                Standing::Wrong => {
+                    let what = format!("the signature of segment {} is wrong", segment.id);
+                    if !self.exported.heads.is_empty() {
+                        return Err(self.differs(what));
+                    }
+                    tracing::error!("the audit: {what}");
+                }
             }
         }
+        for head in self.closed() {
+            let place = segments.binary_search_by_key(&head.segment, |segment| segment.id);
+            let stored = place.ok().and_then(|place| segments.get(place));
+            // What the store has of it was looked at above: the same bytes have the same signature.
+            if stored.and_then(StoredSegment::head).as_ref() != Some(head) {
+                let segment = head.segment;
+                let what = format!("segment {segment} is not there as it was exported");
+                return Err(self.differs(what));
+            }
+        }
+        if self.newest().is_none() && !self.exported.heads.is_empty() {
+            return Err(self.differs("no exported head has a right signature"));
+        }
+        Ok(signed)
+    }
+
+    fn closed(&self) -> impl Iterator<Item = &Head> {
+        let heads = self.exported.heads.iter();
+        heads.filter(|head| head.state == HeadState::Closed)
+    }
+
+    /// Starts to export: writes the file anew with the chain's end and with every closed segment that is known: those
+    /// of the file as they are, and those that the store has besides and that are signed with the key.
+    pub(crate) fn start(&self, end: &End, segments: &[StoredSegment]) -> Result<(), SealError> {
+        let exported: BTreeSet<i64> = self.closed().map(|head| head.segment).collect();
+        let stored = segments
+            .iter()
+            .filter(|segment| !exported.contains(&segment.id))
+            .filter_map(StoredSegment::head)
+            .filter(|head| self.standing_of(Some(head)) == Standing::Signed);
+        let mut closed: Vec<Head> = self.closed().cloned().chain(stored).collect();
         closed.sort_by_key(|head| head.segment);
         let running = (end.seq > 0).then(|| self.running(end));
         let file = HeadsFile::write(&self.path, running.as_ref(), &closed)
@@ -123,12 +213,17 @@ impl Seal {
         }
     }
 
-    /// What was exported is on disk when this returns.
-    pub(crate) fn sync(&self) {
-        if let Some(file) = &*self.file.lock()
-            && let Err(error) = file.sync()
-        {
-            tracing::error!(path = %file.path().display(), %error, "the audit's heads cannot be written");
+    /// What was exported is on disk when this returns. Gives the number of the newest record that it covers; 0 when
+    /// there is none, or when the disk does not take it.
+    pub(crate) fn sync(&self) -> i64 {
+        let file = self.file.lock();
+        let Some(file) = &*file else { return 0 };
+        match file.sync() {
+            Ok(()) => file.newest(),
+            Err(error) => {
+                tracing::error!(path = %file.path().display(), %error, "the audit's heads cannot be written");
+                0
+            }
         }
     }
 

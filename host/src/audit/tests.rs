@@ -113,6 +113,30 @@ fn a_line_says_what_happened() {
 }
 
 #[test]
+fn a_line_holds_little_of_what_the_caller_sent() {
+    let memory = Memory::default();
+    let audit = Audit::to(Box::new(memory.clone())).unwrap();
+    let long = "ä".repeat(2 << 20);
+    let wordy = Reason::Other(long.clone());
+    wait(async {
+        for cause in [
+            Cause::InvalidRequest(long.clone()),
+            Cause::Unprocessable(format!("/{long}/sg_live_abc")),
+            Cause::Denied(wordy),
+        ] {
+            audit.record(record(Some(cause))).await.unwrap();
+        }
+        audit.flush().await;
+    });
+    let lines = memory.lines();
+    assert_eq!(lines[0]["about"], "ä".repeat(256));
+    assert_eq!(lines[1]["about"], format!("/{}", "ä".repeat(255)));
+    for line in lines {
+        assert!(line.to_string().len() < 1024, "{line}");
+    }
+}
+
+#[test]
 fn a_flood_of_anonymous_refusals_is_counted() {
     let memory = Memory::default();
     let audit = Audit::to(Box::new(memory.clone())).unwrap();

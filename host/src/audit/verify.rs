@@ -5,6 +5,7 @@
 
 mod finding;
 mod moved;
+mod prune;
 mod segment;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,8 @@ use super::{
 };
 pub use finding::{Finding, Report};
 use moved::Misfit;
+use prune::Prune;
 pub(crate) use segment::StoredSegment;
-use segment::{Prune, prune_of};
 
 /// Findings that are kept; further ones are counted.
 const FINDINGS_MAX: usize = 1000;
@@ -48,6 +49,8 @@ pub(crate) struct Verifier {
     before: Before,
     misfits: Vec<Misfit>,
     prune: Option<Prune>,
+    /// The lowest record of which an exported head says that it was signed.
+    first_head: Option<i64>,
     /// The first segment that was closed with a signature.
     first_signed: Option<i64>,
     /// What is signed for segments rightly: the numbers of their last records, and the hashes.
@@ -101,6 +104,7 @@ impl Verifier {
             },
             misfits: Vec::new(),
             prune: None,
+            first_head: None,
             first_signed: None,
             vouching: BTreeMap::new(),
             unknown_segment: None,
@@ -137,7 +141,7 @@ impl Verifier {
         }
         self.check_heads_at(row.seq, &row.hash);
         if said.action.as_deref() == Some(super::PRUNE) {
-            self.prune = prune_of(row).or(self.prune.take());
+            self.take_prune(row);
         }
         self.report.records += 1;
         self.next_seq = row.seq + 1;
@@ -217,7 +221,8 @@ impl Verifier {
         }
     }
 
-    /// Takes the exported heads whose signatures are right; those of pruned records have nothing left to be held to.
+    /// Takes the exported heads whose signatures are right; those of pruned records are held to what is left of their
+    /// segments.
     fn take_heads(&mut self, first_seq: i64) {
         let Some(exported) = &mut self.evidence.heads else {
             return;
@@ -231,10 +236,15 @@ impl Verifier {
         for head in heads {
             match self.check_signature(&head) {
                 Some(wrong) => self.find(wrong.of_head(head.seq)),
-                None if head.seq >= first_seq => {
-                    self.heads.entry(head.seq).or_default().push(head);
+                None => {
+                    let first = self.first_head.unwrap_or(head.seq);
+                    self.first_head = Some(first.min(head.seq));
+                    if head.seq >= first_seq {
+                        self.heads.entry(head.seq).or_default().push(head);
+                    } else {
+                        self.check_pruned_head(&head);
+                    }
                 }
-                None => {}
             }
         }
     }

@@ -224,3 +224,21 @@ fn kubewatchs_four_words_come_from_their_causes() {
         );
     }
 }
+
+#[test]
+fn little_of_what_the_caller_sent_comes_back() {
+    let long = "ä".repeat(100_000);
+    for cause in [
+        Cause::InvalidRequest(long.clone()),
+        Cause::Unprocessable(long.clone()),
+        Cause::NotFound(long.clone()),
+        Cause::Conflict(long.clone()),
+        Cause::NotHeld(long.clone()),
+        Cause::Stale(long.clone()),
+    ] {
+        let refusal = by("scopegate", cause);
+        assert!(refusal.body.len() < 1500, "{}", refusal.body);
+        let detail = json(&refusal)["detail"].as_str().map(str::to_owned);
+        assert!(long.starts_with(&detail.unwrap()));
+    }
+}

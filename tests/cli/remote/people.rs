@@ -159,7 +159,12 @@ fn clusters_and_their_agents() {
         .collect();
     assert_eq!(ids, ["dev", "prod"]);
     office.fails(&root, &["cluster", "add", "eu-1"], 1, "never used again");
-    office.fails(&root, &["agent", "mint", "--cluster", "pord"], 1, "pord");
+    office.fails(
+        &root,
+        &["agent", "mint", "--cluster", "pord"],
+        2,
+        "did you mean `prod`?",
+    );
 }
 
 #[test]

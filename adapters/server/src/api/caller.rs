@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use scopegate_host::{
     Admission, Cause, Principal, admin::Admin, contract::Authority, engine::Policy,
 };
 use serde::de::DeserializeOwned;
 
-use super::{State, error::Failed};
+use super::{State, error::Failed, slip};
 use crate::body;
 
-/// The largest body, in bytes. An import of 10,000 keys fits.
-const BODY_BYTES_MAX: usize = 4 << 20;
+/// The largest body, in bytes, where an endpoint does not say otherwise.
+const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// The caller of an admitted request, and all that is done on their behalf.
 pub(super) struct Caller {
@@ -70,23 +70,23 @@ impl FromRequestParts<State> for Caller {
     }
 }
 
-/// A body of JSON, and the bytes that it came in.
-pub(super) struct Json<T> {
+/// A body of JSON, of so many bytes at most, and the bytes that it came in.
+pub(super) struct Json<T, const BYTES_MAX: usize = BODY_BYTES_MAX> {
     pub(super) value: T,
     pub(super) bytes: bytes::Bytes,
 }
 
-impl<T: DeserializeOwned> FromRequest<State> for Json<T> {
+impl<T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<State> for Json<T, BYTES_MAX> {
     type Rejection = Failed;
 
     async fn from_request(request: Request, _: &State) -> Result<Self, Failed> {
         let (parts, body) = request.into_parts();
-        let bytes = body::json(&parts.headers, body, BODY_BYTES_MAX)
+        let bytes = body::json(&parts.headers, body, BYTES_MAX)
             .await
             .map_err(Failed)?;
-        match serde_json::from_slice(&bytes) {
+        match slip::json(&bytes) {
             Ok(value) => Ok(Self { value, bytes }),
-            Err(error) => Err(Failed::invalid(format!("the body: {error}"))),
+            Err(slip) => Err(Failed::invalid(format!("the body: {slip}"))),
         }
     }
 }
@@ -97,10 +97,10 @@ pub(super) struct Parameters<T>(pub(super) T);
 impl<T: DeserializeOwned> FromRequestParts<State> for Parameters<T> {
     type Rejection = Failed;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Failed> {
-        match Query::<T>::from_request_parts(parts, state).await {
-            Ok(Query(value)) => Ok(Self(value)),
-            Err(error) => Err(Failed::invalid(format!("the query: {}", error.body_text()))),
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Failed> {
+        match slip::query(parts.uri.query().unwrap_or_default()) {
+            Ok(value) => Ok(Self(value)),
+            Err(slip) => Err(Failed::invalid(format!("the query: {slip}"))),
         }
     }
 }

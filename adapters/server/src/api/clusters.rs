@@ -32,7 +32,8 @@ pub(super) struct ConnectCluster {
 }
 
 /// A new cluster
-#[derive(Debug, Serialize, ToSchema)]
+// No `Debug`: the secret is shown to the caller alone.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ConnectedCluster {
     /// Its id
     #[schema(example = "prod")]

@@ -9,7 +9,7 @@ mod links;
 mod refusals;
 
 use http::Method;
-use scopegate_host::{Gate, contract::Scheme};
+use scopegate_host::{Contract, contract::Scheme, engine::Policy};
 use serde_json::{Value, json};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
 
@@ -79,10 +79,10 @@ fn is_method(method: &Method) -> bool {
 }
 
 /// The document as it is served.
-pub(super) fn render(openapi: OpenApi, gate: &Gate) -> String {
+pub(super) fn render(openapi: OpenApi, contract: &Contract, policy: &Policy) -> String {
     let mut document = serde_json::to_value(openapi).unwrap_or_default();
     document["servers"] = json!([{ "url": "/" }]);
-    let schemes = security_schemes(gate);
+    let schemes = security_schemes(contract);
     let names = schemes
         .as_object()
         .into_iter()
@@ -92,7 +92,7 @@ pub(super) fn render(openapi: OpenApi, gate: &Gate) -> String {
     document["components"]["schemas"]["Problem"] = refusals::problem();
     document["components"]["headers"] = refusals::headers();
     document["components"]["responses"] = refusals::responses();
-    let scopes = scopes(gate);
+    let scopes = scopes(policy);
     if let Some(carried) = document.pointer_mut("/components/schemas/MintKey/properties/scopes") {
         carried["items"]["enum"] = scopes;
     }
@@ -122,14 +122,14 @@ fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 /// Sessions, and keys in the ways that the contract takes them.
-fn security_schemes(gate: &Gate) -> Value {
+fn security_schemes(contract: &Contract) -> Value {
     let mut schemes = json!({
         "session": {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
             "description": "A session, from `POST /-/login`",
         },
     });
-    for scheme in &gate.contract().schemes {
+    for scheme in &contract.schemes {
         let (name, description) = match scheme {
             Scheme::Bearer => ("key", json!({ "type": "http", "scheme": "bearer" })),
             Scheme::ApiKey => ("keyByScheme", json!({ "type": "http", "scheme": "ApiKey" })),
@@ -145,8 +145,7 @@ fn security_schemes(gate: &Gate) -> Value {
 }
 
 /// The permissions that a key can carry.
-fn scopes(gate: &Gate) -> Value {
-    let policy = gate.policy();
+fn scopes(policy: &Policy) -> Value {
     let names = policy
         .description()
         .permissions

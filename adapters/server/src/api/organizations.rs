@@ -24,6 +24,9 @@ use super::{
     view::{InvitationView, OrganizationView},
 };
 
+/// The largest import, in bytes: 10,000 keys fit.
+const IMPORT_BYTES_MAX: usize = 4 << 20;
+
 /// An organization to be made
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +40,8 @@ pub(super) struct CreateOrganization {
 }
 
 /// A new organization
-#[derive(Debug, Serialize, ToSchema)]
+// No `Debug`: the secret is shown to the caller alone.
+#[derive(Serialize, ToSchema)]
 pub(super) struct CreatedOrganization {
     /// It
     #[serde(flatten)]
@@ -225,7 +229,7 @@ pub(super) async fn rename(
 pub(super) async fn import(
     caller: Caller,
     Id(organization): Id<Uuid>,
-    Json { value, .. }: Json<ImportKeys>,
+    Json { value, .. }: Json<ImportKeys, IMPORT_BYTES_MAX>,
 ) -> Result<impl IntoResponse, Failed> {
     let keys = value.keys.into_iter().map(|key| ImportedKey {
         name: key.name,

@@ -4,7 +4,7 @@
 //! them; so it may end them as well.
 
 use axum::{
-    Form, Json as Reply,
+    Json as Reply,
     extract::FromRequest,
     response::{IntoResponse, Response},
 };
@@ -16,6 +16,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{State, caller::Caller, error::Failed};
+use crate::body;
+
+/// The largest form, in bytes. The longest session fits.
+const FORM_BYTES_MAX: usize = 32 << 10;
 
 /// A credential that somebody has presented
 #[derive(Deserialize, ToSchema)]
@@ -35,15 +39,13 @@ pub(super) struct TokenForm(SecretString);
 impl FromRequest<State> for TokenForm {
     type Rejection = Failed;
 
-    async fn from_request(request: axum::extract::Request, state: &State) -> Result<Self, Failed> {
-        match Form::<Token>::from_request(request, state).await {
-            Ok(Form(Token { token, .. })) => Ok(Self(token)),
-            Err(error) if error.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE => Err(Failed(
-                Cause::UnsupportedMediaType("application/x-www-form-urlencoded"),
-            )),
-            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Failed(Cause::BodyTooLarge))
-            }
+    async fn from_request(request: axum::extract::Request, _: &State) -> Result<Self, Failed> {
+        let (parts, body) = request.into_parts();
+        let form = body::form(&parts.headers, body, FORM_BYTES_MAX)
+            .await
+            .map_err(Failed)?;
+        match serde_urlencoded::from_bytes(&form) {
+            Ok(Token { token, .. }) => Ok(Self(token)),
             // The reason may quote the body.
             Err(_) => Err(Failed::invalid("the body is not a form with a `token`")),
         }

@@ -208,7 +208,8 @@ impl AgentView {
 }
 
 /// A new credential and its secret
-#[derive(Debug, Serialize, ToSchema)]
+// No `Debug`: the secret is shown to the caller alone.
+#[derive(Serialize, ToSchema)]
 pub(super) struct MintedView<T> {
     /// What is kept of it
     #[serde(flatten)]
@@ -286,7 +287,8 @@ impl From<User> for UserView {
 }
 
 /// An invitation: whoever presents it at `POST /-/invitation` chooses the user's password
-#[derive(Debug, Serialize, ToSchema)]
+// No `Debug`: the secret is shown to the caller alone.
+#[derive(Serialize, ToSchema)]
 pub(super) struct InvitationView {
     /// Whom it is for
     user: UserView,

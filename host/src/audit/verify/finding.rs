@@ -84,7 +84,14 @@ pub enum Finding {
         /// What.
         what: &'static str,
     },
-    /// A segment was closed without a signature, after others were signed.
+    /// A segment was pruned earlier than the record that says so allows.
+    PrunedEarly {
+        /// The record.
+        seq: i64,
+        /// The segment.
+        segment: i64,
+    },
+    /// A segment was closed without a signature, after others were signed or records in it were.
     Unsigned {
         /// Which.
         segment: i64,
@@ -152,6 +159,7 @@ impl Finding {
         match self {
             Self::SegmentMissing { segment }
             | Self::Segment { segment, .. }
+            | Self::PrunedEarly { segment, .. }
             | Self::Unsigned { segment }
             | Self::SegmentSignature { segment }
             | Self::SegmentKey { segment, .. } => (0, *segment),
@@ -210,7 +218,13 @@ impl fmt::Display for Finding {
             Self::Unsigned { segment } => {
                 write!(
                     f,
-                    "segment {segment} has no signature, though earlier ones have"
+                    "segment {segment} has no signature, though records in or before it were signed"
+                )
+            }
+            Self::PrunedEarly { seq, segment } => {
+                write!(
+                    f,
+                    "record {seq} pruned segment {segment} before its time was over"
                 )
             }
             Self::SegmentSignature { segment } => {
@@ -222,18 +236,14 @@ impl fmt::Display for Finding {
                     "segment {segment} is signed with an unknown key `{key_id}`"
                 )
             }
-            Self::HeadSignature { seq } => {
-                write!(
-                    f,
-                    "the signature of the exported head of record {seq} is wrong"
-                )
-            }
-            Self::HeadKey { seq, key_id } => {
-                write!(
-                    f,
-                    "the exported head of record {seq} is signed with an unknown key `{key_id}`"
-                )
-            }
+            Self::HeadSignature { seq } => write!(
+                f,
+                "the signature of the exported head of record {seq} is wrong"
+            ),
+            Self::HeadKey { seq, key_id } => write!(
+                f,
+                "the exported head of record {seq} is signed with an unknown key `{key_id}`"
+            ),
             Self::HeadsDamaged { lines } => {
                 write!(
                     f,

@@ -1,8 +1,6 @@
 //! What the store notes of segments, held against their records, their signatures and the records of pruning.
 
-use serde::Deserialize;
-
-use super::{Finding, GENESIS, Hash, Head, Row, Verifier};
+use super::{Finding, GENESIS, Hash, Head, Row, Verifier, prune};
 use crate::audit::head::HeadState;
 
 /// A segment as the store has it.
@@ -34,38 +32,21 @@ impl StoredSegment {
             signature,
         })
     }
-}
 
-/// Up to which segment a record says that all were pruned, and the hash that it ended with.
-pub(super) struct Prune {
-    /// The record's own number.
-    seq: i64,
-    segment: i64,
-    hash: String,
-}
+    /// Whether the next segment starts where, when and from what this one ends.
+    pub(crate) fn is_followed_by(&self, next: &Self) -> bool {
+        next.id == self.id + 1
+            && self.last_seq.map(|last| last + 1) == Some(next.first_seq)
+            && self.hash == Some(next.previous)
+            && self.closed_ms == Some(next.opened_ms)
+    }
 
-/// What a record of pruning says.
-pub(super) fn prune_of(row: &Row) -> Option<Prune> {
-    #[derive(Deserialize)]
-    struct Line {
-        detail: Detail,
+    /// Whether this line is a record that says that it was pruned, with all before it.
+    pub(crate) fn is_pruned_by(&self, line: &str) -> bool {
+        let detail = prune::detail_of(line);
+        let last = detail.and_then(|detail| detail.segments.into_iter().next_back());
+        last.is_some_and(|last| last.is_of(self))
     }
-    #[derive(Deserialize)]
-    struct Detail {
-        segments: Vec<Pruned>,
-    }
-    #[derive(Deserialize)]
-    struct Pruned {
-        segment: i64,
-        hash: String,
-    }
-    let line: Line = serde_json::from_str(&row.line).ok()?;
-    let last = line.detail.segments.into_iter().next_back()?;
-    Some(Prune {
-        seq: row.seq,
-        segment: last.segment,
-        hash: last.hash,
-    })
 }
 
 impl Verifier {
@@ -100,6 +81,15 @@ impl Verifier {
             self.report.segments += 1;
             self.report.pruned += u64::from(segment.pruned_ms.is_some());
         }
+        for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+            if segment.id + 1 == next.id && segment.closed_ms.is_some_and(|at| at != next.opened_ms)
+            {
+                self.find(Finding::Segment {
+                    segment: segment.id,
+                    what: "it was not closed when the next one was opened",
+                });
+            }
+        }
         let open = segments.iter().filter(|segment| segment.last_seq.is_none());
         for segment in open.filter(|segment| segment.id + 1 != id) {
             self.find(Finding::Segment {
@@ -115,7 +105,12 @@ impl Verifier {
             return;
         }
         let Some(head) = segment.head() else {
-            if self.first_signed.is_some() && !self.evidence.unsigned {
+            // A signature that was there once is gone: of this segment, or of one before it.
+            let was_signed = self.first_signed.is_some()
+                || self
+                    .first_head
+                    .is_some_and(|head| segment.last_seq >= Some(head));
+            if was_signed && !self.evidence.unsigned {
                 self.find(Finding::Unsigned {
                     segment: segment.id,
                 });
@@ -175,28 +170,21 @@ impl Verifier {
         }
     }
 
-    /// Segments whose records are gone are named, with the hash that they ended with, by the newest record of pruning;
-    /// and that is signed. One that is not signed yet has deleted nothing yet.
-    pub(super) fn check_prunes(&mut self) {
-        let signed = self.report.signed_through;
-        let vouched = self.prune.as_ref().and_then(|prune| {
-            let end = self.segments.iter().find(|one| one.id == prune.segment)?;
-            let is_it = end.hash.map(hex::encode).as_ref() == Some(&prune.hash);
-            let stands = self.evidence.unsigned || signed >= Some(prune.seq);
-            (is_it && stands).then_some(prune.segment)
-        });
-        let is_whole = |segment: &StoredSegment| {
-            let records = segment.last_seq.map(|last| last - segment.first_seq + 1);
-            records.is_some() && records == self.left.get(&segment.id).copied()
-        };
-        let gone: Vec<i64> = self
+    /// Holds an exported head of a record that is pruned against the row of its segment.
+    pub(super) fn check_pruned_head(&mut self, head: &Head) {
+        let place = self
             .segments
-            .iter()
-            .filter(|one| one.pruned_ms.is_some() && Some(one.id) > vouched && !is_whole(one))
-            .map(|one| one.id)
-            .collect();
-        for segment in gone {
-            self.find(Finding::SegmentMissing { segment });
+            .binary_search_by_key(&head.segment, |segment| segment.id);
+        let segment = place.ok().and_then(|place| self.segments.get(place));
+        let is_so = segment.is_some_and(|segment| {
+            let is_its_end = segment.last_seq == Some(head.seq);
+            segment.first_seq <= head.seq
+                && segment.last_seq >= Some(head.seq)
+                && (is_its_end || head.state == HeadState::Running)
+                && (!is_its_end || segment.hash == Some(head.hash))
+        });
+        if !is_so {
+            self.find(Finding::HeadDiffers { seq: head.seq });
         }
     }
 }

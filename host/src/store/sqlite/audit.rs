@@ -4,6 +4,7 @@ mod carry_over;
 mod prune;
 mod read;
 mod search;
+mod start;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,10 +13,9 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, sqlite::SqliteRow};
 use super::{Sqlite, unavailable};
 use crate::{
     audit::{
-        Seal, SealError,
+        Seal,
         chain::{self, Added, End, Hash, Row},
         head::Head,
-        verify::StoredSegment,
     },
     store::StoreError,
 };
@@ -70,33 +70,6 @@ impl Ledger {
 }
 
 impl Sqlite {
-    /// Signs the chain from here on. The store must not be in use yet.
-    pub(in crate::store) async fn seal_audit(&mut self, seal: Seal) -> Result<(), SealError> {
-        let mut connection = self.readers.acquire().await.map_err(unavailable)?;
-        let end = end(&mut connection).await?;
-        let segments = read::segments(&mut connection).await?;
-        if let Some(head) = seal.newest() {
-            let hash = read::hash_at(&mut connection, head.seq).await?;
-            let is_pruned = segments
-                .iter()
-                .any(|one| one.pruned_ms.is_some() && one.last_seq >= Some(head.seq));
-            if hash != Some(head.hash) && !is_pruned {
-                return Err(seal.behind(head.seq));
-            }
-            if end.seq > head.seq {
-                let records = end.seq - head.seq;
-                tracing::warn!(
-                    records,
-                    "the audit has records that no exported head covers; they are signed now"
-                );
-            }
-        }
-        let closed = segments.iter().filter_map(StoredSegment::head).collect();
-        seal.start(&end, closed)?;
-        self.ledger.seal = Some(seal);
-        Ok(())
-    }
-
     /// Adds records in one transaction; gives the number of the first.
     pub(in crate::store) async fn append_audit(&self, lines: &[String]) -> Result<i64, StoreError> {
         let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{Sqlite, read, unavailable};
+use super::{Sqlite, get, read, unavailable};
 use crate::{
-    audit::{PRUNE, Pruned, line::ChangeLine, verify::StoredSegment},
+    audit::{PRUNE, Pruned, Seal, Standing, line::ChangeLine, verify::StoredSegment},
     store::{Actor, Origin, StoreError},
 };
 
@@ -43,17 +43,18 @@ impl Sqlite {
         let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
         let mut tx = begun.map_err(unavailable)?;
         let segments = read::segments(&mut tx).await?;
-        // From the oldest on without a gap, whatever their times say.
-        let old: Vec<&StoredSegment> = segments
+        let pruned = segments
             .iter()
-            .skip_while(|segment| segment.pruned_ms.is_some())
-            .take_while(|segment| segment.closed_ms.is_some_and(|closed| closed < before_ms))
-            .take(SEGMENTS_MAX)
-            .collect();
+            .take_while(|segment| segment.pruned_ms.is_some())
+            .count();
+        let kept = segments.get(pruned..).unwrap_or_default();
+        let old = vouched(kept, self.ledger.seal.as_ref(), SEGMENTS_MAX, |closed_ms| {
+            closed_ms < before_ms
+        });
         let (Some(first), Some(last)) = (old.first(), old.last()) else {
             return Ok(0);
         };
-        sqlx::query("UPDATE audit_segments SET pruned_ms = ? WHERE id BETWEEN ? AND ?")
+        sqlx::query("UPDATE audit_segments SET pruned_ms = ? WHERE id BETWEEN ? AND ? AND pruned_ms IS NULL")
             .bind(now_ms)
             .bind(first.id)
             .bind(last.id)
@@ -66,6 +67,7 @@ impl Sqlite {
                 "first_seq": segment.first_seq,
                 "last_seq": segment.last_seq,
                 "hash": segment.hash.map(hex::encode),
+                "closed_ms": segment.closed_ms,
             })
         });
         let line = ChangeLine {
@@ -74,7 +76,10 @@ impl Sqlite {
             organization: None,
             action: PRUNE,
             subject: &last.id.to_string(),
-            detail: &json!({ "segments": named.collect::<Vec<_>>() }),
+            detail: &json!({
+                "keep_ms": now_ms - before_ms,
+                "segments": named.collect::<Vec<_>>(),
+            }),
         };
         let appended = self.ledger.append(&mut tx, [line.text()]).await?;
         tx.commit().await.map_err(unavailable)?;
@@ -83,12 +88,15 @@ impl Sqlite {
     }
 
     async fn delete_pruned(&self) -> Result<u64, StoreError> {
+        let Some(last_seq) = self.last_to_delete().await? else {
+            return Ok(0);
+        };
         let mut deleted = 0;
         loop {
             let some = sqlx::query(
-                "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE seq <= \
-                 (SELECT max(last_seq) FROM audit_segments WHERE pruned_ms IS NOT NULL) ORDER BY seq LIMIT ?)",
+                "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE seq <= ? ORDER BY seq LIMIT ?)",
             )
+            .bind(last_seq)
             .bind(RECORDS_MAX)
             .execute(&self.writer)
             .await
@@ -99,6 +107,30 @@ impl Sqlite {
             }
             deleted += some;
         }
+    }
+
+    /// The last record of what is marked as pruned, is still there, and may go: its segment's signature vouches for it,
+    /// and a head that is on disk covers the record that says so. So a store that lacks records always has that head.
+    async fn last_to_delete(&self) -> Result<Option<i64>, StoreError> {
+        let seal = self.ledger.seal.as_ref();
+        let through = seal.map_or(i64::MAX, Seal::sync);
+        let mut connection = self.readers.acquire().await.map_err(unavailable)?;
+        let first = sqlx::query("SELECT min(seq) FROM audit")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+        let first: Option<i64> = get(&first, 0)?;
+        let segments = read::segments(&mut connection).await?;
+        let empty = segments
+            .iter()
+            .take_while(|one| one.pruned_ms.is_some() && one.last_seq < first)
+            .count();
+        let left = segments.get(empty..).unwrap_or_default();
+        let named = read::pruned_through(&mut connection, left, through).await?;
+        let Some(named) = named else { return Ok(None) };
+        let marked = left.iter().take_while(|one| one.id <= named.id).count();
+        let may_go = vouched(left, seal, marked, |_| true);
+        Ok(may_go.last().and_then(|segment| segment.last_seq))
     }
 
     /// Forgets when sessions were last used that ended long ago.
@@ -113,4 +145,47 @@ impl Sqlite {
         .map(drop)
         .map_err(unavailable)
     }
+}
+
+/// Those of the segments, from the oldest on without a gap and `enough` at most, that were closed when they say. With a
+/// key, that is what a signature with it says: a segment's own, or for those from before the key was used that of a later
+/// one that is as old. Unsigned, a time is only what somebody wrote into the store.
+fn vouched<'s>(
+    segments: &'s [StoredSegment],
+    seal: Option<&Seal>,
+    enough: usize,
+    is_old: impl Fn(i64) -> bool,
+) -> &'s [StoredSegment] {
+    let (mut vouched, mut unknown) = (0, None);
+    for (index, segment) in segments.iter().enumerate() {
+        // A clock that was put back, or a record with a forged time, may have closed it before it was opened.
+        let closed_ms = segment.closed_ms.map(|at| at.max(segment.opened_ms));
+        if vouched >= enough || !closed_ms.is_some_and(&is_old) {
+            break;
+        }
+        let standing = seal.map_or(Standing::Signed, |seal| seal.standing(segment));
+        let ends_where_next_starts = segments
+            .get(index + 1)
+            .is_some_and(|next| segment.is_followed_by(next));
+        match standing {
+            Standing::Signed if ends_where_next_starts => vouched = index + 1,
+            Standing::Unknown if ends_where_next_starts && vouched == 0 => {
+                unknown.get_or_insert(segment.id);
+            }
+            _ => {
+                tracing::error!(
+                    segment = segment.id,
+                    "the audit's segment is not pruned: it is not signed, or is not what was signed"
+                );
+                break;
+            }
+        }
+    }
+    if let (0, Some(segment)) = (vouched, unknown) {
+        tracing::error!(
+            segment,
+            "the audit's segment is not pruned yet: it is not signed with this key, nor is a later one that is as old"
+        );
+    }
+    segments.get(..vouched.min(enough)).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use super::{Sqlite, get, hash, unavailable};
 use crate::{
     audit::{
-        Evidence, Found, Report,
+        Evidence, Found, PRUNE, Report,
         chain::{Hash, Row},
         line::{Facts, RecordKind},
         verify::{StoredSegment, Verifier},
@@ -91,6 +91,32 @@ pub(super) async fn hash_at(
         .await
         .map_err(unavailable)?;
     row.as_ref().map(|row| hash(row, 0)).transpose()
+}
+
+/// The newest segment that a record of pruning up to `through` says was pruned, with all before it.
+pub(super) async fn pruned_through<'s>(
+    connection: &mut SqliteConnection,
+    segments: &'s [StoredSegment],
+    through: i64,
+) -> Result<Option<&'s StoredSegment>, StoreError> {
+    let marked = segments.iter().filter(|one| one.pruned_ms.is_some());
+    // Usually the last one is the subject of the newest such record.
+    for segment in marked.rev() {
+        let row = sqlx::query(
+            "SELECT line FROM audit WHERE subject = ? AND action = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(segment.id.to_string())
+        .bind(PRUNE)
+        .bind(through)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+        let line: Option<String> = row.as_ref().map(|row| get(row, 0)).transpose()?;
+        if line.is_some_and(|line| segment.is_pruned_by(&line)) {
+            return Ok(Some(segment));
+        }
+    }
+    Ok(None)
 }
 
 /// How many records each segment still has that is marked as pruned.

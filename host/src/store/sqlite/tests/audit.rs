@@ -1,5 +1,6 @@
 //! The chain in a real store: clean after whatever happens to it, and every tampering found with its place.
 
+mod forging;
 mod keeping;
 mod searching;
 mod tampering;

@@ -71,7 +71,7 @@ const CASES: [(&str, &[&str]); 16] = [
     ),
     (
         "UPDATE audit_segments SET signature = NULL, key_id = NULL WHERE id = 2",
-        &["segment 2 has no signature, though earlier ones have"],
+        &["segment 2 has no signature, though records in or before it were signed"],
     ),
     (
         "UPDATE audit_segments SET pruned_ms = 1 WHERE id = 1; DELETE FROM audit WHERE segment = 1",
@@ -114,7 +114,7 @@ async fn an_older_copy_of_the_whole_store_is_found_and_not_signed_over() {
     // Nothing that is written without the seal replaces the evidence.
     chain.record(4, 5).await;
     chain.close().await;
-    let unsigned = "segment 3 has no signature, though earlier ones have";
+    let unsigned = "segment 3 has no signature, though records in or before it were signed";
     let differs = "record 17 is not the one whose head was exported: the chain was written anew";
     assert_eq!(chain.findings().await, [unsigned, differs]);
     // Who has looked into it, and goes on from there, puts the heads aside.
@@ -143,9 +143,19 @@ async fn a_chain_that_was_written_anew_lacks_the_key() {
         format!("record {seq} is not the one whose head was exported: the chain was written anew")
     };
     let nothing = "no signature vouches for the records".to_owned();
+    let unsigned = |segment| {
+        format!("segment {segment} has no signature, though records in or before it were signed")
+    };
     assert_eq!(
         chain.findings().await,
-        [differs(5), differs(10), differs(15), nothing]
+        [
+            unsigned(1),
+            unsigned(2),
+            differs(5),
+            differs(10),
+            differs(15),
+            nothing
+        ]
     );
 
     // Signed with another key, it is no better.
