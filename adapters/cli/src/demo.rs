@@ -10,10 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Args, builder::PossibleValuesParser};
 use scopegate_host::{KeyRing, audit::AuditKey, contract::BUILTIN_NAMES, store::Purpose};
 use scopegate_server::{Config, Running, StartError};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
 use self::world::World;
 use crate::{
@@ -21,6 +18,7 @@ use crate::{
     failure::Failure,
     output::{self, Output},
     serve,
+    stop::Stop,
 };
 
 const EXAMPLES: &str = "\
@@ -50,31 +48,21 @@ pub(crate) struct Demo {
 pub(crate) async fn run(demo: Demo, output: Output) -> Result<()> {
     serve::log("warn");
     // Listened to from the start, so that whenever it ends, the directory goes.
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    let stopped = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    tokio::pin!(stopped);
+    let mut stop = Stop::listen()?;
     let directory = tempfile::Builder::new()
         .prefix("scopegate-demo-")
         .tempdir()
         .context("there is no place for the store")?;
     let (running, world) = tokio::select! {
         started = start(&demo, directory.path()) => started?,
-        () = &mut stopped => return Ok(()),
+        () = stop.asked() => return Ok(()),
     };
     if demo.json || output == Output::Json {
         output::line(&serde_json::to_string(&world)?)?;
     } else {
         output::line(&tour::page(&world, directory.path()))?;
     }
-    stopped.await;
+    stop.asked().await;
     running.shutdown().await;
     directory
         .close()

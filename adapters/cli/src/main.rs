@@ -27,6 +27,7 @@ mod role;
 mod serve;
 mod session;
 mod signing_key;
+mod stop;
 mod store;
 mod user;
 

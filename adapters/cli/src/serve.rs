@@ -5,7 +5,7 @@ use clap::Args;
 use scopegate_host::store::Purpose;
 use tracing_subscriber::EnvFilter;
 
-use crate::{Common, assembly, output::note};
+use crate::{Common, assembly, output::note, stop::Stop};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,12 +24,15 @@ pub(crate) struct Serve {}
 pub(crate) async fn run(Serve {}: Serve, common: &Common) -> Result<()> {
     log("info");
     let config = assembly::configuration(&common.config)?;
+    let mut stop = Stop::listen()?;
     let running = assembly::start(config, Purpose::Serve).await?;
     note(&format!("listening on http://{}", running.public_addr()));
     if let Some(address) = running.management_addr() {
         note(&format!("metrics on http://{address}/-/metrics"));
     }
-    running.until_signal().await?;
+    stop.asked().await;
+    tracing::info!("stopping: waiting for what is under way");
+    running.shutdown().await;
     Ok(())
 }
 

@@ -218,25 +218,6 @@ impl Running {
         self.tunnels.closed().await;
         self.tasks.wait().await;
     }
-
-    /// Runs until the process is told to stop (SIGTERM, SIGINT), then shuts down.
-    ///
-    /// # Errors
-    /// When the signals cannot be listened to.
-    pub async fn until_signal(self) -> io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut terminate, mut interrupt) = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping: waiting for what is under way");
-        self.shutdown().await;
-        Ok(())
-    }
 }
 
 /// Deletes what is too old, at the start and then now and then. A pass that the end of the server interrupts is taken up
