@@ -27,7 +27,7 @@ const TABLE: &str = "
     GET    /-/api/audit                                           401   404    403    403   200   200 200    403      403
     GET    /-/api/clusters                                        401   404    200    200   200   200 200    200      403
     POST   /-/api/clusters                                        401   404    403    403   201   201 403    403      403
-    DELETE /-/api/clusters/{cluster}                              401   404    403    403   204   403 204    403      403
+    DELETE /-/api/clusters/{cluster}                              401   404    403    403   204   403 403    403      403
     POST   /-/api/introspect                                      401   404    200    200   200   200 200    200      200
     GET    /-/api/keys                                            401   404    200    200   200   200 200    200      403
     POST   /-/api/keys                                            401   404    201    201   201   201 403    403      403

@@ -131,6 +131,7 @@ impl Admin<'_> {
     ) -> Result<User, AdminError> {
         let home = self.home()?;
         let user = self.user_within_bounds(id).await?;
+        self.require_other(id)?;
         let role = match edit.role {
             Some(role) => Some(self.assignable_role(home, role).await?),
             None => None,
@@ -144,7 +145,6 @@ impl Admin<'_> {
             }
             self.require_clusters_held(clusters)?;
         }
-        self.require_other(id)?;
         let change = Change::EditUser {
             user: id,
             role,

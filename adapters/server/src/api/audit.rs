@@ -1,5 +1,7 @@
 //! The audit of the organization: who asked for what and what came of it, and who changed what.
 
+use std::collections::BTreeMap;
+
 use axum::Json as Reply;
 use jiff::Timestamp;
 use scopegate_host::{
@@ -80,12 +82,16 @@ pub(super) enum OutcomeView {
 }
 
 /// A record, as it is in the audit
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(value_type = Object, example = json!({
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
     "kind": "change", "seq": 7, "time": "2026-03-31T12:00:00Z", "actor": "user:0197f0c2-6c1e-7d55-9d7e-0a5a3a1c9b11",
     "action": "key.mint", "subject": "0197f0c2-6c1e-7d55-9d7e-0a5a3a1c9b11", "detail": { "name": "grafana-export" },
 }))]
-pub(super) struct AuditRecord(Value);
+pub(super) struct AuditRecord {
+    /// All its members; those of a request are others than those of a change
+    #[serde(flatten)]
+    members: BTreeMap<String, Value>,
+}
 
 /// Search the audit
 ///
@@ -131,8 +137,7 @@ pub(super) async fn search(
         .map_err(|error| Failed(Cause::Unavailable(error.to_string())))?;
     let key = |found: &Found| found.seq.to_string();
     // What is in the store is JSON, or the store is damaged: `scopegate audit verify` tells.
-    let view =
-        |found: Found| AuditRecord(serde_json::from_str(&found.numbered()).unwrap_or_default());
+    let view = |found: Found| serde_json::from_str(&found.numbered()).unwrap_or_default();
     let listed = Listed::of(searched.records, &page, key, view);
     // What was not looked at yet is for the next page.
     Ok(Reply(listed.going_on_from(searched.older)))
