@@ -31,7 +31,7 @@ pub(crate) async fn run(Serve {}: Serve, common: &Common) -> Result<()> {
         note(&format!("metrics on http://{address}/-/metrics"));
     }
     stop.asked().await;
-    tracing::info!("stopping: waiting for what is under way");
+    note("stopping: waiting for what is under way");
     running.shutdown().await;
     Ok(())
 }
