@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use scopegate_host::store::Actor as StoreActor;
+use scopegate_host::{
+    admin::{Command, Reply as AdminReply},
+    store::Actor as StoreActor,
+};
 use serde_json::{Value, json};
 
 use crate::harness::{Actor, Enrolled, Key, Options, PASSWORD, Reply, World};
@@ -120,6 +123,19 @@ async fn confirming_ends_the_sessions_without_it_and_leaves_keys() {
     assert_eq!(here.get(PATH).await.status, 200, "the one that confirmed");
     assert_eq!(other.get(PATH).await.status, 200);
     assert_eq!(key.get(PATH).await.status, 200, "keys bypass it");
+}
+
+#[tokio::test]
+async fn the_command_line_takes_a_factor_away_and_ends_the_sessions() {
+    let world = World::start("k8cost").await;
+    let factor = world.enrol(EDITOR).await;
+    let session = world.bearer(&world.sign(factor.session.clone()));
+    assert_eq!(session.get(PATH).await.status, 200);
+    let email = EDITOR.to_owned();
+    let removed = world.command(Command::UserRemoveFactor { email }).await;
+    assert!(matches!(removed, Ok(AdminReply::Done { changed: true })));
+    assert_eq!(session.get(PATH).await.status, 401);
+    token(&login(&world, PASSWORD, None).await);
 }
 
 #[tokio::test]

@@ -313,7 +313,8 @@ impl Admin<'_> {
         now_ms: i64,
     ) -> Result<Reply, AdminError> {
         let user = self.user(email).await?;
-        self.done(Change::RemoveFactor(user.id), now_ms).await
+        // As [`Admin::reset_factor_of`]: who asks for this may have lost more than the device.
+        self.done(Change::ResetFactor(user.id), now_ms).await
     }
 
     pub(super) async fn set_user_role(
