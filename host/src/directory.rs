@@ -32,8 +32,9 @@ use cache::Cache;
 pub(crate) use facts::AGENT_ROLE;
 use facts::{Registered, credential_principal, session_principal};
 
-/// What the keys that are kept take of memory, in bytes: about 55,000 of them, fewer if they have long lists.
-const KEYS_BYTES_MAX: usize = 104 << 20;
+/// What the keys that are kept take of memory, in bytes: about 34,000 of them, fewer if they have long lists. When others take
+/// their places again and again, the allocator holds half as much again.
+const KEYS_BYTES_MAX: usize = 64 << 20;
 /// And the sessions.
 const SESSIONS_BYTES_MAX: usize = 32 << 20;
 
