@@ -32,8 +32,8 @@ use crate::{
 
 /// Keys that are in use at once: more than the look-up cache holds.
 const USED: u64 = 100_000;
-/// What a gate may take, in MiB.
-const MEMORY_MIB_MAX: f64 = 300.0;
+/// What a gate may take: 300 MB.
+const MEMORY_MIB_MAX: f64 = 286.0;
 /// Keys that are minted one by one, each in a transaction of its own.
 const MINTED: u64 = 4_000;
 /// Who mints or looks up at once, where it is not one alone.
