@@ -46,7 +46,7 @@ pub struct Head {
     pub at_ms: i64,
     /// Whose signature it is.
     pub key_id: String,
-    /// Ed25519 over [`Head::message`].
+    /// Ed25519 over all of the above.
     #[serde(with = "base64_bytes")]
     pub signature: Vec<u8>,
 }
