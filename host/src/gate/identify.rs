@@ -16,6 +16,14 @@ use crate::{
     limit::Taken,
 };
 
+/// The buckets of who comes without a credential and with something to guess.
+pub(super) struct Stranger {
+    /// Their address's failures so far.
+    pub failures: Taken,
+    /// What is left of their requests.
+    pub limit: Taken,
+}
+
 impl Gate {
     /// Failures of the address, then the credential, then its limit.
     pub(super) async fn identify(
@@ -82,6 +90,22 @@ impl Gate {
             authenticated: None,
             limit: taken,
         })
+    }
+
+    /// Who comes without a credential and with something to guess, a password say: refused while their address has too many
+    /// failures, and counted like any request without a credential.
+    pub(super) async fn count_stranger(
+        &self,
+        client: IpAddr,
+        now_ms: i64,
+    ) -> ControlFlow<Stop, Stranger> {
+        let limit = self.contract.limits.failures;
+        let failures = self.counters.look(Bucket::failures(client), limit, now_ms);
+        if !failures.admitted {
+            return Break(Stop::with(Cause::TooManyFailures, failures));
+        }
+        let limit = self.count_anonymous(client, now_ms).await?.limit;
+        Continue(Stranger { failures, limit })
     }
 
     /// A rejected credential counts against its address, which sees that bucket.

@@ -7,11 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Gate, Stop, Trail,
+    identify::Stranger,
     session::{Answer, Done},
 };
 use crate::{
-    Cause, Request, counters::Bucket, headers, password::PASSWORD_BYTES_MAX,
-    session::InvitationOutcome, store::Actor,
+    Cause, Request, headers, password::PASSWORD_BYTES_MAX, session::InvitationOutcome, store::Actor,
 };
 
 /// Longest invitation that is looked up, in bytes.
@@ -50,15 +50,7 @@ impl Gate {
             )));
         }
         let now_ms = request.now_ms;
-        let failures = self.counters.look(
-            Bucket::failures(trail.client),
-            self.contract.limits.failures,
-            now_ms,
-        );
-        if !failures.admitted {
-            return Break(Stop::with(Cause::TooManyFailures, failures));
-        }
-        let limit = self.count_anonymous(trail.client, now_ms).await?.limit;
+        let Stranger { failures, limit } = self.count_stranger(trail.client, now_ms).await?;
         // Whoever it turns out to be.
         let origin = trail.origin(Actor::Gate);
         let accepted = self

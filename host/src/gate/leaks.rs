@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Gate, Stop, Trail,
+    identify::Stranger,
     session::{Answer, Done},
 };
 use crate::{
     Cause, Request,
     audit::without_secrets,
-    counters::Bucket,
     headers,
     key::{self, KeyHash},
     scanning::{self, Leak, Partners, Unbelieved},
@@ -52,15 +52,7 @@ impl Gate {
             return Break(Stop::at(cause));
         }
         let now_ms = request.now_ms;
-        let failures = self.counters.look(
-            Bucket::failures(trail.client),
-            self.contract.limits.failures,
-            now_ms,
-        );
-        if !failures.admitted {
-            return Break(Stop::with(Cause::TooManyFailures, failures));
-        }
-        let limit = self.count_anonymous(trail.client, now_ms).await?.limit;
+        let Stranger { failures, limit } = self.count_stranger(trail.client, now_ms).await?;
         let header = |name| {
             request
                 .headers

@@ -14,7 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Counted, Gate, Stop, Trail};
+use super::{Counted, Gate, Stop, Trail, identify::Stranger};
 use crate::{
     Cause, Refusal, Request,
     authenticate::Door,
@@ -135,7 +135,7 @@ impl Gate {
             (Door::Api, Some(login)) => login,
             (Door::Api, None) => return Break(Stop::at(Cause::Denied(Reason::NoRoute))),
         };
-        let (now_ms, limits) = (request.now_ms, &self.contract.limits);
+        let now_ms = request.now_ms;
         if let Err(cause) = headers::check_shape(request) {
             return Break(Stop::at(cause));
         }
@@ -151,13 +151,7 @@ impl Gate {
                 "the e-mail address, the password or the code is too long".to_owned(),
             )));
         }
-        let failures = self
-            .counters
-            .look(Bucket::failures(trail.client), limits.failures, now_ms);
-        if !failures.admitted {
-            return Break(Stop::with(Cause::TooManyFailures, failures));
-        }
-        self.count_anonymous(trail.client, now_ms).await?;
+        let Stranger { failures, .. } = self.count_stranger(trail.client, now_ms).await?;
         let taken = self
             .count_login(&attempt.email, trail.client, now_ms)
             .await?;

@@ -46,6 +46,8 @@ macro_rules! page_of_credentials {
 pub(super) const CREDENTIALS_OF_OWNER: &str =
     page_of_credentials!("c.owner = ?3 AND +c.organization = ?1");
 pub(super) const CREDENTIALS_OF_ORGANIZATION: &str = page_of_credentials!("c.organization = ?1");
+pub(super) const ALL_CREDENTIALS: &str =
+    credentials!("WHERE c.organization = ? AND c.kind = ? ORDER BY c.created_at, c.id");
 pub(super) const USERS: &str =
     "SELECT * FROM users WHERE organization = ?1 AND email > ?2 ORDER BY email LIMIT ?3";
 pub(super) const CLUSTERS: &str = "SELECT * FROM clusters WHERE organization = ?1 \
@@ -90,11 +92,7 @@ impl Sqlite {
             .bind(filter.now)
             .bind(EXPIRING_SECS)
             .bind(page.limit);
-        let rows = query
-            .fetch_all(&self.searchers)
-            .await
-            .map_err(unavailable)?;
-        rows.iter().map(row::credential).collect()
+        self.search(query, row::credential).await
     }
 
     pub(in crate::store) async fn find_credential_row(
@@ -102,9 +100,7 @@ impl Sqlite {
         id: Uuid,
     ) -> Result<Option<Credential>, StoreError> {
         let query = sqlx::query(credentials!("WHERE c.id = ?")).bind(id.to_string());
-        let found = query.fetch_optional(&self.readers).await;
-        let found = found.map_err(unavailable)?;
-        found.as_ref().map(row::credential).transpose()
+        self.look_up(query, row::credential).await
     }
 
     /// By e-mail address.
@@ -117,18 +113,12 @@ impl Sqlite {
             .bind(organization.to_string())
             .bind(page.after.clone().unwrap_or_default())
             .bind(page.limit);
-        let rows = query
-            .fetch_all(&self.searchers)
-            .await
-            .map_err(unavailable)?;
-        rows.iter().map(|user| row::user(user, "")).collect()
+        self.search(query, |user| row::user(user, "")).await
     }
 
     pub(in crate::store) async fn find_user(&self, id: Uuid) -> Result<Option<User>, StoreError> {
         let query = sqlx::query("SELECT * FROM users WHERE id = ?").bind(id.to_string());
-        let found = query.fetch_optional(&self.readers).await;
-        let found = found.map_err(unavailable)?;
-        found.as_ref().map(|user| row::user(user, "")).transpose()
+        self.look_up(query, |user| row::user(user, "")).await
     }
 
     pub(in crate::store) async fn find_invitation(
@@ -158,11 +148,7 @@ impl Sqlite {
             .bind(organization.to_string())
             .bind(page.after.clone().unwrap_or_default())
             .bind(page.limit);
-        let rows = query
-            .fetch_all(&self.searchers)
-            .await
-            .map_err(unavailable)?;
-        rows.iter().map(row::cluster).collect()
+        self.search(query, row::cluster).await
     }
 
     /// By name.
@@ -173,11 +159,7 @@ impl Sqlite {
         let query = sqlx::query(ORGANIZATIONS)
             .bind(page.after.clone().unwrap_or_default())
             .bind(page.limit);
-        let rows = query
-            .fetch_all(&self.searchers)
-            .await
-            .map_err(unavailable)?;
-        rows.iter().map(row::organization).collect()
+        self.search(query, row::organization).await
     }
 
     pub(in crate::store) async fn find_organization(
@@ -185,9 +167,7 @@ impl Sqlite {
         id: Uuid,
     ) -> Result<Option<Organization>, StoreError> {
         let query = sqlx::query("SELECT * FROM organizations WHERE id = ?").bind(id.to_string());
-        let found = query.fetch_optional(&self.readers).await;
-        let found = found.map_err(unavailable)?;
-        found.as_ref().map(row::organization).transpose()
+        self.look_up(query, row::organization).await
     }
 
     pub(in crate::store) async fn find_role(
@@ -198,9 +178,7 @@ impl Sqlite {
         let query = sqlx::query("SELECT * FROM roles WHERE organization = ? AND name = ?")
             .bind(organization.to_string())
             .bind(name.to_owned());
-        let found = query.fetch_optional(&self.readers).await;
-        let found = found.map_err(unavailable)?;
-        found.as_ref().map(row::role).transpose()
+        self.look_up(query, row::role).await
     }
 
     /// Newest first, ended ones left out.
@@ -215,15 +193,11 @@ impl Sqlite {
             .bind(now)
             .bind(page.after.unwrap_or(i64::MAX))
             .bind(page.limit);
-        let rows = query
-            .fetch_all(&self.searchers)
-            .await
-            .map_err(unavailable)?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
             let place = sqlx::Row::try_get(row, "place").map_err(unavailable)?;
             Ok((place, row::open_session(row)?))
         };
-        rows.iter().map(read).collect()
+        self.search(query, read).await
     }
 }
 

@@ -1,9 +1,16 @@
 //! Questions. Each is one statement, so that its answer is of one moment.
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::{
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 use uuid::Uuid;
 
-use super::{Sqlite, row, unavailable};
+use super::{
+    Sqlite,
+    page::{ALL_CREDENTIALS, kind_text},
+    row, unavailable,
+};
 use crate::{
     key::KeyHash,
     store::{
@@ -66,12 +73,8 @@ impl Sqlite {
             "",
             "c.hash = ?"
         ));
-        let found = query
-            .bind(hash.as_bytes().as_slice())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        let facts = found.as_ref().map(row::credential_facts).transpose()?;
+        let query = query.bind(hash.as_bytes().as_slice());
+        let facts = self.look_up(query, row::credential_facts).await?;
         // The database found the row by its index; equality is settled here, in constant time.
         Ok(facts.filter(|facts| facts.hash == *hash))
     }
@@ -87,12 +90,8 @@ impl Sqlite {
             "",
             "c.id = ?"
         ));
-        let found = query
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+        self.look_up(query.bind(id.to_string()), row::credential_facts)
             .await
-            .map_err(unavailable)?;
-        found.as_ref().map(row::credential_facts).transpose()
     }
 
     pub(in crate::store) async fn find_session(
@@ -106,12 +105,8 @@ impl Sqlite {
             "EXISTS (SELECT 1 FROM factors f WHERE f.user = u.id AND f.confirmed_at IS NOT NULL) AS factor_confirmed, ",
             "c.id = ?"
         ));
-        let found = query
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+        self.look_up(query.bind(id.to_string()), row::session_facts)
             .await
-            .map_err(unavailable)?;
-        found.as_ref().map(row::session_facts).transpose()
     }
 
     pub(in crate::store) async fn find_login(
@@ -119,12 +114,7 @@ impl Sqlite {
         email: &str,
     ) -> Result<Option<LoginFacts>, StoreError> {
         let query = sqlx::query(login!("u.email = ?"));
-        let found = query
-            .bind(email.to_owned())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        found.as_ref().map(row::login).transpose()
+        self.look_up(query.bind(email.to_owned()), row::login).await
     }
 
     pub(in crate::store) async fn find_login_of(
@@ -132,12 +122,7 @@ impl Sqlite {
         user: Uuid,
     ) -> Result<Option<LoginFacts>, StoreError> {
         let query = sqlx::query(login!("u.id = ?"));
-        let found = query
-            .bind(user.to_string())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        found.as_ref().map(row::login).transpose()
+        self.look_up(query.bind(user.to_string()), row::login).await
     }
 
     pub(in crate::store) async fn ping(&self) -> Result<(), StoreError> {
@@ -149,11 +134,7 @@ impl Sqlite {
         &self,
     ) -> Result<Vec<Organization>, StoreError> {
         let query = sqlx::query("SELECT * FROM organizations ORDER BY name");
-        let rows = query
-            .fetch_all(&self.searchers)
-            .await
-            .map_err(unavailable)?;
-        rows.iter().map(row::organization).collect()
+        self.search(query, row::organization).await
     }
 
     pub(in crate::store) async fn list_users(
@@ -162,12 +143,8 @@ impl Sqlite {
     ) -> Result<Vec<User>, StoreError> {
         let query = sqlx::query("SELECT * FROM users WHERE organization IS ? ORDER BY email");
         let organization = organization.map(|id| id.to_string());
-        let rows = query
-            .bind(organization)
-            .fetch_all(&self.searchers)
+        self.search(query.bind(organization), |user| row::user(user, ""))
             .await
-            .map_err(unavailable)?;
-        rows.iter().map(|user| row::user(user, "")).collect()
     }
 
     pub(in crate::store) async fn list_roles(
@@ -193,18 +170,10 @@ impl Sqlite {
         organization: Uuid,
         kind: CredentialKind,
     ) -> Result<Vec<Credential>, StoreError> {
-        let statement = "SELECT c.*, u.email AS owner_email, l.used_at AS last_used_at, \
-                         (SELECT s.id FROM credentials s WHERE s.predecessor = c.id) AS successor \
-                         FROM credentials c LEFT JOIN users u ON u.id = c.owner \
-                         LEFT JOIN last_uses l ON l.credential = c.id \
-                         WHERE c.organization = ? ORDER BY c.created_at, c.id";
-        let all = self
-            .of_organization(statement, organization, row::credential)
-            .await?;
-        Ok(all
-            .into_iter()
-            .filter(|credential| credential.kind == kind)
-            .collect())
+        let query = sqlx::query(ALL_CREDENTIALS)
+            .bind(organization.to_string())
+            .bind(kind_text(kind));
+        self.search(query, row::credential).await
     }
 
     async fn of_organization<T>(
@@ -214,10 +183,26 @@ impl Sqlite {
         read: fn(&SqliteRow) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let query = sqlx::query(statement).bind(organization.to_string());
-        let rows = query
-            .fetch_all(&self.searchers)
-            .await
-            .map_err(unavailable)?;
-        rows.iter().map(read).collect()
+        self.search(query, read).await
+    }
+
+    /// One row, from the readers that are kept free for look-ups.
+    pub(super) async fn look_up<T>(
+        &self,
+        query: Query<'_, sqlx::Sqlite, SqliteArguments>,
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let found = query.fetch_optional(&self.readers).await;
+        found.map_err(unavailable)?.as_ref().map(read).transpose()
+    }
+
+    /// Rows, from the readers of lists and searches.
+    pub(super) async fn search<T>(
+        &self,
+        query: Query<'_, sqlx::Sqlite, SqliteArguments>,
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = query.fetch_all(&self.searchers).await;
+        rows.map_err(unavailable)?.iter().map(read).collect()
     }
 }

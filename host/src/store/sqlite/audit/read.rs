@@ -126,15 +126,21 @@ async fn left(
 ) -> Result<BTreeMap<i64, i64>, StoreError> {
     let mut left = BTreeMap::new();
     for segment in segments.iter().filter(|one| one.pruned_ms.is_some()) {
-        let row = sqlx::query("SELECT count(*) FROM audit WHERE seq BETWEEN ? AND ?")
-            .bind(segment.first_seq)
-            .bind(segment.last_seq)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(unavailable)?;
-        left.insert(segment.id, get(&row, 0)?);
+        left.insert(segment.id, records_of(connection, segment).await?);
     }
     Ok(left)
+}
+
+/// How many records of a segment there are.
+pub(super) async fn records_of(
+    connection: &mut SqliteConnection,
+    segment: &StoredSegment,
+) -> Result<i64, StoreError> {
+    let query = sqlx::query("SELECT count(*) FROM audit WHERE seq BETWEEN ? AND ?")
+        .bind(segment.first_seq)
+        .bind(segment.last_seq);
+    let row = query.fetch_one(connection).await;
+    get(&row.map_err(unavailable)?, 0)
 }
 
 pub(super) fn found(row: &SqliteRow) -> Result<Found, StoreError> {

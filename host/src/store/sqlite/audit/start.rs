@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Sqlite, end, get, read, unavailable};
+use super::{Sqlite, end, read, unavailable};
 use crate::{
     audit::{Seal, SealError, Standing, verify::StoredSegment},
     store::StoreError,
@@ -57,13 +57,7 @@ async fn gone(
     let named = named.map(|segment| segment.id);
     let marked = segments.iter().filter(|one| one.pruned_ms.is_some());
     for segment in marked.filter(|one| Some(one.id) > named) {
-        let row = sqlx::query("SELECT count(*) FROM audit WHERE seq BETWEEN ? AND ?")
-            .bind(segment.first_seq)
-            .bind(segment.last_seq)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(unavailable)?;
-        let records: i64 = get(&row, 0)?;
+        let records = read::records_of(connection, segment).await?;
         let had = segment.last_seq.map(|last| last - segment.first_seq + 1);
         if had != Some(records) {
             return Ok(Some(segment.id));
