@@ -1,4 +1,3 @@
-#![expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
 //! Builds `typed-policy`, a policy written by hand, into a component: `$OUT_DIR/typed-policy.wasm`.
 
 use std::{env, error::Error, fs, path::PathBuf, process::Command};

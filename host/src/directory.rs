@@ -2,22 +2,17 @@
 //!
 //! A request that starts after a change has returned sees the change. A change therefore commits, counts up the
 //! generation, and empties what it touches, all before it returns. A look-up that misses notes the generation, reads
-//! the store, and keeps what it read only if, under the lock of its place in the cache, the generation is
-//! still the one it noted: what was read before a change can not come back after it. Only credentials that exist are
+//! the store, and keeps what it read only if, with the generation's lock held, it is still the one it noted:
+//! what was read before a change can not come back after it. Only credentials that exist are
 //! kept, so that guesses cannot fill the memory.
 
 mod cache;
 mod facts;
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-};
+use std::{collections::BTreeSet, hash::Hash, sync::Arc};
 
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use scopegate_policy::CallerKind;
 use uuid::Uuid;
 
@@ -82,7 +77,8 @@ struct Inner {
     registered: Registered,
     /// What [`Directory::registered`] has read, with the generation at which it did.
     by_organization: DashMap<Uuid, (u64, Arc<BTreeSet<String>>)>,
-    generation: AtomicU64,
+    /// How many changes there were.
+    generation: Mutex<u64>,
 }
 
 impl Directory {
@@ -100,7 +96,7 @@ impl Directory {
                 sessions: Cache::new(sessions),
                 registered: Registered::default(),
                 by_organization: DashMap::new(),
-                generation: AtomicU64::new(0),
+                generation: Mutex::new(0),
             }),
         }
     }
@@ -171,7 +167,7 @@ impl Directory {
         organization: Uuid,
     ) -> Result<Arc<BTreeSet<String>>, StoreError> {
         // Noted before the store is read: after any change, what was read here is not used again.
-        let generation = self.inner.generation.load(SeqCst);
+        let generation = *self.inner.generation.lock();
         if let Some(kept) = self.inner.by_organization.get(&organization)
             && kept.0 == generation
         {
@@ -262,19 +258,19 @@ enum Loaded {
 
 impl Inner {
     async fn load_key(&self, hash: &KeyHash) -> Result<Loaded, StoreError> {
-        let generation = self.generation.load(SeqCst);
+        let generation = *self.generation.lock();
         let found = self.store.find_credential_by_hash(hash).await?;
         Ok(self.keep_credential(found, generation))
     }
 
     async fn load_credential(&self, id: Uuid) -> Result<Loaded, StoreError> {
-        let generation = self.generation.load(SeqCst);
+        let generation = *self.generation.lock();
         let found = self.store.find_credential(id).await?;
         Ok(self.keep_credential(found, generation))
     }
 
     async fn load_session(&self, id: Uuid) -> Result<Loaded, StoreError> {
-        let generation = self.generation.load(SeqCst);
+        let generation = *self.generation.lock();
         let Some(facts) = self.store.find_session(id).await? else {
             return Ok(Loaded::Nothing);
         };
@@ -299,25 +295,31 @@ impl Inner {
         }
     }
 
-    /// Keeps what was read at `generation`, if nothing has changed since. That is asked with the lock of the place held:
+    /// Keeps what was read at `generation`, if nothing has changed since, with the generation's lock held:
     /// a change counts up first and empties then, so either it is seen here or it finds here what it has to empty.
-    fn keep<K: Copy + Eq + std::hash::Hash>(
+    /// Either way it answers the question for which it was read; what is not kept is stale from the start.
+    fn keep<K: Copy + Eq + Hash>(
         &self,
         places: &Cache<K>,
         key: K,
         principal: Principal,
         generation: u64,
     ) -> Arc<Principal> {
-        places.keep(key, principal, || {
-            self.generation.load(SeqCst) == generation
-        })
+        let principal = Arc::new(principal);
+        let current = self.generation.lock();
+        if *current == generation {
+            places.keep(key, principal)
+        } else {
+            principal.standing.end();
+            principal
+        }
     }
 
     fn empty(&self, touch: Touch) {
         if touch == Touch::Nothing {
             return;
         }
-        self.generation.fetch_add(1, SeqCst);
+        *self.generation.lock() += 1;
         if let Touch::Session(id) = touch {
             self.sessions.remove(&id);
             return;

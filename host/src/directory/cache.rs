@@ -1,15 +1,8 @@
 //! Places for what was looked up, bounded by the memory that they take.
 
-use std::{
-    hash::Hash,
-    mem::size_of,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-};
+use std::{hash::Hash, mem::size_of, sync::Arc};
 
-use dashmap::{DashMap, Entry};
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter, sync};
 
 use crate::{Clusters, Principal};
 
@@ -17,62 +10,48 @@ use crate::{Clusters, Principal};
 /// its place. Measured with a million keys (`scopegate-benches keys`): 1.9 KiB for one with a scope and two clusters.
 const BASE_BYTES: usize = 1_700;
 
-/// Principals by what was presented for them.
+/// Principals by what was presented for them. When it is full, those that were not asked for again make room; never one
+/// that a request still holds, because a later change would not find it.
 #[derive(Debug)]
-pub(super) struct Cache<K: Eq + Hash> {
-    places: DashMap<K, Arc<Principal>>,
-    bytes: AtomicUsize,
-    bytes_max: usize,
+pub(super) struct Cache<K> {
+    places: sync::Cache<K, Arc<Principal>, Bytes, DefaultHashBuilder, KeepHeld>,
 }
 
 impl<K: Copy + Eq + Hash> Cache<K> {
-    /// Nothing yet, and never much more than so many bytes.
+    /// Nothing yet, and at most so many bytes besides what requests hold.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
-            places: DashMap::new(),
-            bytes: AtomicUsize::new(0),
-            bytes_max,
+            places: sync::Cache::with(
+                bytes_max / BASE_BYTES,
+                bytes_max as u64,
+                Bytes,
+                DefaultHashBuilder::default(),
+                KeepHeld,
+            ),
         }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<Arc<Principal>> {
-        self.places.get(key).map(|place| Arc::clone(place.value()))
+        self.places.get(key)
     }
 
-    /// Keeps a principal if `is_current` says so, asked with the lock of its place held. Either way it answers the
-    /// question for which it was read; what is not kept is stale from the start.
-    pub(super) fn keep(
-        &self,
-        key: K,
-        principal: Principal,
-        is_current: impl FnOnce() -> bool,
-    ) -> Arc<Principal> {
-        let bytes = bytes_of(&principal);
-        self.make_room(bytes);
-        let principal = Arc::new(principal);
-        match self.places.entry(key) {
-            // Somebody else's look-up was quicker, and no change has emptied the place since.
-            Entry::Occupied(place) => Arc::clone(place.get()),
-            Entry::Vacant(place) if is_current() => {
-                self.bytes.fetch_add(bytes, Relaxed);
-                place.insert(Arc::clone(&principal));
-                principal
-            }
-            Entry::Vacant(_) => {
-                principal.standing.end();
+    /// Keeps a principal, or answers with the one that is there: somebody else's look-up was quicker. Whoever else keeps
+    /// something meanwhile has to wait, or one of two equal ones would be out of reach of a later change.
+    pub(super) fn keep(&self, key: K, principal: Arc<Principal>) -> Arc<Principal> {
+        match self.places.peek(&key) {
+            Some(kept) => kept,
+            None => {
+                self.places.insert(key, Arc::clone(&principal));
                 principal
             }
         }
     }
 
     /// Empties one place. Whoever still holds what was in it learns that it is stale.
-    pub(super) fn remove(&self, key: &K) -> bool {
-        let Some((_, principal)) = self.places.remove(key) else {
-            return false;
-        };
-        self.bytes.fetch_sub(bytes_of(&principal), Relaxed);
-        principal.standing.end();
-        true
+    pub(super) fn remove(&self, key: &K) {
+        if let Some((_, principal)) = self.places.remove(key) {
+            principal.standing.end();
+        }
     }
 
     /// Empties every place whose principal is touched.
@@ -80,23 +59,10 @@ impl<K: Copy + Eq + Hash> Cache<K> {
         self.places.retain(|_, principal| {
             let touched = is_touched(principal);
             if touched {
-                self.bytes.fetch_sub(bytes_of(principal), Relaxed);
                 principal.standing.end();
             }
             !touched
         });
-    }
-
-    /// Empties places until there is room for so much. A later change would not find what was in them, so that is
-    /// stale from now on.
-    fn make_room(&self, bytes: usize) {
-        while self.bytes.load(Relaxed).saturating_add(bytes) > self.bytes_max {
-            let any = self.places.iter().next().map(|place| *place.key());
-            match any {
-                Some(key) => self.remove(&key),
-                None => return,
-            };
-        }
     }
 
     #[cfg(test)]
@@ -105,7 +71,28 @@ impl<K: Copy + Eq + Hash> Cache<K> {
     }
 }
 
-/// Nearly what a principal takes of memory. It never changes, so what was added is what is taken off again.
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl<K> Weighter<K, Arc<Principal>> for Bytes {
+    fn weight(&self, _: &K, principal: &Arc<Principal>) -> u64 {
+        bytes_of(principal) as u64
+    }
+}
+
+/// What requests hold is in memory anyway. A count that rises is seen here: places are read and emptied under one lock.
+#[derive(Clone, Debug)]
+struct KeepHeld;
+
+impl<K> Lifecycle<K, Arc<Principal>> for KeepHeld {
+    type RequestState = ();
+
+    fn is_pinned(&self, _: &K, principal: &Arc<Principal>) -> bool {
+        Arc::strong_count(principal) > 1
+    }
+}
+
+/// Nearly what a principal takes of memory. It never changes.
 pub(super) fn bytes_of(principal: &Principal) -> usize {
     let caller = &principal.caller;
     let clusters = |clusters: &Clusters| match clusters {

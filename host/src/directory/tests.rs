@@ -294,26 +294,75 @@ async fn the_cache_is_bounded() {
     let room = each * 5 - 1;
     let fixture =
         Fixture::with(|store| Directory::with_capacity(store, Authority::Scopes, room, room)).await;
-    let mut principals = Vec::new();
+    let kept = || fixture.directory.inner.keys.len();
     for _ in 0..10 {
         let (_, hash) = fixture.key(None).await;
-        principals.push(found(&fixture.directory, &hash).await);
-        assert!(fixture.directory.inner.keys.len() <= 4);
+        found(&fixture.directory, &hash).await;
+        assert!(kept() <= 4);
     }
-    let kept = principals
-        .iter()
-        .filter(|principal| !principal.standing.is_stale())
-        .count();
-    assert_eq!(
-        kept, 4,
-        "whoever holds an evicted one is told to look again"
-    );
+    assert_eq!(kept(), 4);
     // One with long lists takes the places of several.
     let (mut new, _) = fixture.new_key(None);
     new.credential.scopes = Some((0..100).map(|n| format!("thing{n}:read")).collect());
     let (_, hash) = fixture.mint(new).await;
     found(&fixture.directory, &hash).await;
-    assert!(fixture.directory.inner.keys.len() <= 2);
+    assert!(kept() <= 2);
+}
+
+/// Whoever is thrown out while a request holds it would not hear of its revocation, or would have to be read again at
+/// once, throwing out the next one.
+#[tokio::test]
+async fn what_requests_hold_is_not_thrown_out() {
+    let room = 4 * 2_000;
+    let fixture =
+        Fixture::with(|store| Directory::with_capacity(store, Authority::Scopes, room, room)).await;
+    let (id, hash) = fixture.key(None).await;
+    let mut held = vec![found(&fixture.directory, &hash).await];
+    for _ in 0..20 {
+        let (_, hash) = fixture.key(None).await;
+        held.push(found(&fixture.directory, &hash).await);
+    }
+    let are_stale = |held: &[Arc<Principal>]| {
+        let stale = held
+            .iter()
+            .filter(|principal| principal.standing.is_stale());
+        stale.count()
+    };
+    assert_eq!(are_stale(&held), 0);
+    assert!(
+        fixture.directory.inner.keys.len() > 20,
+        "more than there is room for"
+    );
+    fixture.make(Change::Revoke(id)).await;
+    assert!(held[0].standing.is_stale());
+    assert_eq!(are_stale(&held), 1);
+
+    held.clear();
+    for _ in 0..20 {
+        let (_, hash) = fixture.key(None).await;
+        found(&fixture.directory, &hash).await;
+    }
+    assert!(
+        fixture.directory.inner.keys.len() <= 4,
+        "nobody holds them now"
+    );
+}
+
+/// However many keys take turns, one that is asked for all the time is there, and each new one is at once.
+#[tokio::test]
+async fn a_full_cache_keeps_what_is_used() {
+    let room = 8 * 2_000;
+    let fixture =
+        Fixture::with(|store| Directory::with_capacity(store, Authority::Scopes, room, room)).await;
+    let directory = &fixture.directory;
+    let (_, busy) = fixture.key(None).await;
+    found(directory, &busy).await;
+    for _ in 0..100 {
+        assert!(directory.cached(&busy, NOW_MS).is_some());
+        let (_, hash) = fixture.key(None).await;
+        found(directory, &hash).await;
+        assert!(directory.cached(&hash, NOW_MS).is_some());
+    }
 }
 
 /// Resolves when the credential behind a principal is no longer good, whatever else becomes of it before.

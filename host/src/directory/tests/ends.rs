@@ -1,7 +1,7 @@
 //! Every kind of change that ends or shortens something, against look-ups that fill the cache at the same moment: over a
 //! real store, thousands of times.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use tokio::task::JoinSet;
 

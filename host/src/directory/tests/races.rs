@@ -1,6 +1,6 @@
 use std::{
     pin::pin,
-    sync::atomic::{AtomicBool, AtomicI64, AtomicU64},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
     task::{Context, Wake, Waker},
     thread,
 };
@@ -28,7 +28,7 @@ struct Look {
 impl Wake for Look {
     fn wake(self: Arc<Self>) {
         self.seen
-            .store(self.directory.inner.generation.load(SeqCst), SeqCst);
+            .store(*self.directory.inner.generation.lock(), SeqCst);
     }
 }
 
@@ -56,7 +56,7 @@ async fn a_change_counts_up_before_it_empties() {
                 .poll(&mut Context::from_waker(&waker))
                 .is_pending()
         );
-        let before = directory.inner.generation.load(SeqCst);
+        let before = *directory.inner.generation.lock();
         directory.inner.empty(touch);
         assert_eq!(look.seen.load(SeqCst), before + 1, "{touch:?}");
     }
@@ -85,7 +85,7 @@ async fn what_was_read_before_a_change_is_never_kept_after_it() {
                     let at_least = acknowledged.load(SeqCst);
                     let kept = inner.sessions.get(&session);
                     let principal = kept.unwrap_or_else(|| {
-                        let generation = inner.generation.load(SeqCst);
+                        let generation = *inner.generation.lock();
                         let mut facts = facts.clone();
                         facts.session.auth_time = stored.load(SeqCst);
                         // The way back from the store takes a moment.
