@@ -32,6 +32,7 @@ pub use self::{
     caller::{CallerRef, PackedCaller},
     limits::Limits,
     policy::{DecideError, Policy},
+    sections::document as carried_document,
 };
 
 /// How far decisions are kept apart.
@@ -167,6 +168,9 @@ impl Sandbox {
         if !imports.is_empty() {
             return Err(BadPolicy::Imports(imports));
         }
+        let interfaces = component.component_type();
+        let interfaces = interfaces.exports(&self.core.engine);
+        let interfaces = interfaces.map(|(name, _)| name.to_owned()).collect();
         let exports = self.exports(&component)?;
         let component: InstancePre<Meter> = Linker::new(&self.core.engine)
             .instantiate_pre(&component)
@@ -183,6 +187,7 @@ impl Sandbox {
         let loaded = Loaded {
             component,
             exports,
+            interfaces,
             digest: Sha256::digest(bytes).into(),
             digest_text: sections::digest_text(bytes),
             description,

@@ -9,6 +9,8 @@ mod description;
 pub mod document;
 #[cfg(feature = "document")]
 pub mod documents;
+#[cfg(feature = "document")]
+pub mod explain;
 mod facts;
 pub mod packed;
 pub mod permission;

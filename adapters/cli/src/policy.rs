@@ -3,7 +3,10 @@
 
 mod build;
 mod check;
+mod explain;
 mod file;
+mod inspect;
+mod subject;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -14,9 +17,11 @@ const EXAMPLES: &str = "\
 Examples:
   scopegate policy check policy.yaml
   scopegate policy check policies/*.yaml --output json
-  scopegate policy build policy.yaml -o policy.wasm";
+  scopegate policy build policy.yaml -o policy.wasm
+  scopegate policy explain policy.yaml --request 'GET /v1/clusters/prod' --role viewer
+  scopegate policy inspect policy.wasm";
 
-/// Check policy documents and compile them
+/// Check, compile, inspect and explain policies
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Policy {
@@ -28,11 +33,15 @@ pub(crate) struct Policy {
 enum Action {
     Check(check::Check),
     Build(build::Build),
+    Explain(Box<explain::Explain>),
+    Inspect(inspect::Inspect),
 }
 
 pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
     match policy.action {
         Action::Check(check) => check::run(&check, output),
         Action::Build(build) => build::run(&build, output),
+        Action::Explain(explain) => explain::run(&explain, output),
+        Action::Inspect(inspect) => inspect::run(&inspect, output),
     }
 }
