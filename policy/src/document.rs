@@ -30,6 +30,7 @@ mod catalogue;
 mod management;
 mod places;
 mod route;
+mod schema;
 mod shapes;
 
 use crate::description::{Description, PermissionInfo, RouteInfo};
@@ -41,6 +42,7 @@ use management::Fragment;
 use shapes::Shapes;
 
 pub use places::{Places, RoleEntry, RolePlaces, RoutePlaces};
+pub use schema::SCHEMA;
 
 /// Characters of a policy's version at most.
 const VERSION_CHARS_MAX: usize = 64;

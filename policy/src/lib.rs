@@ -12,6 +12,8 @@ pub mod documents;
 #[cfg(feature = "document")]
 pub mod explain;
 mod facts;
+#[cfg(feature = "document")]
+pub mod lint;
 pub mod packed;
 pub mod permission;
 pub mod routing;

@@ -1,4 +1,4 @@
-//! What policy authors use without a server: `explain`, `inspect` and their page.
+//! What policy authors use without a server: `explain`, `inspect`, `lint`, and their page.
 
 use std::fs;
 
@@ -35,6 +35,10 @@ fn the_page_of_the_tools_shows_what_they_do() {
     let bin = bin.parent().expect("a directory").display();
     let prelude = format!("cd {}\nexport PATH={bin}:$PATH", directory.path().display());
     let mut steps = 0;
+    run_ok(
+        directory.path(),
+        &["policy", "build", "policy.yaml", "-o", "policy.wasm"],
+    );
     for pair in page.windows(2).filter(|pair| pair[0].info == "sh") {
         let script = format!("{prelude}\nexec 2>&1\n{}", pair[0].text);
         let printed = text(&shell(&script).stdout);
@@ -158,4 +162,57 @@ fn a_question_that_cannot_be_is_a_wrong_command_line() {
     let output = run(directory.path(), &["policy", "inspect", "nothing"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("built in are scopegate"));
+}
+
+#[test]
+fn lint_denies_what_it_is_told_to() {
+    let directory = directory();
+    let write = |text: &str| fs::write(directory.path().join("p.yaml"), text).expect("writable");
+    let head = "policy: p\npermissions: { a:read: }\nroutes:\n  - { match: GET /a, requires: a:read, cluster: none }\n";
+    write(&format!(
+        "{head}roles: {{ one: [a:read], two: [a:read] }}\n"
+    ));
+    let lint = |arguments: &[&str]| {
+        let command = [&["policy", "lint", "p.yaml"], arguments].concat();
+        run(directory.path(), &command).status.code()
+    };
+    assert_eq!(lint(&[]), Some(0));
+    assert_eq!(lint(&["--deny", "warnings"]), Some(0));
+    assert_eq!(lint(&["--deny", "notes"]), Some(1));
+    let found = shown(&directory, &["policy", "lint", "p.yaml", "policy.yaml"]);
+    let first = &found[0]["findings"][0];
+    assert_eq!(
+        (&first["lint"], &first["severity"], &first["line"]),
+        (&json!("same-role"), &json!("note"), &json!(5))
+    );
+    assert_eq!(
+        found[1]["findings"],
+        json!([]),
+        "the page's document is clean"
+    );
+    write(&format!("{head}roles: {{ one: [] }}\n"));
+    assert_eq!(lint(&["--deny", "warnings"]), Some(1));
+    write("policy: p\n");
+    assert_eq!(lint(&[]), Some(1));
+}
+
+#[test]
+fn the_schema_is_printed_and_a_policy_is_measured() {
+    let directory = directory();
+    let schema: Value =
+        serde_json::from_str(&run_ok(directory.path(), &["policy", "schema"])).expect("JSON");
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    let measured = shown(&directory, &["policy", "bench", "policy.yaml"]);
+    let rows = measured["rows"].as_array().expect("a list");
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        let figure = |name: &str| row[name].as_u64().expect("a number");
+        assert!(figure("iterations") > 0, "{row}");
+        assert!(figure("median_ns") <= figure("p99_ns"), "{row}");
+    }
+    let (asked, allowed) = (&measured["questions"], &measured["allowed"]);
+    assert!(allowed.as_u64() > Some(0) && allowed.as_u64() < asked.as_u64());
 }

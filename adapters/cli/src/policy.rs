@@ -1,11 +1,14 @@
 //! `scopegate policy`: what an author does with a policy, without a server and without a Rust toolchain. Each
 //! command has its own file.
 
+mod bench;
 mod build;
 mod check;
 mod explain;
 mod file;
 mod inspect;
+mod lint;
+mod schema;
 mod subject;
 
 use anyhow::Result;
@@ -19,9 +22,10 @@ Examples:
   scopegate policy check policies/*.yaml --output json
   scopegate policy build policy.yaml -o policy.wasm
   scopegate policy explain policy.yaml --request 'GET /v1/clusters/prod' --role viewer
-  scopegate policy inspect policy.wasm";
+  scopegate policy inspect policy.wasm
+  scopegate policy lint policy.yaml";
 
-/// Check, compile, inspect and explain policies
+/// Check, compile, lint, inspect and explain policies
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Policy {
@@ -35,6 +39,9 @@ enum Action {
     Build(build::Build),
     Explain(Box<explain::Explain>),
     Inspect(inspect::Inspect),
+    Lint(lint::Lint),
+    Schema(schema::Schema),
+    Bench(bench::Bench),
 }
 
 pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
@@ -43,5 +50,8 @@ pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
         Action::Build(build) => build::run(&build, output),
         Action::Explain(explain) => explain::run(&explain, output),
         Action::Inspect(inspect) => inspect::run(&inspect, output),
+        Action::Lint(lint) => lint::run(&lint, output),
+        Action::Schema(schema) => schema::run(&schema),
+        Action::Bench(bench) => bench::run(&bench, output),
     }
 }

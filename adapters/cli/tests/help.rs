@@ -21,7 +21,7 @@ fn stdout(output: &Output) -> String {
 
 #[test]
 fn help_shows_examples_at_every_level() {
-    let nouns: [&[&str]; 13] = [
+    let nouns: [&[&str]; 16] = [
         &[],
         &["demo"],
         &["serve"],
@@ -31,6 +31,9 @@ fn help_shows_examples_at_every_level() {
         &["policy", "build"],
         &["policy", "explain"],
         &["policy", "inspect"],
+        &["policy", "lint"],
+        &["policy", "schema"],
+        &["policy", "bench"],
         &["key"],
         &["agent"],
         &["user"],
