@@ -4,6 +4,8 @@
 mod build;
 mod check;
 mod file;
+mod limits;
+mod new;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -28,11 +30,13 @@ pub(crate) struct Policy {
 enum Action {
     Check(check::Check),
     Build(build::Build),
+    New(new::New),
 }
 
 pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
     match policy.action {
         Action::Check(check) => check::run(&check, output),
         Action::Build(build) => build::run(&build, output),
+        Action::New(new) => new::run(&new, output),
     }
 }
