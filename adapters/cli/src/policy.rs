@@ -10,6 +10,8 @@ mod inspect;
 mod lint;
 mod schema;
 mod subject;
+mod limits;
+mod new;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -25,7 +27,7 @@ Examples:
   scopegate policy inspect policy.wasm
   scopegate policy lint policy.yaml";
 
-/// Check, compile, lint, inspect and explain policies
+/// Check, compile, test, explain and compare policies
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Policy {
@@ -42,6 +44,7 @@ enum Action {
     Lint(lint::Lint),
     Schema(schema::Schema),
     Bench(bench::Bench),
+    New(new::New),
 }
 
 pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
@@ -53,5 +56,6 @@ pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
         Action::Lint(lint) => lint::run(&lint, output),
         Action::Schema(schema) => schema::run(&schema),
         Action::Bench(bench) => bench::run(&bench, output),
+        Action::New(new) => new::run(&new, output),
     }
 }

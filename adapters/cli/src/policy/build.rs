@@ -10,35 +10,53 @@ use clap::Args;
 use scopegate_host::engine::{Sandbox, SandboxConfig, build_document};
 use serde_json::json;
 
-use super::file::{extend, read, sentence, summary, text, write_in_one_step};
+use super::file::{extend, read, sentence, summary, text, unreadable, write_in_one_step};
+use super::limits::LimitsProfile;
 use crate::{failure::Failure, output::Output};
 
 const EXAMPLES: &str = "\
 Examples:
   scopegate policy build policy.yaml -o policy.wasm
+  scopegate policy build target/wasm32-unknown-unknown/release/policy.wasm -o policy.wasm
 
 The component carries its document and has no imports: no clock, no file, no network. A
 component that is there already is replaced in one step, and only by one that works; any other
 file is left alone.";
 
-/// Compile a policy document to a component
+/// Compile a policy document, or a module of one written by hand, to a component
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Build {
-    /// The policy document
-    #[arg(value_name = "DOC")]
+    /// The policy document, or the core module of a policy written by hand
+    #[arg(value_name = "DOC|CORE.wasm")]
     document: PathBuf,
     /// Where the component goes
     #[arg(short = 'o', long = "out", value_name = "FILE.wasm")]
     out: PathBuf,
+    /// The limits that it is loaded under
+    #[arg(long, value_enum, default_value_t)]
+    limits: LimitsProfile,
 }
 
-pub(super) fn run(Build { document, out }: &Build, output: Output) -> Result<()> {
+pub(super) fn run(
+    Build {
+        document,
+        out,
+        limits,
+    }: &Build,
+    output: Output,
+) -> Result<()> {
     let name = document.display().to_string();
-    let source = read(document)?;
-    let component = build_document(&name, &source)?;
+    let component = match core_module(document)? {
+        Some(module) => componentize(&name, &module)?,
+        None => build_document(&name, &read(document)?)?,
+    };
     // As the server will: what is written has been loaded.
-    let policy = Sandbox::new(SandboxConfig::default())?.load(&component)?;
+    let policy = Sandbox::new(SandboxConfig {
+        limits: limits.limits(),
+        ..SandboxConfig::default()
+    })?
+    .load(&component)?;
     replaceable(out)?;
     write_in_one_step(out, &component)?;
     let mut entry = json!({
@@ -55,6 +73,32 @@ pub(super) fn run(Build { document, out }: &Build, output: Output) -> Result<()>
             entry["bytes"],
             text(&entry["digest"])
         )
+    })
+}
+
+/// The file, if it is a core module (magic number and version 1).
+fn core_module(path: &Path) -> Result<Option<Vec<u8>>> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let is_core = bytes.starts_with(b"\0asm\x01\0\0\0");
+    if bytes.starts_with(b"\0asm") && !is_core {
+        let already = format!("`{}` is a component already", path.display());
+        return Err(Failure::new(already)
+            .help("`policy` in scopegate.yaml takes it as it is")
+            .into());
+    }
+    Ok(is_core.then_some(bytes))
+}
+
+/// What a compiler made of a policy written by hand has the gate's interface in a section of its own.
+fn componentize(name: &str, module: &[u8]) -> Result<Vec<u8>> {
+    let component = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode());
+    component.map_err(|error| {
+        Failure::new(format!("`{name}` is not a policy's module: {error:#}"))
+            .help("`scopegate policy new` makes a project that builds one")
+            .into()
     })
 }
 
