@@ -1,26 +1,32 @@
-//! One corpus of decision cases, `cases/*.yaml`, put to every implementation of the gate. `cases/README.md` explains
-//! the format.
+//! One corpus of decision cases, `cases/*.yaml`, put to every implementation of the gate. The files are test files as
+//! users write them (`scopegate_host::trial`); `cases/README.md` explains the format.
 
-pub mod caller;
-pub mod case;
 pub mod coverage;
-pub mod file;
 pub mod over_http;
 pub mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use scopegate_policy::documents;
+use scopegate_host::trial::{self, TestFile, Wanted};
+use scopegate_policy::{documents, yaml::Report};
 
-use file::File;
-use run::{Implementation, Kind, Maker};
+use run::{Implementation, Kind};
 
 const CASES_MIN: usize = 300;
 const CASES_OF_A_PRODUCT_MIN: usize = 60;
 
+fn read(name: &str, text: &str) -> Result<TestFile, Report> {
+    trial::read(name, text, |wanted: Wanted<'_>| wanted.load(name))
+}
+
+/// Whether a file is about a policy that is built in.
+fn is_builtin(file: &TestFile) -> bool {
+    documents::names().any(|name| name == file.subject.name())
+}
+
 /// Every file of the corpus, by name.
-pub fn files() -> Vec<File> {
+pub fn files() -> Vec<TestFile> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
     let entries = std::fs::read_dir(&folder).expect("the folder of cases");
     let mut paths: Vec<_> = entries
@@ -40,7 +46,7 @@ pub fn files() -> Vec<File> {
             .to_string_lossy()
             .into_owned();
         let text = std::fs::read_to_string(&path).expect("a readable file");
-        match file::read(&name, &text) {
+        match read(&name, &text) {
             Ok(file) => files.push(file),
             Err(report) => broken.push(report.to_string()),
         }
@@ -50,13 +56,12 @@ pub fn files() -> Vec<File> {
 }
 
 /// Puts every case of every file to implementations of one kind, and gives what came out differently.
-pub async fn differences(files: &[File], kind: Kind) -> Vec<String> {
-    let maker = Maker::new(kind);
+pub async fn differences(files: &[TestFile], kind: Kind) -> Vec<String> {
+    let implementation = Implementation::new(kind);
     let mut differences = Vec::new();
     for file in files {
-        let implementation = maker.implementation(file);
-        for case in &file.cases {
-            let outcome = implementation.answer(file, case).await.outcome;
+        for (case, answer) in implementation.answers(file).await {
+            let outcome = answer.outcome;
             if outcome != case.expected {
                 let expected = &case.expected;
                 differences.push(format!(
@@ -121,27 +126,28 @@ async fn the_corpus_is_large_and_leaves_nothing_out() {
     // The same in every policy: wherever one was tried, it counts.
     let mut management = coverage::Routes::default();
     for file in &files {
-        let description = file.document.tables.description();
-        for case in &file.cases {
+        let description = file.subject.description();
+        for (case, answer) in Implementation::Native.answers(file).await {
             reasons.note(&case.expected);
-            let answer = Implementation::Native.answer(file, case).await;
-            let Some(index) = answer.route else { continue };
+            let Some(index) = answer.rule.route else {
+                continue;
+            };
             let route = &description.routes[index as usize];
             let noted = if route.is_management() {
                 &mut management
             } else {
-                routes.entry(&file.document.name).or_default()
+                routes.entry(file.subject.name()).or_default()
             };
             noted.note(route, &answer.outcome);
         }
-        *counts.entry(file.document.name.clone()).or_default() += file.cases.len();
+        *counts.entry(file.subject.name().to_owned()).or_default() += file.cases.len();
     }
     let mut missing = BTreeSet::new();
-    for file in files.iter().filter(|file| file.document.builtin) {
-        let description = file.document.tables.description();
-        let noted = routes.entry(&file.document.name).or_default();
+    for file in files.iter().filter(|file| is_builtin(file)) {
+        let description = file.subject.description();
+        let noted = routes.entry(file.subject.name()).or_default();
         let own = noted.missing(description.own_routes()).into_iter();
-        missing.extend(own.map(|gap| format!("{}: {gap}", file.document.name)));
+        missing.extend(own.map(|gap| format!("{}: {gap}", file.subject.name())));
         let all = description.routes.iter();
         missing.extend(management.missing(all.filter(|route| route.is_management())));
     }
@@ -179,7 +185,7 @@ cases:
   - { name: about another cluster, caller: bot, request: GET /v1/clusters/dev, expect: cluster-not-allowed, about: prod }
   - { name: this is right, caller: bot, request: HEAD /v1/clusters, expect: [prod] }
 ";
-    let files = match file::read("wrong.yaml", text) {
+    let files = match read("wrong.yaml", text) {
         Ok(file) => [file],
         Err(report) => panic!("{report}"),
     };
@@ -214,7 +220,7 @@ tables:
     rows:
       - { request: GET /v1/clusters, expect: [all] }
 ";
-    let report = file::read("mine.yaml", text).err().expect("mistakes");
+    let report = read("mine.yaml", text).err().expect("mistakes");
     let places: Vec<String> = report
         .places()
         .map(|place| format!("{}:{} {}", place.line, place.column, place.message))

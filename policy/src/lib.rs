@@ -10,6 +10,8 @@ pub mod document;
 #[cfg(feature = "document")]
 pub mod documents;
 mod facts;
+#[cfg(feature = "document")]
+pub mod mutate;
 pub mod packed;
 pub mod permission;
 pub mod routing;

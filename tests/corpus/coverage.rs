@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use scopegate_host::trial::{Outcome, REASONS};
 use scopegate_policy::RouteInfo;
-
-use super::case::{Outcome, REASONS};
 
 /// Which routes were allowed and refused.
 #[derive(Default)]

@@ -1,5 +1,7 @@
-//! `scopegate policy`: checking policy documents and compiling them to components, without a server and without
-//! a Rust toolchain.
+//! `scopegate policy`: checking policy documents, testing them and compiling them to components, without a server and
+//! without a Rust toolchain.
+
+mod test;
 
 use std::{
     fs,
@@ -22,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   scopegate policy check policy.yaml
   scopegate policy check policies/*.yaml --output json
+  scopegate policy test
   scopegate policy build policy.yaml -o policy.wasm";
 
 const CHECK_EXAMPLES: &str = "\
@@ -40,7 +43,7 @@ The component carries its document and has no imports: no clock, no file, no net
 component that is there already is replaced in one step, and only by one that works; any other
 file is left alone.";
 
-/// Check policy documents and compile them
+/// Check policy documents, test them and compile them
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Policy {
@@ -67,12 +70,14 @@ enum Action {
         #[arg(short = 'o', long = "out", value_name = "FILE.wasm")]
         out: PathBuf,
     },
+    Test(test::Test),
 }
 
 pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
     match policy.action {
         Action::Check { documents } => check(&documents, output),
         Action::Build { document, out } => build(&document, &out, output),
+        Action::Test(test) => test::run(&test, output),
     }
 }
 

@@ -1,120 +1,37 @@
-//! Cases: who asks for what, and what must come of it. Tables and lists expand into one case each.
+//! Reading cases. Tables and lists expand into one case each.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
+use scopegate_policy::permission;
 use scopegate_policy::yaml::{Fields, Node, Reader, Span, Text, Value, did_you_mean};
 
-use super::caller::Caller;
-use super::file::one_or_more;
-
-/// The reasons that a case may expect, and whether each is about something.
-pub const REASONS: [(&str, bool); 11] = [
-    ("not-authenticated", false),
-    ("no-route", false),
-    ("ambiguous-path", false),
-    ("missing-permission", true),
-    ("cluster-not-allowed", true),
-    ("cluster-required", false),
-    ("clusters-restricted", false),
-    ("read-only-key", false),
-    ("agent-outside-cluster", true),
-    ("operator-required", false),
-    ("sign-in-required", false),
-];
+use super::{Asked, Case, Outcome, REASONS};
+use crate::trial::caller::Caller;
+use crate::trial::file::{moment, one_or_more, suggest_or};
+use crate::trial::subject::Subject;
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// One question and its answer.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// The file.
-    pub file: String,
-    /// The line, from 1.
-    pub line: usize,
-    /// What it shows.
-    pub name: String,
-    /// The caller's name.
-    pub caller: String,
-    /// What is asked for.
-    pub request: Asked,
-    /// What must come of it.
-    pub expected: Outcome,
-}
+const OUTCOMES: &str = "write `all`, `none`, a list of clusters, or the reason of a refusal, such as `not-authenticated`";
 
-impl Case {
-    /// Such as `kubeadapt.yaml:12`.
-    pub fn place(&self) -> String {
-        format!("{}:{}", self.file, self.line)
-    }
-}
-
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} \"{}\": `{}` asks for `{}`",
-            self.place(),
-            self.name,
-            self.caller,
-            self.request
-        )
-    }
-}
-
-/// A request as a client writes it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Asked {
-    /// Upper-case.
-    pub method: String,
-    /// Without the query.
-    pub path: String,
-    /// Without `?`.
-    pub query: String,
-    /// Besides the credential.
-    pub headers: Vec<(String, String)>,
-}
-
-impl fmt::Display for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path)?;
-        if !self.query.is_empty() {
-            write!(f, "?{}", self.query)?;
-        }
-        self.headers
-            .iter()
-            .try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))
-    }
-}
-
-/// What came of a question, or must.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Let through, with these clusters visible.
-    Allow(BTreeSet<String>),
-    /// Refused.
-    Deny {
-        /// The machine-readable word.
-        reason: String,
-        /// The permission or cluster that it is about.
-        about: Option<String>,
-    },
+/// What cases are read in.
+pub(in crate::trial) struct Asking<'a> {
+    pub(in crate::trial) reader: &'a Reader,
+    pub(in crate::trial) subject: &'a Subject,
+    pub(in crate::trial) callers: &'a BTreeMap<String, Caller>,
+    /// The registered ones.
+    pub(in crate::trial) clusters: &'a BTreeSet<String>,
+    /// When cases happen that do not say it.
+    pub(in crate::trial) now: i64,
 }
 
 /// Reads `cases` and `tables`.
-pub fn read(
-    reader: &Reader,
-    file: &str,
-    fields: &Fields<'_>,
-    callers: &BTreeMap<String, Caller>,
-    clusters: &BTreeSet<String>,
-) -> Vec<Case> {
+pub(in crate::trial) fn read(asking: &Asking<'_>, fields: &Fields<'_>) -> Vec<Case> {
+    let text = asking.reader.source().text();
     let mut cases = Cases {
-        reader,
-        file,
-        callers,
-        clusters,
+        asking,
+        line_starts: text.match_indices('\n').map(|(at, _)| at + 1).collect(),
         read: Vec::new(),
         asked: BTreeMap::new(),
     };
@@ -128,37 +45,42 @@ pub fn read(
 }
 
 struct Cases<'a> {
-    reader: &'a Reader,
-    file: &'a str,
-    callers: &'a BTreeMap<String, Caller>,
-    clusters: &'a BTreeSet<String>,
+    asking: &'a Asking<'a>,
+    /// Where each line but the first starts.
+    line_starts: Vec<usize>,
     read: Vec<Case>,
-    /// What was asked by whom: the line and the answer.
-    asked: BTreeMap<(String, Asked), (usize, Outcome)>,
+    /// What was asked by whom and when: the line and the answer.
+    asked: BTreeMap<(String, Asked, i64), (usize, Outcome)>,
 }
 
 impl Cases<'_> {
-    /// `{ name, caller, request, headers?, expect, about? }`, with lists for several callers or requests.
+    /// `{ name, caller, request, headers?, now?, expect, about? }`, with lists for several callers or requests.
     fn case(&mut self, node: &Node) -> Option<()> {
-        let reader = self.reader;
-        let known = ["name", "caller", "request", "headers", "expect", "about"];
+        let reader = self.asking.reader;
+        let known = [
+            "name", "caller", "request", "headers", "now", "expect", "about",
+        ];
         let fields = reader.fields(node, "a case", &known)?;
         let name = fields.required_text("name");
-        let callers = one_or_more(reader, fields.required("caller")?, "`caller`");
+        let callers = fields.required("caller");
+        let requests = fields.required("request");
+        let expected = fields.required("expect");
         let headers = self.headers(&fields);
-        let requests = one_or_more(reader, fields.required("request")?, "`request`");
-        let expected = self.expected(fields.required("expect")?, fields.text("about"));
-        let requests: Vec<(Text<'_>, Asked)> = requests
-            .into_iter()
-            .filter_map(|text| Some((text, self.request(text, "", &headers)?)))
-            .collect();
+        let now = moment(reader, &fields).unwrap_or(self.asking.now);
+        let about = fields.text("about");
+        let expected = expected.and_then(|node| self.expected(node, about));
+        let callers = one_or_more(reader, callers?, "`caller`");
         for caller in &callers {
             self.check_caller(*caller);
         }
+        let requests: Vec<(Text<'_>, Asked)> = one_or_more(reader, requests?, "`request`")
+            .into_iter()
+            .filter_map(|text| Some((text, self.request(text, "", &headers)?)))
+            .collect();
         let (name, expected) = (name?, expected?);
         for (text, asked) in requests {
             for caller in &callers {
-                self.push(name, *caller, text.span, asked.clone(), expected.clone());
+                self.push(name, *caller, text.span, (&asked, now), &expected);
             }
         }
         Some(())
@@ -166,7 +88,7 @@ impl Cases<'_> {
 
     /// `{ name, callers, prefixes?, rows: [{ request, headers?, about?, expect: [one for each caller] }] }`
     fn table(&mut self, node: &Node) -> Option<()> {
-        let reader = self.reader;
+        let reader = self.asking.reader;
         let fields = reader.fields(node, "a table", &["name", "callers", "prefixes", "rows"])?;
         let name = fields.required_text("name");
         fields.required("callers");
@@ -191,7 +113,7 @@ impl Cases<'_> {
         callers: &[Text<'_>],
         prefixes: &[Text<'_>],
     ) -> Option<()> {
-        let reader = self.reader;
+        let reader = self.asking.reader;
         let fields = reader.fields(
             node,
             "a row",
@@ -204,7 +126,11 @@ impl Cases<'_> {
         let cells = fields.list("expect")?;
         if cells.len() != callers.len() {
             let message = format!("{} expectations for {} callers", cells.len(), callers.len());
-            fields.problem("expect", message);
+            let names: Vec<&str> = callers.iter().map(|caller| caller.text).collect();
+            fields.problem("expect", message).help(format!(
+                "one for each of {}, in this order",
+                names.join(", ")
+            ));
             return None;
         }
         let whole: [&str; 1] = [""];
@@ -226,7 +152,13 @@ impl Cases<'_> {
                 let Some(asked) = self.request(request, prefix, &headers) else {
                     continue;
                 };
-                self.push(name, *caller, request.span, asked, expected.clone());
+                self.push(
+                    name,
+                    *caller,
+                    request.span,
+                    (&asked, self.asking.now),
+                    &expected,
+                );
             }
         }
         Some(())
@@ -237,40 +169,64 @@ impl Cases<'_> {
         name: Text<'_>,
         caller: Text<'_>,
         span: Span,
-        request: Asked,
-        expected: Outcome,
+        (request, now): (&Asked, i64),
+        expected: &Outcome,
     ) {
-        if !self.callers.contains_key(caller.text) {
+        let Asking {
+            reader,
+            subject,
+            callers,
+            ..
+        } = *self.asking;
+        if !callers.contains_key(caller.text) {
             return;
         }
-        let line = self.reader.source().line_column(span.start).0;
+        let line = self.line(span.start);
         // A sentence of its own may say what a table says too; it counts once, and they cannot disagree.
-        let asked = self.asked.entry((caller.to_string(), request.clone()));
+        let asked = self.asked.entry((caller.to_string(), request.clone(), now));
         if let Entry::Occupied(first) = asked {
-            if first.get().1 != expected {
-                self.reader
+            if first.get().1 != *expected {
+                reader
                     .problem(span, format!("`{caller}` gets another answer elsewhere"))
                     .help(format!("see line {}", first.get().0));
             }
             return;
         }
         asked.or_insert((line, expected.clone()));
+        let question = match request.question(subject.vocabulary(), now) {
+            Ok(question) => question,
+            Err(why) => {
+                reader
+                    .problem(span, format!("no policy is asked for `{request}`: {why}"))
+                    .help("the gate answers 400 by itself");
+                return;
+            }
+        };
         self.read.push(Case {
-            file: self.file.to_owned(),
+            file: reader.source().name().to_owned(),
             line,
             name: name.to_string(),
             caller: caller.to_string(),
-            request,
-            expected,
+            request: request.clone(),
+            now,
+            question,
+            expected: expected.clone(),
         });
     }
 
+    /// The line of a byte, from 1.
+    fn line(&self, byte: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= byte) + 1
+    }
+
     fn check_caller(&self, caller: Text<'_>) {
-        if !self.callers.contains_key(caller.text) {
+        if !self.asking.callers.contains_key(caller.text) {
             let slot = self
+                .asking
                 .reader
                 .problem(caller.span, format!("there is no caller `{caller}`"));
-            slot.suggest(&caller, self.callers.keys().map(String::as_str));
+            let names = self.asking.callers.keys().map(String::as_str);
+            suggest_or(slot, &caller, names, "add it to `callers`");
         }
     }
 
@@ -280,7 +236,8 @@ impl Cases<'_> {
             METHODS.contains(method) && target.starts_with('/') && !target.contains(' ')
         });
         let Some((method, target)) = parts else {
-            self.reader
+            self.asking
+                .reader
                 .problem(text.span, format!("`{text}` is not a request"))
                 .help("write it as `GET /v1/clusters?page=2`");
             return None;
@@ -298,10 +255,11 @@ impl Cases<'_> {
         let entries = fields.entries("headers").unwrap_or_default();
         let read = entries.iter().filter_map(|entry| {
             if entry.key.text != entry.key.text.to_lowercase() {
-                self.reader
+                self.asking
+                    .reader
                     .problem(entry.key.span, "write the names of headers in lower case");
             }
-            let value = self.reader.text(&entry.value, "a header")?;
+            let value = self.asking.reader.text(&entry.value, "a header")?;
             Some((entry.key.text.clone(), value.to_string()))
         });
         read.collect()
@@ -309,34 +267,38 @@ impl Cases<'_> {
 
     /// `all`, `none` or a list of clusters: allowed, with these visible. Any other word: the reason of a refusal.
     fn expected(&self, node: &Node, about: Option<Text<'_>>) -> Option<Outcome> {
-        let reader = self.reader;
+        let reader = self.asking.reader;
         if let Value::List(_) = node.value {
             let ids = reader.texts(node, "`expect`")?;
-            for id in ids.iter().filter(|id| !self.clusters.contains(id.text)) {
-                reader
-                    .problem(id.span, format!("there is no cluster `{id}`"))
-                    .suggest(id, self.clusters.iter().map(String::as_str));
+            for id in ids
+                .iter()
+                .filter(|id| !self.asking.clusters.contains(id.text))
+            {
+                let slot = reader.problem(id.span, format!("there is no cluster `{id}`"));
+                let names = self.asking.clusters.iter().map(String::as_str);
+                suggest_or(slot, id, names, "add it to `clusters`");
             }
+            self.about_nothing(about);
             return Some(Outcome::Allow(
                 ids.iter().map(ToString::to_string).collect(),
             ));
         }
-        let word = reader.text(node, "`expect`")?;
-        match word.text {
-            "all" => return Some(Outcome::Allow(self.clusters.clone())),
-            "none" => return Some(Outcome::Allow(BTreeSet::new())),
-            _ => {}
+        let Some(word) = node.as_text() else {
+            let message = format!("`expect` must be an outcome, not {}", node.in_words());
+            reader.problem(node.span, message).help(OUTCOMES);
+            return None;
+        };
+        let allowed = match word.text {
+            "all" => Some(self.asking.clusters.clone()),
+            "none" => Some(BTreeSet::new()),
+            _ => None,
+        };
+        if let Some(visible) = allowed {
+            self.about_nothing(about);
+            return Some(Outcome::Allow(visible));
         }
         let Some((_, has_about)) = REASONS.iter().find(|(reason, _)| *reason == word.text) else {
-            let names = REASONS.iter().map(|(reason, _)| *reason);
-            let slot = reader.problem(word.span, format!("`{word}` is not an outcome"));
-            match did_you_mean(&word, names) {
-                Some(name) => slot.help(format!("did you mean `{name}`?")),
-                None => {
-                    slot.help("write `all`, `none`, a list of clusters, or the reason of a refusal")
-                }
-            }
-            return None;
+            return self.own_reason(word);
         };
         if *has_about && about.is_none() {
             let message = format!("`{word}` is about something that is not said");
@@ -345,10 +307,45 @@ impl Cases<'_> {
                 .help("say it with `about`, in a table with `needs` or `cluster`");
             return None;
         }
+        if !has_about {
+            self.about_nothing(about);
+        }
         let about = about.filter(|_| *has_about).map(|about| about.to_string());
         Some(Outcome::Deny {
             reason: word.to_string(),
             about,
         })
+    }
+
+    /// What an outcome is about would not be compared where it is about nothing.
+    fn about_nothing(&self, about: Option<Text<'_>>) {
+        if let Some(about) = about {
+            let reader = self.asking.reader;
+            reader
+                .problem(about.span, format!("this outcome is not about `{about}`"))
+                .help("only a missing permission and a refused cluster are named");
+        }
+    }
+
+    /// A policy that was written by hand may refuse in a word of its own; a document has no others.
+    fn own_reason(&self, word: Text<'_>) -> Option<Outcome> {
+        let names = REASONS.iter().map(|(reason, _)| *reason);
+        let meant = did_you_mean(&word, names);
+        let is_by_hand = self.asking.subject.tables().is_none();
+        if is_by_hand && meant.is_none() && permission::is_word(&word) {
+            return Some(Outcome::Deny {
+                reason: word.to_string(),
+                about: None,
+            });
+        }
+        let slot = self
+            .asking
+            .reader
+            .problem(word.span, format!("`{word}` is not an outcome"));
+        match meant {
+            Some(name) => slot.help(format!("did you mean `{name}`?")),
+            None => slot.help(OUTCOMES),
+        }
+        None
     }
 }
