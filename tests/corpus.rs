@@ -220,7 +220,7 @@ tables:
     rows:
       - { request: GET /v1/clusters, expect: [all] }
 ";
-    let report = read("mine.yaml", text).err().expect("mistakes");
+    let report = read("mine.yaml", text).expect_err("mistakes");
     let places: Vec<String> = report
         .places()
         .map(|place| format!("{}:{} {}", place.line, place.column, place.message))

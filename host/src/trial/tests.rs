@@ -1,5 +1,6 @@
 //! Test files that are wrong, and what comes of those that are right.
 
+mod any_text;
 mod policies;
 
 use std::sync::Arc;
@@ -242,6 +243,26 @@ fn a_rule_that_no_case_tests_survives() {
     ];
     assert_eq!(some.survivors, survivors);
     assert_eq!(some.share.total, all.share.total);
+}
+
+#[test]
+fn lists_multiply_only_so_far() {
+    let names: Vec<String> = (0..400).map(|number| format!("c{number}")).collect();
+    let callers: Vec<String> = names
+        .iter()
+        .map(|name| format!("  {name}: {{ session: {{ role: viewer }} }}\n"))
+        .collect();
+    let requests: Vec<String> = (0..300).map(|n| format!("GET /v1/nodes/{n}")).collect();
+    let text = format!(
+        "document: scopegate\ncallers:\n{}cases:\n  - {{ name: all, caller: [{}], request: [{}], expect: no-route }}\n",
+        callers.concat(),
+        names.join(", "),
+        requests.join(", ")
+    );
+    assert_eq!(
+        problems(&text),
+        "404:5 the file has more than 100000 cases / make several files of it"
+    );
 }
 
 /// The promise is for a release build; this one is several times slower.

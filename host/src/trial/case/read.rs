@@ -15,6 +15,9 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 const OUTCOMES: &str = "write `all`, `none`, a list of clusters, or the reason of a refusal, such as `not-authenticated`";
 
+/// Cases of a file at most. Lists multiply, and a file may come from somebody who means no good.
+const CASES_MAX: usize = 100_000;
+
 /// What cases are read in.
 pub(in crate::trial) struct Asking<'a> {
     pub(in crate::trial) reader: &'a Reader,
@@ -78,6 +81,7 @@ impl Cases<'_> {
             .filter_map(|text| Some((text, self.request(text, "", &headers)?)))
             .collect();
         let (name, expected) = (name?, expected?);
+        self.check_room(node.span, requests.len().saturating_mul(callers.len()))?;
         for (text, asked) in requests {
             for caller in &callers {
                 self.push(name, *caller, text.span, (&asked, now), &expected);
@@ -139,6 +143,7 @@ impl Cases<'_> {
         } else {
             prefixes.iter().map(|p| p.text).collect()
         };
+        self.check_room(node.span, prefixes.len().saturating_mul(callers.len()))?;
         for (caller, cell) in callers.iter().zip(cells) {
             let about = match cell.as_text().map(|text| text.text) {
                 Some("missing-permission") => needs,
@@ -162,6 +167,19 @@ impl Cases<'_> {
             }
         }
         Some(())
+    }
+
+    /// Whether so many more cases may be read.
+    fn check_room(&self, span: Span, more: usize) -> Option<()> {
+        if more <= CASES_MAX.saturating_sub(self.read.len()) {
+            return Some(());
+        }
+        let message = format!("the file has more than {CASES_MAX} cases");
+        self.asking
+            .reader
+            .problem(span, message)
+            .help("make several files of it");
+        None
     }
 
     fn push(

@@ -51,6 +51,11 @@ pub(super) fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
+/// [`ACME`] and its tests.
+pub(super) fn acme_text() -> String {
+    format!("document: |\n{}{TESTS}", indented(ACME))
+}
+
 /// The tests of [`ACME`], without the case of this name and those that make up for it.
 pub(super) fn acme_tests(without: &str) -> TestFile {
     let makes_up = ["a restricted one writes", "a key writes"];
