@@ -8,7 +8,7 @@ pub mod run;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use scopegate_host::trial::{self, TestFile, Wanted};
+use scopegate_host::trial::{self, Coverage, TestFile, Wanted, Ways, mutate, run as run_cases};
 use scopegate_policy::{documents, yaml::Report};
 
 use run::{Implementation, Kind};
@@ -18,11 +18,6 @@ const CASES_OF_A_PRODUCT_MIN: usize = 60;
 
 fn read(name: &str, text: &str) -> Result<TestFile, Report> {
     trial::read(name, text, |wanted: Wanted<'_>| wanted.load(name))
-}
-
-/// Whether a file is about a policy that is built in.
-fn is_builtin(file: &TestFile) -> bool {
-    documents::names().any(|name| name == file.subject.name())
 }
 
 /// Every file of the corpus, by name.
@@ -122,33 +117,25 @@ async fn the_corpus_is_large_and_leaves_nothing_out() {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut reasons = coverage::Reasons::default();
     let files = files();
-    let mut routes: BTreeMap<&str, coverage::Routes> = BTreeMap::new();
     // The same in every policy: wherever one was tried, it counts.
     let mut management = coverage::Routes::default();
     for file in &files {
         let description = file.subject.description();
         for (case, answer) in Implementation::Native.answers(file).await {
             reasons.note(&case.expected);
-            let Some(index) = answer.rule.route else {
-                continue;
-            };
-            let route = &description.routes[index as usize];
-            let noted = if route.is_management() {
-                &mut management
-            } else {
-                routes.entry(file.subject.name()).or_default()
-            };
-            noted.note(route, &answer.outcome);
+            let route = answer
+                .rule
+                .route
+                .map(|index| &description.routes[index as usize]);
+            if let Some(route) = route.filter(|route| route.is_management()) {
+                management.note(route, &answer.outcome);
+            }
         }
         *counts.entry(file.subject.name().to_owned()).or_default() += file.cases.len();
     }
     let mut missing = BTreeSet::new();
-    for file in files.iter().filter(|file| is_builtin(file)) {
-        let description = file.subject.description();
-        let noted = routes.entry(file.subject.name()).or_default();
-        let own = noted.missing(description.own_routes()).into_iter();
-        missing.extend(own.map(|gap| format!("{}: {gap}", file.subject.name())));
-        let all = description.routes.iter();
+    for file in &files {
+        let all = file.subject.description().routes.iter();
         missing.extend(management.missing(all.filter(|route| route.is_management())));
     }
     let missing: Vec<String> = missing.into_iter().collect();
@@ -169,6 +156,33 @@ async fn the_corpus_is_large_and_leaves_nothing_out() {
     }
     let total: usize = counts.values().sum();
     assert!(total >= CASES_MIN, "{total} cases");
+}
+
+/// Every route, role, permission and reason of a product's document is tried, and whichever rule were another, a case of
+/// its file would come out differently.
+#[tokio::test]
+async fn no_rule_of_a_product_goes_untested() {
+    let files = files();
+    let of_products: Vec<&TestFile> = files
+        .iter()
+        .filter(|file| file.name.strip_suffix(".yaml") == Some(file.subject.name()))
+        .collect();
+    assert_eq!(of_products.len(), documents::names().count());
+    let mut gaps = Vec::new();
+    let mut changes = 0;
+    for file in of_products {
+        let ran = run_cases(file, Ways::Native).await.expect("a document");
+        let mut coverage = Coverage::new(&file.subject, [&file.contract]);
+        coverage.note(file, &ran);
+        let missing = coverage.missing(file.subject.description()).into_iter();
+        gaps.extend(missing.map(|(_, what)| format!("{}: {what}", file.name)));
+        let mutation = mutate(file.subject.rules().expect("a document"), &[file]);
+        changes += mutation.share.total;
+        let survivors = mutation.survivors.into_iter();
+        gaps.extend(survivors.map(|what| format!("{}: no case notices that {what}", file.name)));
+    }
+    assert!(gaps.is_empty(), "{} gaps:\n{}", gaps.len(), gaps.join("\n"));
+    assert!(changes > 1000, "{changes} changes");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What the corpus leaves untried: routes of the product documents and of the management API, and reasons.
+//! What the corpus leaves untried: routes of the management API, which are in every document, and reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
