@@ -11,6 +11,7 @@ mod embedding;
 mod kubernetes;
 pub(crate) mod own_gate;
 mod policy_tools;
+mod policy_tests;
 mod readme;
 mod remote;
 mod signing_keys;

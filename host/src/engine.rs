@@ -102,6 +102,11 @@ pub enum BadPolicy {
     Description(String),
 }
 
+/// The policy document that a component carries. Only [`Policy::is_from_document`] says that it is what decides.
+pub fn document_of(component: &[u8]) -> Option<&str> {
+    sections::document(component)
+}
+
 fn quoted(names: &[String]) -> String {
     names
         .iter()

@@ -14,6 +14,8 @@ pub mod explain;
 mod facts;
 #[cfg(feature = "document")]
 pub mod lint;
+#[cfg(feature = "document")]
+pub mod mutate;
 pub mod packed;
 pub mod permission;
 pub mod routing;

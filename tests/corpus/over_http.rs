@@ -11,14 +11,12 @@ use scopegate_host::{
     contract::Scheme,
     password,
     store::{Actor, Change, Expected},
+    trial::{Caller, Case, Outcome, Role, TestFile, User},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::caller::{Caller, Role, User};
-use super::case::{Case, Outcome};
-use super::file::File;
 use crate::harness::{Options, PASSWORD, World, json_reply, raw};
 
 const ORGANIZATION: &str = "corpus";
@@ -26,7 +24,7 @@ const ORGANIZATION: &str = "corpus";
 const CASES_A_MINUTE: usize = 15;
 
 /// Puts every case of a file to a server, and gives what came out differently.
-pub async fn differences(file: &File) -> Vec<String> {
+pub async fn differences(file: &TestFile) -> Vec<String> {
     let cases: Vec<&Case> = file
         .cases
         .iter()
@@ -79,7 +77,7 @@ struct Answered {
 }
 
 fn difference(
-    file: &File,
+    file: &TestFile,
     case: &Case,
     answer: &Answered,
     records: &BTreeMap<String, Value>,
@@ -165,10 +163,10 @@ async fn ask(world: &World, case: &Case, credential: Option<&String>) -> Answere
     }
 }
 
-async fn world_of(file: &File) -> (World, Uuid) {
+async fn world_of(file: &TestFile) -> (World, Uuid) {
     let contract: &'static str = file.contract.name.clone().leak();
     let world = World::with(Options {
-        policy: Some(file.document.text.clone().leak()),
+        policy: file.subject.text().map(|text| &*text.to_owned().leak()),
         people: false,
         ..Options::of(contract)
     })
@@ -213,7 +211,7 @@ fn signed_in_minutes_ago(caller: &Caller) -> i64 {
 }
 
 /// The header of each caller's credential. Those who signed in longest ago come first, and the clock moves between.
-async fn credentials(world: &World, id: Uuid, file: &File) -> BTreeMap<String, String> {
+async fn credentials(world: &World, id: Uuid, file: &TestFile) -> BTreeMap<String, String> {
     let mut callers: Vec<(&String, &Caller)> = file.callers.iter().collect();
     callers.sort_by_key(|(_, caller)| -signed_in_minutes_ago(caller));
     let mut ago = callers
@@ -243,7 +241,7 @@ async fn credentials(world: &World, id: Uuid, file: &File) -> BTreeMap<String, S
 async fn credential(
     world: &World,
     id: Uuid,
-    file: &File,
+    file: &TestFile,
     name: &str,
     caller: &Caller,
 ) -> Option<String> {
@@ -327,7 +325,7 @@ async fn log_in(world: &World, email: &str) -> String {
 }
 
 /// A key in the way that the contract prefers.
-fn key_header(file: &File, secret: &str) -> String {
+fn key_header(file: &TestFile, secret: &str) -> String {
     let schemes = &file.contract.schemes;
     if schemes.contains(&Scheme::XApiKey) {
         format!("X-API-Key: {secret}")

@@ -11,6 +11,7 @@ mod lint;
 mod schema;
 mod subject;
 mod limits;
+mod test;
 mod new;
 
 use anyhow::Result;
@@ -45,6 +46,7 @@ enum Action {
     Schema(schema::Schema),
     Bench(bench::Bench),
     New(new::New),
+    Test(test::Test),
 }
 
 pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
@@ -57,5 +59,6 @@ pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
         Action::Schema(schema) => schema::run(&schema),
         Action::Bench(bench) => bench::run(&bench, output),
         Action::New(new) => new::run(&new, output),
+        Action::Test(test) => test::run(&test, output),
     }
 }

@@ -21,7 +21,7 @@ fn stdout(output: &Output) -> String {
 
 #[test]
 fn help_shows_examples_at_every_level() {
-    let nouns: [&[&str]; 16] = [
+    let nouns: [&[&str]; 18] = [
         &[],
         &["demo"],
         &["serve"],
@@ -34,6 +34,8 @@ fn help_shows_examples_at_every_level() {
         &["policy", "lint"],
         &["policy", "schema"],
         &["policy", "bench"],
+        &["policy", "new"],
+        &["policy", "test"],
         &["key"],
         &["agent"],
         &["user"],
