@@ -5,11 +5,16 @@
 
 mod decide;
 mod description;
+// These two compare policies on the outside; what runs in the guest needs neither.
+#[cfg(feature = "document")]
+pub mod diff;
 #[cfg(feature = "document")]
 pub mod document;
 #[cfg(feature = "document")]
 pub mod documents;
 mod facts;
+#[cfg(feature = "document")]
+pub mod generate;
 pub mod packed;
 pub mod permission;
 pub mod routing;
