@@ -10,6 +10,7 @@ mod demo;
 mod embedding;
 mod kubernetes;
 pub(crate) mod own_gate;
+mod policy_diff;
 mod readme;
 mod remote;
 mod signing_keys;

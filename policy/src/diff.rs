@@ -75,7 +75,7 @@ pub struct Diff {
     pub cases: usize,
     /// Cases that were answered differently.
     pub differing: usize,
-    /// In the order in which they were met: that of the routes.
+    /// Gains before losses, and each in the order of the routes.
     pub groups: Vec<Group>,
     /// Cases of more groups than [`GROUPS_MAX`].
     pub left_out: usize,
@@ -98,7 +98,18 @@ pub fn diff(
     cases: impl IntoIterator<Item = Case>,
     ask: impl FnMut(Side, &Case) -> Decision,
 ) -> Diff {
-    let mut comparison = Comparison { old, new, ask };
+    let mut roles: Vec<&str> = Vec::new();
+    for role in old.roles.iter().chain(&new.roles) {
+        if !roles.contains(&role.name.as_str()) && roles.len() < CALLERS_MAX {
+            roles.push(&role.name);
+        }
+    }
+    let mut comparison = Comparison {
+        old,
+        new,
+        roles,
+        ask,
+    };
     let mut groups = Groups::default();
     let mut found = Diff {
         changes: changes::between(old, new),
@@ -115,12 +126,15 @@ pub fn diff(
             None => found.left_out += 1,
         }
     }
+    let groups = groups.all.into_iter();
+    found.groups = groups.map(|(key, group)| group.finish(&key)).collect();
+    found.groups.sort_by_key(|group| group.effect);
+    let examples = found
+        .groups
+        .iter_mut()
+        .flat_map(|group| &mut group.examples);
     let mut names = example::CallerNames::default();
-    found.groups = groups
-        .all
-        .into_iter()
-        .map(|(key, group)| group.finish(&key, &mut names))
-        .collect();
+    examples.for_each(|example| names.give(example));
     found
 }
 
@@ -128,6 +142,8 @@ pub fn diff(
 struct Comparison<'d, A> {
     old: &'d Description,
     new: &'d Description,
+    /// Roles of either, once.
+    roles: Vec<&'d str>,
     ask: A,
 }
 
@@ -182,26 +198,47 @@ impl Found {
         if self.seen.len() == CALLERS_MAX || !self.seen.insert(signature(&case.caller)) {
             return;
         }
-        let requires = key.requires();
-        let case = smallest::smallest(case, &requires, |smaller| {
-            comparison.key(smaller).as_ref() == Some(&key)
+        let is_first = self.examples.is_empty();
+        let smallest = self.keep(comparison, &key, case);
+        if !is_first || (smallest.caller.roles.is_empty() && smallest.caller.permissions.is_empty())
+        {
+            return;
+        }
+        // Not every caller asked for everything: who else is concerned?
+        for role in comparison.roles.clone() {
+            let mut other = smallest.clone();
+            other.caller.roles = vec![role.to_owned()];
+            other.caller.permissions.clear();
+            if comparison.key(&other).as_ref() == Some(&key) {
+                self.keep(comparison, &key, other);
+            }
+        }
+    }
+
+    /// Makes a case as small as it can be, and keeps it if it is the smallest of its callers.
+    fn keep<A: FnMut(Side, &Case) -> Decision>(
+        &mut self,
+        comparison: &mut Comparison<'_, A>,
+        key: &Key,
+        case: Case,
+    ) -> Case {
+        let case = smallest::smallest(case, &key.requires(), |smaller| {
+            comparison.key(smaller).as_ref() == Some(key)
         });
         let old = (comparison.ask)(Side::Old, &case).outcome;
         let new = (comparison.ask)(Side::New, &case).outcome;
-        let example = Example::new(case, old, new);
+        let example = Example::new(case.clone(), old, new);
         let kept = self.examples.entry(example.who.clone());
         let kept = kept.or_insert_with(|| example.clone());
         if example.facts() < kept.facts() {
             *kept = example;
         }
+        case
     }
 
-    fn finish(self, key: &Key, names: &mut example::CallerNames) -> Group {
+    fn finish(self, key: &Key) -> Group {
         let mut examples: Vec<Example> = self.examples.into_values().collect();
         examples.sort_by_key(Example::facts);
-        for example in &mut examples {
-            names.give(example);
-        }
         let (before, after) = key.words();
         Group {
             effect: key.effect(),

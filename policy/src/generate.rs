@@ -314,12 +314,11 @@ struct Place {
 impl Place {
     /// The ways in which a request can name a cluster here.
     fn named(&self) -> &'static [Named] {
-        if !self.query.is_empty() || !self.headers.is_empty() {
-            &Named::IN_FIELD
-        } else if self.pieces.iter().any(Option::is_none) {
-            &Named::IN_PATH
-        } else {
-            &Named::NOWHERE
+        match self.query.len() + self.headers.len() {
+            0 if self.pieces.iter().any(Option::is_none) => &Named::IN_PATH,
+            0 => &Named::NOWHERE,
+            1 => &Named::IN_FIELD,
+            _ => &Named::IN_FIELDS,
         }
     }
 
@@ -333,21 +332,21 @@ impl Place {
         if path.is_empty() {
             path.push('/');
         }
-        let fields = |fields: &[String]| {
-            let of = |name: &String| {
-                let values = names.in_field(named);
-                values
-                    .iter()
-                    .map(|value| (name.clone(), (*value).to_owned()))
-                    .collect::<Vec<_>>()
-            };
-            fields.iter().flat_map(of).collect()
+        let count = self.query.len() + self.headers.len();
+        let fields = |fields: &[String], before: usize| {
+            let mut all = Vec::new();
+            for (index, name) in fields.iter().enumerate() {
+                let values = names.in_field(named, before + index, count);
+                let values = values.into_iter();
+                all.extend(values.map(|value| (name.clone(), value.to_owned())));
+            }
+            all
         };
         Request {
             method: self.method.clone(),
             path,
-            query: fields(&self.query),
-            headers: fields(&self.headers),
+            query: fields(&self.query, 0),
+            headers: fields(&self.headers, self.query.len()),
             now: NOW,
         }
     }

@@ -8,12 +8,12 @@ use scopegate_policy::document;
 use super::binary::{Running, repository, shell, text};
 
 /// A fenced block: its info string and its text.
-struct Block {
-    info: String,
-    text: String,
+pub(super) struct Block {
+    pub(super) info: String,
+    pub(super) text: String,
 }
 
-fn blocks(page: &Path) -> Vec<Block> {
+pub(super) fn blocks(page: &Path) -> Vec<Block> {
     let content = fs::read_to_string(page).expect("a page");
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
@@ -37,7 +37,7 @@ fn blocks(page: &Path) -> Vec<Block> {
 }
 
 /// `…` stands for anything, line ends included.
-fn matches(promised: &str, printed: &str) -> bool {
+pub(super) fn matches(promised: &str, printed: &str) -> bool {
     let pattern: Vec<String> = promised
         .trim()
         .split('…')

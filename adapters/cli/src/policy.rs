@@ -1,6 +1,9 @@
 //! `scopegate policy`: checking policy documents and compiling them to components, without a server and without
 //! a Rust toolchain.
 
+mod asked;
+mod diff;
+
 use std::{
     fs,
     io::Write,
@@ -22,7 +25,8 @@ const EXAMPLES: &str = "\
 Examples:
   scopegate policy check policy.yaml
   scopegate policy check policies/*.yaml --output json
-  scopegate policy build policy.yaml -o policy.wasm";
+  scopegate policy build policy.yaml -o policy.wasm
+  scopegate policy diff old.yaml policy.yaml";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -67,12 +71,14 @@ enum Action {
         #[arg(short = 'o', long = "out", value_name = "FILE.wasm")]
         out: PathBuf,
     },
+    Diff(diff::DiffArgs),
 }
 
 pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
     match policy.action {
         Action::Check { documents } => check(&documents, output),
         Action::Build { document, out } => build(&document, &out, output),
+        Action::Diff(args) => diff::run(&args, output),
     }
 }
 

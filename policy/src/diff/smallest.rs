@@ -1,7 +1,7 @@
 //! Making an example small: facts are taken away one by one, as long as it still shows the same.
 
 use crate::facts::{Caller, CallerKind, Clusters, Request};
-use crate::generate::Case;
+use crate::generate::{Case, NOW};
 use crate::permission::Pattern;
 
 /// The smallest case that `still_shows` what this one does: whatever is taken away from it, it no longer does. A
@@ -42,31 +42,14 @@ fn callers(caller: &Caller, required: &[String]) -> Vec<Caller> {
     if caller.kind == CallerKind::Anonymous {
         return Vec::new();
     }
-    let now = crate::generate::NOW;
     let mut all = vec![Caller::anonymous()];
     if caller.operator || caller.kind != CallerKind::Session {
-        all.push(Caller {
-            kind: CallerKind::Session,
-            organization: "organization".to_owned(),
-            clusters: if caller.operator {
-                Clusters::All
-            } else {
-                caller.clusters.clone()
-            },
-            allowed_clusters: Clusters::All,
-            scopes: None,
-            agent_cluster: None,
-            operator: false,
-            auth_time: Some(now),
-            // What an agent holds goes with being one.
-            roles: roles_besides_agents(caller),
-            ..caller.clone()
-        });
+        all.extend(sessions(caller));
     }
-    let stale = caller.auth_time.is_some_and(|time| time != now);
+    let stale = caller.auth_time.is_some_and(|time| time != NOW);
     if stale {
         all.push(Caller {
-            auth_time: Some(now),
+            auth_time: Some(NOW),
             ..caller.clone()
         });
     }
@@ -113,11 +96,33 @@ fn callers(caller: &Caller, required: &[String]) -> Vec<Caller> {
     all
 }
 
-fn roles_besides_agents(caller: &Caller) -> Vec<String> {
-    if caller.kind == CallerKind::Agent {
-        return Vec::new();
+/// A user's session in the place of another credential: without what restricted that one, or with it.
+fn sessions(caller: &Caller) -> Vec<Caller> {
+    let unrestricted = if caller.operator {
+        Clusters::All
+    } else {
+        caller.clusters.clone()
+    };
+    let is_agent = caller.kind == CallerKind::Agent;
+    let session = |clusters| Caller {
+        kind: CallerKind::Session,
+        organization: "organization".to_owned(),
+        // What an agent holds goes with being one.
+        roles: caller.roles.iter().filter(|_| !is_agent).cloned().collect(),
+        scopes: None,
+        clusters,
+        allowed_clusters: Clusters::All,
+        agent_cluster: None,
+        operator: false,
+        auth_time: Some(NOW),
+        ..caller.clone()
+    };
+    let mut all = vec![session(unrestricted)];
+    if caller.allowed_clusters.is_restricted() {
+        let both = caller.clusters.intersect(&caller.allowed_clusters);
+        all.push(session(both));
     }
-    caller.roles.clone()
+    all
 }
 
 /// The list without each of its items.

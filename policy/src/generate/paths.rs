@@ -66,6 +66,10 @@ pub(super) enum Named {
     NotAnId,
     Missing,
     Repeated,
+    /// Only in the first of several parameters and headers: each policy reads its own.
+    InFirst,
+    /// Only in the last of them.
+    InLast,
 }
 
 impl Named {
@@ -73,6 +77,16 @@ impl Named {
         [Self::Own, Self::Other, Self::Unregistered, Self::NotAnId];
     pub(super) const IN_FIELD: [Self; 6] = [
         Self::Own,
+        Self::Other,
+        Self::Unregistered,
+        Self::NotAnId,
+        Self::Missing,
+        Self::Repeated,
+    ];
+    pub(super) const IN_FIELDS: [Self; 8] = [
+        Self::Own,
+        Self::InFirst,
+        Self::InLast,
         Self::Other,
         Self::Unregistered,
         Self::NotAnId,
@@ -129,17 +143,21 @@ impl Names {
 
     pub(super) fn in_path(&self, named: Named) -> &str {
         match named {
-            Named::Own | Named::Missing | Named::Repeated => &self.own,
+            Named::Own | Named::Missing | Named::Repeated | Named::InFirst | Named::InLast => {
+                &self.own
+            }
             Named::Other => &self.other,
             Named::Unregistered => &self.unregistered,
             Named::NotAnId => "~",
         }
     }
 
-    /// The values of a parameter or header, one for each time that it is there.
-    pub(super) fn in_field(&self, named: Named) -> Vec<&str> {
+    /// The values of a parameter or header, one for each time that it is there. It is the one at `place` of `count`.
+    pub(super) fn in_field(&self, named: Named, place: usize, count: usize) -> Vec<&str> {
         match named {
             Named::Missing => Vec::new(),
+            Named::InFirst if place > 0 => Vec::new(),
+            Named::InLast if place + 1 < count => Vec::new(),
             Named::Repeated => vec![&self.own, &self.other],
             named => vec![self.in_path(named)],
         }

@@ -1,0 +1,7 @@
+//! Policies against each other: the same one natively and compiled, and one against a mutant of it.
+
+mod mutants;
+mod pairs;
+mod policies;
+mod questions;
+mod triples;
