@@ -29,7 +29,7 @@ pub struct Example {
 impl Example {
     pub(super) fn new(case: Case, before: Outcome, after: Outcome) -> Self {
         Self {
-            who: who(&case.caller),
+            who: who(&case.caller, case.request.now),
             caller: case.caller,
             request: case.request,
             before,
@@ -80,8 +80,8 @@ impl CallerNames {
     /// Writes the example's lines.
     pub(super) fn give(&mut self, example: &mut Example) {
         let is_anonymous = example.caller.kind == CallerKind::Anonymous;
-        let definition = definition(&example.caller);
-        let base = name(&example.caller);
+        let definition = definition(&example.caller, example.request.now);
+        let base = name(&example.caller, example.request.now);
         let mut unique = base.clone();
         let mut number = 1;
         while self
@@ -123,7 +123,7 @@ impl CallerNames {
     }
 }
 
-fn who(caller: &Caller) -> String {
+fn who(caller: &Caller, now: i64) -> String {
     let held = match (caller.roles.as_slice(), caller.permissions.as_slice()) {
         ([], []) => None,
         ([], permissions) => Some(format!("a custom role with {}", listed(permissions))),
@@ -150,7 +150,7 @@ fn who(caller: &Caller) -> String {
     {
         who.push_str(", restricted to clusters");
     }
-    if is_stale(caller) {
+    if is_stale(caller, now) {
         who.push_str(", signed in long ago");
     }
     if caller.mfa {
@@ -159,10 +159,9 @@ fn who(caller: &Caller) -> String {
     who
 }
 
-fn is_stale(caller: &Caller) -> bool {
-    caller
-        .auth_time
-        .is_some_and(|time| time != crate::generate::NOW)
+/// What is left of an age in a smallest example is needed: without it the sign-in is as old as the request.
+fn is_stale(caller: &Caller, now: i64) -> bool {
+    caller.auth_time.is_some_and(|time| time != now)
 }
 
 fn listed(names: &[String]) -> String {
@@ -171,7 +170,7 @@ fn listed(names: &[String]) -> String {
 }
 
 /// A name for the caller in a file of tests.
-fn name(caller: &Caller) -> String {
+fn name(caller: &Caller, now: i64) -> String {
     let mut name = match caller.kind {
         CallerKind::Anonymous => return "anonymous".to_owned(),
         CallerKind::Session if caller.operator => "operator".to_owned(),
@@ -191,7 +190,7 @@ fn name(caller: &Caller) -> String {
             is_restricted && !caller.operator && caller.kind != CallerKind::Agent,
             "-restricted",
         ),
-        (is_stale(caller), "-stale"),
+        (is_stale(caller, now), "-stale"),
     ] {
         if has {
             name.push_str(word);
@@ -201,7 +200,7 @@ fn name(caller: &Caller) -> String {
 }
 
 /// The caller as a file of tests defines it.
-fn definition(caller: &Caller) -> String {
+fn definition(caller: &Caller, now: i64) -> String {
     let texts = |names: &[String]| {
         let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
         format!("[{}]", names.join(", "))
@@ -234,10 +233,8 @@ fn definition(caller: &Caller) -> String {
             parts.push(format!("key: {{ {key} }}"));
         }
     }
-    if is_stale(caller) {
-        let secs = caller
-            .auth_time
-            .map_or(0, |time| crate::generate::NOW.saturating_sub(time));
+    if is_stale(caller, now) {
+        let secs = caller.auth_time.map_or(0, |time| now.saturating_sub(time));
         parts.push(format!("signed_in_minutes_ago: {}", secs / 60));
     }
     format!("{{ {} }}", parts.join(", "))

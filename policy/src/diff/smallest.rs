@@ -1,7 +1,7 @@
 //! Making an example small: facts are taken away one by one, as long as it still shows the same.
 
 use crate::facts::{Caller, CallerKind, Clusters, Request};
-use crate::generate::{Case, NOW};
+use crate::generate::Case;
 use crate::permission::Pattern;
 
 /// The smallest case that `still_shows` what this one does: whatever is taken away from it, it no longer does. A
@@ -24,7 +24,7 @@ pub(super) fn smallest(
 
 /// The case with one thing less, the largest things first.
 fn smaller<'c>(case: &'c Case, required: &'c [String]) -> impl Iterator<Item = Case> {
-    let with_caller = callers(&case.caller, required)
+    let with_caller = callers(&case.caller, case.request.now, required)
         .into_iter()
         .filter(|caller| *caller != case.caller)
         .map(|caller| Case {
@@ -38,18 +38,18 @@ fn smaller<'c>(case: &'c Case, required: &'c [String]) -> impl Iterator<Item = C
     with_caller.chain(with_request)
 }
 
-fn callers(caller: &Caller, required: &[String]) -> Vec<Caller> {
+fn callers(caller: &Caller, now: i64, required: &[String]) -> Vec<Caller> {
     if caller.kind == CallerKind::Anonymous {
         return Vec::new();
     }
     let mut all = vec![Caller::anonymous()];
     if caller.operator || caller.kind != CallerKind::Session {
-        all.extend(sessions(caller));
+        all.extend(sessions(caller, now));
     }
-    let stale = caller.auth_time.is_some_and(|time| time != NOW);
+    let stale = caller.auth_time.is_some_and(|time| time != now);
     if stale {
         all.push(Caller {
-            auth_time: Some(NOW),
+            auth_time: Some(now),
             ..caller.clone()
         });
     }
@@ -97,7 +97,7 @@ fn callers(caller: &Caller, required: &[String]) -> Vec<Caller> {
 }
 
 /// A user's session in the place of another credential: without what restricted that one, or with it.
-fn sessions(caller: &Caller) -> Vec<Caller> {
+fn sessions(caller: &Caller, now: i64) -> Vec<Caller> {
     let unrestricted = if caller.operator {
         Clusters::All
     } else {
@@ -114,7 +114,7 @@ fn sessions(caller: &Caller) -> Vec<Caller> {
         allowed_clusters: Clusters::All,
         agent_cluster: None,
         operator: false,
-        auth_time: Some(NOW),
+        auth_time: Some(now),
         ..caller.clone()
     };
     let mut all = vec![session(unrestricted)];
