@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod corpus;
+mod differential;
 mod guests;
 mod harness;
 mod load;

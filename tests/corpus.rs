@@ -101,7 +101,7 @@ async fn every_case_comes_out_as_expected_through_the_typed_world() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_comes_out_as_expected_over_http() {
     let mut differences = Vec::new();
-    for file in &files() {
+    for file in files().iter().filter(|file| !is_of_routes(file)) {
         differences.extend(over_http::differences(file).await);
     }
     assert!(
@@ -110,6 +110,12 @@ async fn every_case_comes_out_as_expected_over_http() {
         differences.len(),
         differences.join("\n")
     );
+}
+
+/// Whether a file goes through every route of a policy: on the wire that would take a minute and show nothing more.
+fn is_of_routes(file: &File) -> bool {
+    let mut names = file.cases.iter().map(|case| &case.file);
+    names.any(|name| name.ends_with("-routes.yaml") && name != "edge-routes.yaml")
 }
 
 #[tokio::test]

@@ -1,18 +1,20 @@
 //! `scopegate policy`: what an author does with a policy, without a server and without a Rust toolchain. Each
 //! command has its own file.
 
+mod asked;
 mod bench;
 mod build;
 mod check;
+mod diff;
 mod explain;
 mod file;
 mod inspect;
+mod limits;
 mod lint;
+mod new;
 mod schema;
 mod subject;
-mod limits;
 mod test;
-mod new;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -45,6 +47,7 @@ enum Action {
     Lint(lint::Lint),
     Schema(schema::Schema),
     Bench(bench::Bench),
+    Diff(diff::DiffArgs),
     New(new::New),
     Test(test::Test),
 }
@@ -58,6 +61,7 @@ pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
         Action::Lint(lint) => lint::run(&lint, output),
         Action::Schema(schema) => schema::run(&schema),
         Action::Bench(bench) => bench::run(&bench, output),
+        Action::Diff(args) => diff::run(&args, output),
         Action::New(new) => new::run(&new, output),
         Action::Test(test) => test::run(&test, output),
     }

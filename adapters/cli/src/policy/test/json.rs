@@ -5,7 +5,7 @@ use scopegate_policy::{Description, Grant, Restriction, Rule};
 use serde_json::{Value, json};
 
 use super::{
-    super::extend,
+    super::file::extend,
     difference,
     results::{PolicyResult, Results},
 };

@@ -15,7 +15,7 @@ use scopegate_host::{
 };
 use scopegate_policy::yaml::Report;
 
-use super::super::read;
+use super::super::file::read;
 
 pub(super) struct Policies {
     /// The policy under test, whatever the files name.

@@ -1,0 +1,8 @@
+//! Policies against each other: the same one natively and compiled, and one against a mutant of it.
+
+mod corpus_kills;
+mod mutants;
+mod pairs;
+mod policies;
+mod questions;
+mod triples;
