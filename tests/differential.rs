@@ -3,6 +3,7 @@
 mod corpus_kills;
 mod mutants;
 mod pairs;
+mod pasted;
 mod policies;
 mod questions;
 mod triples;

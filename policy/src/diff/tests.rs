@@ -83,7 +83,7 @@ fn a_role_that_gains_a_permission() {
         Some("viewer: { session: { role: viewer } }")
     );
     assert_eq!(
-        example.test_case,
+        example.test_case.as_deref().unwrap(),
         "- { name: viewer asks for DELETE /v1/clusters/prod, caller: viewer, \
          request: DELETE /v1/clusters/prod, expect: [prod] }"
     );

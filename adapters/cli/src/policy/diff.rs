@@ -133,11 +133,9 @@ fn write_group(text: &mut String, group: &Group) {
         text,
         format_args!("    {} -> {}", group.before, group.after),
     );
-    for one in smallest.iter() {
-        if let Some(caller) = &one.test_caller {
-            line(text, format_args!("    {caller}"));
-        }
-        line(text, format_args!("    {}", one.test_case));
+    let lines = smallest.map(|one| [&one.test_caller, &one.test_case]);
+    for one in lines.into_iter().flatten().flatten() {
+        line(text, format_args!("    {one}"));
     }
 }
 
