@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod explain;
 mod file;
+mod fmt;
 mod inspect;
 mod lint;
 mod schema;
@@ -23,9 +24,10 @@ Examples:
   scopegate policy build policy.yaml -o policy.wasm
   scopegate policy explain policy.yaml --request 'GET /v1/clusters/prod' --role viewer
   scopegate policy inspect policy.wasm
-  scopegate policy lint policy.yaml";
+  scopegate policy lint policy.yaml
+  scopegate policy fmt --check policy.yaml";
 
-/// Check, compile, lint, inspect and explain policies
+/// Check, compile, format, lint, inspect, measure and explain policies
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Policy {
@@ -40,6 +42,7 @@ enum Action {
     Explain(Box<explain::Explain>),
     Inspect(inspect::Inspect),
     Lint(lint::Lint),
+    Fmt(fmt::Fmt),
     Schema(schema::Schema),
     Bench(bench::Bench),
 }
@@ -51,6 +54,7 @@ pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
         Action::Explain(explain) => explain::run(&explain, output),
         Action::Inspect(inspect) => inspect::run(&inspect, output),
         Action::Lint(lint) => lint::run(&lint, output),
+        Action::Fmt(fmt) => fmt::run(&fmt, output),
         Action::Schema(schema) => schema::run(&schema),
         Action::Bench(bench) => bench::run(&bench, output),
     }

@@ -21,7 +21,7 @@ fn stdout(output: &Output) -> String {
 
 #[test]
 fn help_shows_examples_at_every_level() {
-    let nouns: [&[&str]; 16] = [
+    let nouns: [&[&str]; 17] = [
         &[],
         &["demo"],
         &["serve"],
@@ -32,6 +32,7 @@ fn help_shows_examples_at_every_level() {
         &["policy", "explain"],
         &["policy", "inspect"],
         &["policy", "lint"],
+        &["policy", "fmt"],
         &["policy", "schema"],
         &["policy", "bench"],
         &["key"],
