@@ -27,6 +27,7 @@
 //! Its roles may hold `manage:…`, and `*` does; it cannot define them, or routes under `/-/`.
 
 mod catalogue;
+mod format;
 mod management;
 mod places;
 mod route;
@@ -41,6 +42,7 @@ use crate::yaml::{Fields, Node, Reader, Report, Source};
 use management::Fragment;
 use shapes::Shapes;
 
+pub use format::format;
 pub use places::{Places, RoleEntry, RolePlaces, RoutePlaces};
 pub use schema::SCHEMA;
 

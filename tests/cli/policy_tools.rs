@@ -1,12 +1,15 @@
-//! What policy authors use without a server: `explain`, `inspect`, `lint`, and their page.
+//! What policy authors use without a server: `explain`, `inspect`, `lint`, `fmt`, `schema`, `bench`, and their page.
 
-use std::fs;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    binary::{repository, run, run_ok, scopegate, shell, text},
+    binary::{repository, run, run_ok, run_with, scopegate, shell, text},
     readme::{blocks, matches},
 };
 
@@ -215,4 +218,36 @@ fn the_schema_is_printed_and_a_policy_is_measured() {
     }
     let (asked, allowed) = (&measured["questions"], &measured["allowed"]);
     assert!(allowed.as_u64() > Some(0) && allowed.as_u64() < asked.as_u64());
+}
+
+#[test]
+fn fmt_changes_the_layout_and_loses_nothing() {
+    let directory = directory();
+    let path = directory.path().join("p.yaml");
+    let original = "policy: p # mine\nroutes: [{public: true, match: GET /a}]\nroles: {}\npermissions: {a:read: }\n";
+    let laid_out = "policy: p # mine\n\npermissions:\n  a:read:\n\nroles: {}\n\nroutes:\n  - { match: GET /a, public: true }\n";
+    fs::write(&path, original).expect("writable");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("allowed");
+    let fmt = |arguments: &[&str]| {
+        let command = [&["policy", "fmt"], arguments].concat();
+        run(directory.path(), &command).status.code()
+    };
+    assert_eq!(fmt(&["--check", "p.yaml"]), Some(1));
+    assert_eq!(fs::read_to_string(&path).expect("readable"), original);
+    let printed = run_with(directory.path(), &[], original, &["policy", "fmt", "-"]);
+    assert_eq!(text(&printed.stdout), laid_out);
+    let changed = shown(&directory, &["policy", "fmt", "p.yaml"]);
+    assert_eq!(changed[0]["changed"], true);
+    assert_eq!(fs::read_to_string(&path).expect("readable"), laid_out);
+    assert_eq!(fmt(&["--check", "p.yaml"]), Some(0));
+    let mode = path.metadata().expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "who may read it stays");
+
+    // One comment that has no place, and the file stays as it is.
+    let refused = original
+        .replace("[{public", "\n  - # the first\n    {public")
+        .replace("}]", "}");
+    fs::write(&path, &refused).expect("writable");
+    assert_eq!(fmt(&["p.yaml"]), Some(1));
+    assert_eq!(fs::read_to_string(&path).expect("readable"), refused);
 }

@@ -8,6 +8,7 @@ mod check;
 mod diff;
 mod explain;
 mod file;
+mod fmt;
 mod inspect;
 mod limits;
 mod lint;
@@ -28,9 +29,10 @@ Examples:
   scopegate policy build policy.yaml -o policy.wasm
   scopegate policy explain policy.yaml --request 'GET /v1/clusters/prod' --role viewer
   scopegate policy inspect policy.wasm
-  scopegate policy lint policy.yaml";
+  scopegate policy lint policy.yaml
+  scopegate policy fmt --check policy.yaml";
 
-/// Check, compile, test, explain and compare policies
+/// Check, compile, test, format, explain and compare policies
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Policy {
@@ -45,6 +47,7 @@ enum Action {
     Explain(Box<explain::Explain>),
     Inspect(inspect::Inspect),
     Lint(lint::Lint),
+    Fmt(fmt::Fmt),
     Schema(schema::Schema),
     Bench(bench::Bench),
     Diff(diff::DiffArgs),
@@ -59,6 +62,7 @@ pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
         Action::Explain(explain) => explain::run(&explain, output),
         Action::Inspect(inspect) => inspect::run(&inspect, output),
         Action::Lint(lint) => lint::run(&lint, output),
+        Action::Fmt(fmt) => fmt::run(&fmt, output),
         Action::Schema(schema) => schema::run(&schema),
         Action::Bench(bench) => bench::run(&bench, output),
         Action::Diff(args) => diff::run(&args, output),

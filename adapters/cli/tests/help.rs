@@ -21,7 +21,7 @@ fn stdout(output: &Output) -> String {
 
 #[test]
 fn help_shows_examples_at_every_level() {
-    let nouns: [&[&str]; 18] = [
+    let nouns: [&[&str]; 20] = [
         &[],
         &["demo"],
         &["serve"],
@@ -32,8 +32,10 @@ fn help_shows_examples_at_every_level() {
         &["policy", "explain"],
         &["policy", "inspect"],
         &["policy", "lint"],
+        &["policy", "fmt"],
         &["policy", "schema"],
         &["policy", "bench"],
+        &["policy", "diff"],
         &["policy", "new"],
         &["policy", "test"],
         &["key"],

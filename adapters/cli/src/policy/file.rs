@@ -23,16 +23,20 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(format!("`{}` {what}", path.display()))
 }
 
-/// Writes a file so that a server that watches it never sees half of it.
+/// Writes a file so that a server that watches it never sees half of it. A file that is there keeps who may read it.
 pub(super) fn write_in_one_step(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        let kept = fs::metadata(path).map(|file| file.permissions()).ok();
         let mut file = tempfile::Builder::new()
-            .permissions(readable())
+            .permissions(kept.clone().unwrap_or_else(readable))
             .tempfile_in(directory)?;
+        if let Some(kept) = kept {
+            file.as_file().set_permissions(kept)?;
+        }
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
