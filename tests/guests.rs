@@ -7,14 +7,15 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
-use scopegate_host::engine::{Limits, Policy, Sandbox, SandboxConfig};
-
-use crate::{
-    cli::binary::scopegate,
-    corpus::{self, file::File, run::Implementation},
+use scopegate_host::{
+    engine::{Limits, Sandbox, SandboxConfig},
+    trial::{self, Subject, Ways},
 };
+
+use crate::{cli::binary::scopegate, corpus};
 
 /// Of the product whose policy they are.
 const PRODUCT: &str = "kubeadapt";
@@ -68,7 +69,8 @@ async fn a_policy_in_javascript_passes_the_corpus() {
     npm("test");
     npm("build");
     let component = project.join("policy.wasm");
-    let refused = load(&component, Limits::default()).expect_err("it brings an engine");
+    let refused = load(&component, Limits::default()).err();
+    let refused = refused.expect("it brings an engine");
     assert!(refused.contains("more than"), "{refused}");
     passes(&component, Limits::large()).await;
 }
@@ -174,32 +176,44 @@ fn build(core: &Path, out: &Path) {
     run(&mut build, "a core module");
 }
 
-fn load(component: &Path, limits: Limits) -> Result<Policy, String> {
+fn load(component: &Path, limits: Limits) -> Result<(Sandbox, Subject), String> {
     let config = SandboxConfig {
         limits,
         ..SandboxConfig::default()
     };
     let sandbox = Sandbox::new(config).map_err(|error| error.to_string())?;
     let bytes = fs::read(component).map_err(|error| error.to_string())?;
-    sandbox.load(&bytes).map_err(|error| error.to_string())
+    let name = component.display().to_string();
+    let subject = Subject::component(&name, &bytes, &sandbox);
+    let subject = subject.map_err(|error| error.to_string())?;
+    Ok((sandbox, subject))
 }
 
 async fn passes(component: &Path, limits: Limits) {
-    let policy = load(component, limits).unwrap_or_else(|error| panic!("{error}"));
-    assert!(!policy.is_from_document());
-    let files = corpus::files();
-    let named = |file: &&File| file.document.name == PRODUCT;
-    let file = files.iter().find(named).expect("the product's file");
-    let implementation = Implementation::Component(Box::new(policy));
-    let mut differences = Vec::new();
-    for case in &file.cases {
-        let outcome = implementation.answer(file, case).await.outcome;
-        if outcome != case.expected {
-            differences.push(format!("{case}: {outcome:?}, not {:?}", case.expected));
+    let (sandbox, subject) = load(component, limits).unwrap_or_else(|error| panic!("{error}"));
+    assert!(
+        subject.tables().is_none(),
+        "it was not built from a document"
+    );
+    let files = corpus::files().into_iter();
+    let mut of_product: Vec<_> = files
+        .filter(|file| file.subject.name() == PRODUCT)
+        .collect();
+    let subject = Arc::new(subject);
+    let (mut cases, mut differences) = (0, Vec::new());
+    for file in &mut of_product {
+        file.subject = Arc::clone(&subject);
+        let all = trial::run(file, Ways::Compiled(&sandbox)).await;
+        for ran in all.expect("it is loaded") {
+            let got = ran.answer().map(|answer| &answer.outcome);
+            if got != Some(&ran.case.expected) {
+                differences.push(format!("{}: {got:?}", ran.case));
+            }
+            cases += 1;
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(file.cases.len() >= 60, "{} cases", file.cases.len());
+    assert!(cases >= 60, "{cases} cases");
     let project = component.parent().expect("a directory");
     fs::remove_dir_all(project).expect("removed");
 }

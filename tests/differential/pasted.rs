@@ -8,7 +8,7 @@ use scopegate_policy::generate::Generator;
 use scopegate_policy::packed::RequestRef;
 use scopegate_policy::{ClusterSource, Rules, Tables, decide, document, documents};
 
-use crate::corpus::{file, run::Implementation};
+use crate::corpus::{self, run::Implementation};
 
 /// What was there before `scopegate`: keys that may only read, viewers who delete, another place for a cluster, open and
 /// closed routes.
@@ -71,10 +71,9 @@ async fn the_lines_of_every_example_pass_in_a_file_of_tests() {
         .for_each(|line| file += &format!("  {line}\n"));
     file += "cases:\n";
     cases.iter().for_each(|line| file += &format!("  {line}\n"));
-    let file = file::read("pasted.yaml", &file).unwrap_or_else(|report| panic!("{report}"));
+    let file = corpus::read("pasted.yaml", &file).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(file.cases.len(), cases.len());
-    for case in &file.cases {
-        let answer = Implementation::Native.answer(&file, case).await;
+    for (case, answer) in Implementation::Native.answers(&file).await {
         assert_eq!(answer.outcome, case.expected, "{case}");
     }
 }
