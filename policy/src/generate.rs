@@ -166,15 +166,7 @@ impl<'d> Generator<'d> {
         for named in place.named() {
             let request = place.request(&self.names, *named);
             for credential in Credential::ALL {
-                cases.push(Case {
-                    caller: credential.caller(
-                        &self.names,
-                        &Holds::All,
-                        &Scopes::None,
-                        Facts::FRESH,
-                    ),
-                    request: request.clone(),
-                });
+                cases.push(self.unhindered(credential, &request));
             }
         }
         let request = place.request(&self.names, Named::Own);
@@ -193,6 +185,14 @@ impl<'d> Generator<'d> {
         cases
     }
 
+    /// Whom neither permissions nor scopes nor an old sign-in keep from what is asked.
+    fn unhindered(&self, credential: Credential, request: &Request) -> Case {
+        Case {
+            caller: credential.caller(&self.names, &Holds::All, &Scopes::None, Facts::FRESH),
+            request: request.clone(),
+        }
+    }
+
     fn neighbours(&self, target: &RouteInfo) -> Vec<Case> {
         let place = self.main_place(target);
         let request = place.request(&self.names, Named::Own);
@@ -205,15 +205,7 @@ impl<'d> Generator<'d> {
                 Credential::OPERATOR,
                 Credential::AGENT,
             ] {
-                cases.push(Case {
-                    caller: credential.caller(
-                        &self.names,
-                        &Holds::All,
-                        &Scopes::None,
-                        Facts::FRESH,
-                    ),
-                    request: request.clone(),
-                });
+                cases.push(self.unhindered(credential, &request));
             }
         }
         cases
