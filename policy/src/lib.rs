@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or spawns anything. The same crate runs natively, inside the guest
 //! component and inside the proxy-wasm filter.
 
+mod condition;
 mod decide;
 mod description;
 #[cfg(feature = "document")]
@@ -18,6 +19,7 @@ mod vocabulary;
 #[cfg(feature = "document")]
 pub mod yaml;
 
+pub use condition::{Condition, TEXT_BYTES_MAX as WHEN_BYTES_MAX};
 pub use decide::{SIGN_IN_SECS_MAX, decide};
 pub use description::{
     ClusterSource, Description, ListShape, MANAGEMENT_PATH, PermissionInfo, RoleInfo, RouteInfo,

@@ -3,6 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use scopegate_policy::yaml::{Fields, Node, Reader, Span, Text, Value, did_you_mean};
 
@@ -10,7 +11,7 @@ use super::caller::Caller;
 use super::file::one_or_more;
 
 /// The reasons that a case may expect, and whether each is about something.
-pub const REASONS: [(&str, bool); 11] = [
+pub const REASONS: [(&str, bool); 12] = [
     ("not-authenticated", false),
     ("no-route", false),
     ("ambiguous-path", false),
@@ -22,6 +23,7 @@ pub const REASONS: [(&str, bool); 11] = [
     ("agent-outside-cluster", true),
     ("operator-required", false),
     ("sign-in-required", false),
+    ("condition-not-met", false),
 ];
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -74,6 +76,10 @@ pub struct Asked {
     pub query: String,
     /// Besides the credential.
     pub headers: Vec<(String, String)>,
+    /// From where, if not from anywhere.
+    pub address: Option<IpAddr>,
+    /// When, in seconds since the epoch, if not at the moment of all cases.
+    pub at: Option<i64>,
 }
 
 impl fmt::Display for Asked {
@@ -84,7 +90,11 @@ impl fmt::Display for Asked {
         }
         self.headers
             .iter()
-            .try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))
+            .try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))?;
+        self.address
+            .iter()
+            .try_for_each(|address| write!(f, " from {address}"))?;
+        self.at.iter().try_for_each(|at| write!(f, " at {at}"))
     }
 }
 
@@ -138,19 +148,34 @@ struct Cases<'a> {
 }
 
 impl Cases<'_> {
-    /// `{ name, caller, request, headers?, expect, about? }`, with lists for several callers or requests.
+    /// `{ name, caller, request, headers?, address?, at?, expect, about? }`, with lists for several callers or requests.
     fn case(&mut self, node: &Node) -> Option<()> {
         let reader = self.reader;
-        let known = ["name", "caller", "request", "headers", "expect", "about"];
+        let known = [
+            "name", "caller", "request", "headers", "address", "at", "expect", "about",
+        ];
         let fields = reader.fields(node, "a case", &known)?;
         let name = fields.required_text("name");
         let callers = one_or_more(reader, fields.required("caller")?, "`caller`");
         let headers = self.headers(&fields);
+        let address = self.parsed(&fields, "address", |text| text.parse::<IpAddr>().ok());
+        let at = self.parsed(&fields, "at", |text| text.parse::<jiff::Timestamp>().ok());
+        let at = at.map(jiff::Timestamp::as_second);
         let requests = one_or_more(reader, fields.required("request")?, "`request`");
         let expected = self.expected(fields.required("expect")?, fields.text("about"));
         let requests: Vec<(Text<'_>, Asked)> = requests
             .into_iter()
             .filter_map(|text| Some((text, self.request(text, "", &headers)?)))
+            .map(|(text, asked)| {
+                (
+                    text,
+                    Asked {
+                        address,
+                        at,
+                        ..asked
+                    },
+                )
+            })
             .collect();
         for caller in &callers {
             self.check_caller(*caller);
@@ -291,7 +316,24 @@ impl Cases<'_> {
             path: format!("{prefix}{path}"),
             query: query.to_owned(),
             headers: headers.to_vec(),
+            address: None,
+            at: None,
         })
+    }
+
+    fn parsed<T>(
+        &self,
+        fields: &Fields<'_>,
+        key: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = fields.text(key)?;
+        let value = parse(&text);
+        if value.is_none() {
+            let message = format!("`{text}` is not a value of `{key}`");
+            self.reader.problem(text.span, message);
+        }
+        value
     }
 
     fn headers(&self, fields: &Fields<'_>) -> Vec<(String, String)> {

@@ -37,10 +37,7 @@ pub async fn differences(file: &File) -> Vec<String> {
     }
     let (world, id) = world_of(file).await;
     let credentials = credentials(&world, id, file).await;
-    let keeps_time = file
-        .callers
-        .values()
-        .any(|caller| signed_in_minutes_ago(caller) > 0);
+    let keeps_time = file.callers.values().any(|caller| minutes_ago(caller) > 0);
     let mut answers = Vec::new();
     for (index, case) in cases.iter().enumerate() {
         if index % CASES_A_MINUTE == 0 && !keeps_time {
@@ -67,7 +64,8 @@ pub async fn differences(file: &File) -> Vec<String> {
 /// Whether the server puts the request to its policy and, if allowed, to the upstream. What is under `/-/` it answers
 /// itself, and it has no management API yet: its own 404 would say nothing about the policy.
 fn is_forwarded(case: &Case) -> bool {
-    !case.request.path.starts_with("/-/")
+    // Time on a server's clock only goes on.
+    !case.request.path.starts_with("/-/") && case.request.at.is_none()
 }
 
 /// What a client and the upstream saw of a case.
@@ -135,6 +133,10 @@ async fn ask(world: &World, case: &Case, credential: Option<&String>) -> Answere
         .iter()
         .map(|(name, value)| format!("{name}: {value}"))
         .collect();
+    let address = asked
+        .address
+        .map(|address| format!("X-Forwarded-For: {address}"));
+    headers.extend(address);
     headers.extend(credential.cloned());
     if !matches!(asked.method.as_str(), "GET" | "HEAD") {
         headers.push("Content-Length: 0".to_owned());
@@ -170,6 +172,8 @@ async fn world_of(file: &File) -> (World, Uuid) {
     let world = World::with(Options {
         policy: Some(file.document.text.clone().leak()),
         people: false,
+        // Cases come from addresses of their own.
+        trusted_proxies: &["127.0.0.0/8"],
         ..Options::of(contract)
     })
     .await;
@@ -199,7 +203,8 @@ async fn done(world: &World, command: Command) -> Reply {
         .unwrap_or_else(|error| panic!("{shown}: {error}"))
 }
 
-fn signed_in_minutes_ago(caller: &Caller) -> i64 {
+/// How long ago the caller's credential was made.
+fn minutes_ago(caller: &Caller) -> i64 {
     match caller {
         Caller::Session {
             signed_in_minutes_ago,
@@ -208,20 +213,21 @@ fn signed_in_minutes_ago(caller: &Caller) -> i64 {
         | Caller::Operator {
             signed_in_minutes_ago,
         } => *signed_in_minutes_ago,
+        Caller::Key {
+            minted_minutes_ago, ..
+        } => *minted_minutes_ago,
         _ => 0,
     }
 }
 
-/// The header of each caller's credential. Those who signed in longest ago come first, and the clock moves between.
+/// The header of each caller's credential. The oldest come first, and the clock moves between.
 async fn credentials(world: &World, id: Uuid, file: &File) -> BTreeMap<String, String> {
     let mut callers: Vec<(&String, &Caller)> = file.callers.iter().collect();
-    callers.sort_by_key(|(_, caller)| -signed_in_minutes_ago(caller));
-    let mut ago = callers
-        .first()
-        .map_or(0, |(_, caller)| signed_in_minutes_ago(caller));
+    callers.sort_by_key(|(_, caller)| -minutes_ago(caller));
+    let mut ago = callers.first().map_or(0, |(_, caller)| minutes_ago(caller));
     let mut headers = BTreeMap::new();
     for (name, caller) in callers {
-        let minutes = signed_in_minutes_ago(caller);
+        let minutes = minutes_ago(caller);
         let passed = u64::try_from(ago - minutes).expect("sorted");
         world.clock.advance(Duration::from_secs(passed * 60));
         ago = minutes;
@@ -268,6 +274,7 @@ async fn credential(
             owner,
             scopes,
             allowed,
+            ..
         } => {
             let owner_email = match owner {
                 // As the widest user there is: what the key may do later is not bounded by what its owner is now.

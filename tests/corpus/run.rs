@@ -152,7 +152,8 @@ fn request(vocabulary: &Vocabulary, asked: &Asked) -> Request {
         path: path.into_owned(),
         query: query.expect("a readable query"),
         headers: headers.cloned().collect(),
-        now: NOW,
+        now: asked.at.unwrap_or(NOW),
+        address: asked.address,
     }
 }
 
