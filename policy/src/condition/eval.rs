@@ -1,5 +1,7 @@
 //! Running a condition on a question.
 
+use std::cmp::Ordering;
+
 use crate::facts::CallerKind;
 use crate::packed::{FieldKind, Question, Value as Field};
 use crate::routing::pattern::Method;
@@ -114,9 +116,9 @@ fn step<'a>(stack: &mut Stack<'a>, op: &'a Op, question: &Question<'a>) {
             });
         }
         Op::Equal => stack.join(equal),
-        Op::Less => stack.join(|first, second| compare(first, second, |order| order.is_lt())),
+        Op::Less => stack.join(|first, second| compare(first, second, Ordering::is_lt)),
         Op::LessOrEqual => {
-            stack.join(|first, second| compare(first, second, |order| order.is_le()));
+            stack.join(|first, second| compare(first, second, Ordering::is_le));
         }
         Op::Add => stack.join(add),
         Op::Subtract => stack.join(subtract),
@@ -239,7 +241,7 @@ fn equal<'a>(first: Value<'a>, second: Value<'a>) -> Value<'a> {
 fn compare<'a>(
     first: Value<'a>,
     second: Value<'a>,
-    is: impl FnOnce(std::cmp::Ordering) -> bool,
+    is: impl FnOnce(Ordering) -> bool,
 ) -> Value<'a> {
     match (first, second) {
         (Int(first), Int(second)) | (Time(first), Time(second)) | (Span(first), Span(second)) => {

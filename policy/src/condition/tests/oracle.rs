@@ -260,7 +260,7 @@ fn questions() -> impl Strategy<Value = (Caller, Request)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2048, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1024, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn what_both_know_means_the_same(text in boolean(), (caller, request) in questions()) {
