@@ -1,6 +1,6 @@
 //! The words of a question and of its answer: who calls, what they ask for, what was decided and by which rule.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The texts within a condition that stand for something else: times, durations, offsets, addresses, networks. Each is
 //! read when the document is compiled, so that a mistake in one is found there.
 
-use std::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 
 use super::{SPAN_SECS_MAX, TIME_MAX, TIME_MIN};
 

@@ -1,6 +1,6 @@
 //! Writing a question.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::facts::{Caller, CallerKind, Clusters, Request};
 use crate::routing::pattern::Method;
