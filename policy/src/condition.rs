@@ -13,6 +13,7 @@
 //! and no allocation. Both sides of `&&` and `||` are always evaluated, which is what CEL's meaning of errors asks for:
 //! `false && error` is false from either side, and what is left an error in the end does not hold.
 
+mod asked;
 #[cfg(feature = "document")]
 pub(crate) mod check;
 mod eval;
@@ -23,6 +24,7 @@ mod parse;
 
 use serde::{Deserialize, Serialize};
 
+pub use asked::{ConditionOf, asked};
 pub(crate) use eval::holds;
 #[cfg(feature = "document")]
 pub(crate) use eval::{SPAN_SECS_MAX, TIME_MAX, TIME_MIN};

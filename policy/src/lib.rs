@@ -19,7 +19,9 @@ mod vocabulary;
 #[cfg(feature = "document")]
 pub mod yaml;
 
-pub use condition::{Condition, TEXT_BYTES_MAX as WHEN_BYTES_MAX};
+pub use condition::{
+    Condition, ConditionOf, TEXT_BYTES_MAX as WHEN_BYTES_MAX, asked as asked_conditions,
+};
 pub use decide::{SIGN_IN_SECS_MAX, decide};
 pub use description::{
     ClusterSource, Description, ListShape, MANAGEMENT_PATH, PermissionInfo, RoleInfo, RouteInfo,

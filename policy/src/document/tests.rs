@@ -4,7 +4,10 @@ use insta::assert_snapshot;
 
 use super::compile;
 use crate::sample::{caller, request};
-use crate::{Caller, CallerKind, ClusterSource, Outcome, Request, Tables, decide};
+use crate::{
+    Caller, CallerKind, ClusterSource, ConditionOf, Outcome, Request, Tables, asked_conditions,
+    decide,
+};
 
 /// A document around some routes.
 fn with_routes(routes: &str) -> String {
@@ -366,4 +369,46 @@ routes:
     assert_eq!(outcome("viewer", false, "/a", &dev), "missing-permission");
     assert_eq!(outcome("viewer", false, "/b", &[]), "missing-permission");
     assert_eq!(outcome("viewer", true, "/b", &[]), "allow");
+}
+
+#[test]
+fn a_decision_tells_which_conditions_were_asked() {
+    let text = "
+policy: sample
+permissions: { a:read: , b:read: }
+roles:
+  careful: { permissions: [a:read], when: 'caller.mfa' }
+  plain: [a:read]
+  other: { permissions: [b:read], when: 'caller.mfa' }
+routes:
+  - { match: GET /a, requires: a:read, when: 'request.path == \"/a\"' }
+  - { match: 'GET /a/{b}', requires: a:read, when: 'request.path == \"/a\"' }
+  - { match: GET /open, public: true, when: 'caller.mfa' }
+";
+    let tables = compile("sample.yaml", text).unwrap();
+    let asked = |roles: &[&str], mfa: bool, path: &str| {
+        let caller = Caller {
+            mfa,
+            roles: roles.iter().map(ToString::to_string).collect(),
+            ..caller(CallerKind::Session, "")
+        };
+        let decision = decide(&tables, &caller, &request("GET", path));
+        asked_conditions(tables.description(), &caller, &decision)
+    };
+    let (role, route) = (ConditionOf::Role, ConditionOf::Route);
+    assert_eq!(
+        asked(&["careful"], true, "/a"),
+        [(role(0), true), (route(0), true)]
+    );
+    assert_eq!(asked(&["careful"], false, "/a"), [(role(0), false)]);
+    let both = [(role(0), false), (route(0), true)];
+    assert_eq!(asked(&["other", "careful", "plain"], false, "/a"), both);
+    assert_eq!(
+        asked(&["plain", "careful"], false, "/a"),
+        [(route(0), true)]
+    );
+    assert_eq!(asked(&["plain"], false, "/a/x"), [(route(1), false)]);
+    assert_eq!(asked(&[], true, "/open"), [(route(2), true)]);
+    assert_eq!(asked(&[], false, "/open"), [(route(2), false)]);
+    assert_eq!(asked(&["plain"], false, "/none"), []);
 }
