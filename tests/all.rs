@@ -3,6 +3,8 @@
 mod api;
 mod cli;
 mod corpus;
+mod differential;
+mod guests;
 mod harness;
 mod load;
 mod products;

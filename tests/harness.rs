@@ -42,6 +42,7 @@ use uuid::Uuid;
 
 pub mod actor;
 pub mod people;
+pub mod random;
 pub mod raw;
 pub mod upstream;
 

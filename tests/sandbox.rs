@@ -8,6 +8,7 @@ mod isolation;
 mod limits;
 mod nonsense;
 mod overload;
+mod trial;
 mod worlds;
 
 use std::{collections::BTreeSet, sync::LazyLock, time::Duration};

@@ -34,6 +34,7 @@ pub use self::{
     caller::{CallerRef, PackedCaller},
     limits::Limits,
     policy::{DecideError, Policy},
+    sections::document as carried_document,
 };
 
 /// How far decisions are kept apart.
@@ -103,6 +104,11 @@ pub enum BadPolicy {
     Description(String),
 }
 
+/// The policy document that a component carries. Only [`Policy::is_from_document`] says that it is what decides.
+pub fn document_of(component: &[u8]) -> Option<&str> {
+    sections::document(component)
+}
+
 fn quoted(names: &[String]) -> String {
     names
         .iter()
@@ -169,6 +175,9 @@ impl Sandbox {
         if !imports.is_empty() {
             return Err(BadPolicy::Imports(imports));
         }
+        let interfaces = component.component_type();
+        let interfaces = interfaces.exports(&self.core.engine);
+        let interfaces = interfaces.map(|(name, _)| name.to_owned()).collect();
         let exports = self.exports(&component)?;
         let component: InstancePre<Meter> = Linker::new(&self.core.engine)
             .instantiate_pre(&component)
@@ -185,6 +194,7 @@ impl Sandbox {
         let loaded = Loaded {
             component,
             exports,
+            interfaces,
             digest: Sha256::digest(bytes).into(),
             digest_text: sections::digest_text(bytes),
             description,

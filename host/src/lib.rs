@@ -28,6 +28,7 @@ pub mod request;
 pub mod scanning;
 pub mod session;
 pub mod store;
+pub mod trial;
 pub mod verdict;
 
 pub use audit::Audit;

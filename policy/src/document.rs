@@ -29,9 +29,12 @@
 //! Its roles may hold `manage:…`, and `*` does; it cannot define them, or routes under `/-/`.
 
 mod catalogue;
+mod format;
 pub(crate) mod header;
 mod management;
+mod places;
 mod route;
+mod schema;
 mod shapes;
 mod when;
 
@@ -39,10 +42,14 @@ use crate::condition::Condition;
 use crate::description::{Description, PermissionInfo, RouteInfo};
 use crate::permission;
 use crate::tables::{RouteOptions, Rules, Tables};
-use crate::yaml::{Fields, Node, Reader, Report};
+use crate::yaml::{Fields, Node, Reader, Report, Source};
 
 use management::Fragment;
 use shapes::Shapes;
+
+pub use format::format;
+pub use places::{Places, RoleEntry, RolePlaces, RoutePlaces};
+pub use schema::SCHEMA;
 
 /// Characters of a policy's version at most.
 const VERSION_CHARS_MAX: usize = 64;
@@ -54,17 +61,48 @@ const VERSION_CHARS_MAX: usize = 64;
 pub fn compile(name: &str, text: &str) -> Result<Tables, Report> {
     let management = management::fragment()?;
     let (reader, root) = Reader::open(name, text)?;
-    let tables = read(&reader, &root, management).and_then(|rules| {
-        // Mistakes have been found already, with their places. What is left are limits of the tables as a whole.
-        match Tables::new(rules) {
-            Ok(tables) => Some(tables),
-            Err(wrong) => {
-                reader.problem(root.span, wrong);
-                None
-            }
-        }
-    });
+    let tables = tables(&reader, &root, management);
     reader.finish(tables)
+}
+
+/// A document that was compiled, and where everything in it stands.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What decides.
+    pub tables: Tables,
+    /// The document.
+    pub source: Source,
+    /// Where its parts stand in the source.
+    pub places: Places,
+}
+
+/// As [`compile`], with the places of what was compiled.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with_places(name: &str, text: &str) -> Result<Compiled, Report> {
+    let management = management::fragment()?;
+    let (reader, root) = Reader::open(name, text)?;
+    let source = reader.source().clone();
+    let tables = tables(&reader, &root, management);
+    let tables = reader.finish(tables)?;
+    Ok(Compiled {
+        tables,
+        source,
+        places: Places::of(&root),
+    })
+}
+
+fn tables(reader: &Reader, root: &Node, management: &Fragment) -> Option<Tables> {
+    let rules = read(reader, root, management)?;
+    // Mistakes have been found already, with their places. What is left are limits of the tables as a whole.
+    match Tables::new(rules) {
+        Ok(tables) => Some(tables),
+        Err(wrong) => {
+            reader.problem(root.span, wrong);
+            None
+        }
+    }
 }
 
 /// Which part of a policy is read.

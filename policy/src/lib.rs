@@ -6,11 +6,22 @@
 mod condition;
 mod decide;
 mod description;
+// These two compare policies on the outside; what runs in the guest needs neither.
+#[cfg(feature = "document")]
+pub mod diff;
 #[cfg(feature = "document")]
 pub mod document;
 #[cfg(feature = "document")]
 pub mod documents;
+#[cfg(feature = "document")]
+pub mod explain;
 mod facts;
+#[cfg(feature = "document")]
+pub mod generate;
+#[cfg(feature = "document")]
+pub mod lint;
+#[cfg(feature = "document")]
+pub mod mutate;
 pub mod packed;
 pub mod permission;
 pub mod routing;

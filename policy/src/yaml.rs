@@ -57,7 +57,7 @@ pub use fields::Fields;
 pub use node::{Entry, Key, Node, Scalar, Text, Value};
 pub use parse::limits;
 pub use reader::{Problem, ProblemSlot, Reader, did_you_mean};
-pub use report::{Place, Report};
+pub use report::{Place, Report, Severity, excerpt};
 pub use source::{Source, Span};
 
 #[cfg(test)]

@@ -3,17 +3,18 @@
 use std::{fs, path::Path};
 
 use regex::Regex;
+use scopegate_host::trial::{self, Verdict, Ways};
 use scopegate_policy::document;
 
-use super::binary::{Running, repository, shell, text};
+use super::binary::{Running, repository, scopegate, shell, text};
 
 /// A fenced block: its info string and its text.
-struct Block {
-    info: String,
-    text: String,
+pub(super) struct Block {
+    pub(super) info: String,
+    pub(super) text: String,
 }
 
-fn blocks(page: &Path) -> Vec<Block> {
+pub(super) fn blocks(page: &Path) -> Vec<Block> {
     let content = fs::read_to_string(page).expect("a page");
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
@@ -37,7 +38,7 @@ fn blocks(page: &Path) -> Vec<Block> {
 }
 
 /// `…` stands for anything, line ends included.
-fn matches(promised: &str, printed: &str) -> bool {
+pub(super) fn matches(promised: &str, printed: &str) -> bool {
     let pattern: Vec<String> = promised
         .trim()
         .split('…')
@@ -145,6 +146,61 @@ fn policy_documents_in_the_pages_compile_or_fail_as_shown() {
         }
     }
     assert!(compiled >= 2, "only {compiled} documents were found");
+}
+
+/// Its policy and its tests are written down, its commands run beside them, and its broken test file says what is shown.
+#[tokio::test]
+async fn the_tests_of_policies_do_what_their_page_shows() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, content: &str| {
+        fs::write(directory.path().join(name), content).expect("writable");
+    };
+    let bin = scopegate();
+    let go_there = format!(
+        "export PATH={}:$PATH; cd {}",
+        bin.parent().expect("a directory").display(),
+        directory.path().display()
+    );
+    let page = blocks(&repository().join("docs/policy-tests.md"));
+    let mut run = 0;
+    for pair in page.windows(2) {
+        let [Block { info, text: block }, next] = pair else {
+            continue;
+        };
+        let read = || {
+            trial::read("policy.test.yaml", block, |wanted| {
+                wanted.load("policy.test.yaml")
+            })
+        };
+        match info.as_str() {
+            "yaml policy" => write("policy.yaml", block),
+            "yaml test" if block.contains("./policy.yaml") => write("policy.test.yaml", block),
+            "yaml test" => {
+                let file = read().unwrap_or_else(|report| panic!("{report}"));
+                let ran = trial::run(&file, Ways::Native).await.expect("a document");
+                for ran in ran {
+                    assert_eq!(ran.verdict(), Verdict::Passed, "{}", ran.case);
+                }
+                run += 1;
+            }
+            "yaml broken test" => {
+                let report = read().expect_err("it is broken").to_string();
+                assert_eq!(report.trim(), next.text.trim());
+                run += 1;
+            }
+            "sh" => {
+                let printed = text(&shell(&format!("{go_there}\n{block}")).stdout);
+                assert!(
+                    matches(&next.text, &printed),
+                    "```\n{block}```\nprinted\n{printed}\nand not\n{}",
+                    next.text
+                );
+                run += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(run >= 6, "only {run} examples were found");
 }
 
 #[test]

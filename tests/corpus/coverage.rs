@@ -1,10 +1,9 @@
-//! What the corpus leaves untried: routes of the product documents and of the management API, and reasons.
+//! What the corpus leaves untried: routes of the management API, which are in every document, and reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use scopegate_host::trial::{Outcome, REASONS};
 use scopegate_policy::RouteInfo;
-
-use super::case::{Outcome, REASONS};
 
 /// Which routes were allowed and refused.
 #[derive(Default)]

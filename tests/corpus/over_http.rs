@@ -11,14 +11,12 @@ use scopegate_host::{
     contract::Scheme,
     password,
     store::{Actor, Change, Expected},
+    trial::{Caller, Case, NOW_DEFAULT, Outcome, Role, TestFile, User},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::caller::{Caller, Role, User};
-use super::case::{Case, Outcome};
-use super::file::File;
 use crate::harness::{Options, PASSWORD, World, json_reply, raw};
 
 const ORGANIZATION: &str = "corpus";
@@ -26,7 +24,7 @@ const ORGANIZATION: &str = "corpus";
 const CASES_A_MINUTE: usize = 15;
 
 /// Puts every case of a file to a server, and gives what came out differently.
-pub async fn differences(file: &File) -> Vec<String> {
+pub async fn differences(file: &TestFile) -> Vec<String> {
     let cases: Vec<&Case> = file
         .cases
         .iter()
@@ -65,7 +63,7 @@ pub async fn differences(file: &File) -> Vec<String> {
 /// itself, and it has no management API yet: its own 404 would say nothing about the policy.
 fn is_forwarded(case: &Case) -> bool {
     // Time on a server's clock only goes on.
-    !case.request.path.starts_with("/-/") && case.request.at.is_none()
+    !case.request.path.starts_with("/-/") && case.now == NOW_DEFAULT
 }
 
 /// What a client and the upstream saw of a case.
@@ -77,7 +75,7 @@ struct Answered {
 }
 
 fn difference(
-    file: &File,
+    file: &TestFile,
     case: &Case,
     answer: &Answered,
     records: &BTreeMap<String, Value>,
@@ -167,10 +165,10 @@ async fn ask(world: &World, case: &Case, credential: Option<&String>) -> Answere
     }
 }
 
-async fn world_of(file: &File) -> (World, Uuid) {
+async fn world_of(file: &TestFile) -> (World, Uuid) {
     let contract: &'static str = file.contract.name.clone().leak();
     let world = World::with(Options {
-        policy: Some(file.document.text.clone().leak()),
+        policy: file.subject.text().map(|text| &*text.to_owned().leak()),
         people: false,
         // Cases come from addresses of their own.
         trusted_proxies: &["127.0.0.0/8"],
@@ -221,7 +219,7 @@ fn minutes_ago(caller: &Caller) -> i64 {
 }
 
 /// The header of each caller's credential. The oldest come first, and the clock moves between.
-async fn credentials(world: &World, id: Uuid, file: &File) -> BTreeMap<String, String> {
+async fn credentials(world: &World, id: Uuid, file: &TestFile) -> BTreeMap<String, String> {
     let mut callers: Vec<(&String, &Caller)> = file.callers.iter().collect();
     callers.sort_by_key(|(_, caller)| -minutes_ago(caller));
     let mut ago = callers.first().map_or(0, |(_, caller)| minutes_ago(caller));
@@ -249,7 +247,7 @@ async fn credentials(world: &World, id: Uuid, file: &File) -> BTreeMap<String, S
 async fn credential(
     world: &World,
     id: Uuid,
-    file: &File,
+    file: &TestFile,
     name: &str,
     caller: &Caller,
 ) -> Option<String> {
@@ -334,7 +332,7 @@ async fn log_in(world: &World, email: &str) -> String {
 }
 
 /// A key in the way that the contract prefers.
-fn key_header(file: &File, secret: &str) -> String {
+fn key_header(file: &TestFile, secret: &str) -> String {
     let schemes = &file.contract.schemes;
     if schemes.contains(&Scheme::XApiKey) {
         format!("X-API-Key: {secret}")

@@ -1,22 +1,7 @@
-//! Puts a case to an implementation of the gate and says what came of it.
+//! The implementations of the gate that the corpus is put to.
 
-use std::collections::BTreeSet;
-
-use scopegate_host::engine::{
-    CallerRef, Isolation, Limits, PackedCaller, Policy, Sandbox, SandboxConfig, Worlds, bound,
-    build_document,
-};
-use scopegate_host::path;
-use scopegate_policy::packed::RequestRef;
-use scopegate_policy::{
-    Caller, Clusters, Decision, Outcome as Decided, Request, Vocabulary, decide,
-};
-
-use super::case::{Asked, Case, Outcome};
-use super::file::File;
-
-/// When every case happens, in seconds since the epoch.
-pub const NOW: i64 = 1_767_225_600;
+use scopegate_host::engine::{Isolation, Limits, Sandbox, SandboxConfig, Worlds};
+use scopegate_host::trial::{Answer, Case, Outcome, TestFile, Ways, run};
 
 /// The kinds of implementation that the corpus is put to. Each gives the same outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,22 +16,14 @@ pub enum Kind {
     Typed,
 }
 
-/// An implementation, ready for the cases of one file.
+/// An implementation, ready for any file; what its files share is set up once.
 pub enum Implementation {
-    /// The file's own tables.
-    Native,
-    /// The file's document as a component.
-    Component(Box<Policy>),
-}
-
-/// Makes implementations of one kind; what they share is set up once.
-pub enum Maker {
     Native,
     Component(Box<Sandbox>),
 }
 
-impl Maker {
-    /// For a kind.
+impl Implementation {
+    /// Of a kind.
     pub fn new(kind: Kind) -> Self {
         let (isolation, worlds) = match kind {
             Kind::Native => return Self::Native,
@@ -62,109 +39,26 @@ impl Maker {
         Self::Component(Box::new(Sandbox::new(config).expect("a sandbox")))
     }
 
-    /// For a file.
-    pub fn implementation(&self, file: &File) -> Implementation {
-        match self {
-            Self::Native => Implementation::Native,
-            Self::Component(sandbox) => {
-                let document = &file.document;
-                let component = build_document(&document.name, &document.text)
-                    .expect("a document that compiles");
-                let policy = sandbox.load(&component).expect("a policy");
-                Implementation::Component(Box::new(policy))
-            }
-        }
-    }
-}
-
-/// What came of a case, and the route that decided it.
-pub struct Answer {
-    pub outcome: Outcome,
-    pub route: Option<u32>,
-}
-
-impl Implementation {
-    /// Puts a case to it.
-    pub async fn answer(&self, file: &File, case: &Case) -> Answer {
-        let tables = &file.document.tables;
-        let caller = file.callers[&case.caller].facts(&case.caller, &file.contract.authority);
-        let request = request(tables.vocabulary(), &case.request);
-        let decision = match self {
-            Self::Native => {
-                let decision = decide(tables, &caller, &request);
-                let request = RequestRef::from(&request);
-                bound(
-                    decision,
-                    tables.description(),
-                    &caller,
-                    &request,
-                    &file.clusters,
-                )
-                .expect("an answer that makes sense")
-            }
-            Self::Component(policy) => ask(policy, &caller, &request, &file.clusters).await,
+    /// What comes of each case of a file.
+    pub async fn answers<'f>(&self, file: &'f TestFile) -> Vec<(&'f Case, Answer)> {
+        let ways = match self {
+            Self::Native => Ways::Native,
+            Self::Component(sandbox) => Ways::Compiled(sandbox),
         };
-        let outcome = outcome(decision.outcome, &file.clusters);
-        if let Outcome::Allow(visible) = &outcome {
-            assert!(
-                visible.is_disjoint(&file.retired),
-                "{case}: a removed cluster is visible"
-            );
+        let all = run(file, ways).await.expect("a policy that runs");
+        let mut answers = Vec::new();
+        for ran in all {
+            let case = ran.case;
+            let answer = ran.native.or(ran.compiled).expect("asked one way");
+            let answer = answer.unwrap_or_else(|why| panic!("{case}: {why}"));
+            if let Outcome::Allow(visible) = &answer.outcome {
+                assert!(
+                    visible.is_disjoint(&file.retired),
+                    "{case}: a removed cluster is visible"
+                );
+            }
+            answers.push((case, answer));
         }
-        Answer {
-            route: decision.rule.route,
-            outcome,
-        }
-    }
-}
-
-async fn ask(
-    policy: &Policy,
-    caller: &Caller,
-    request: &Request,
-    registered: &BTreeSet<String>,
-) -> Decision {
-    let packed = PackedCaller::default();
-    let caller = CallerRef {
-        caller,
-        packed: &packed,
-    };
-    let decision = policy
-        .decide_bounded(&caller, &RequestRef::from(request), registered)
-        .await;
-    decision.expect("a decision")
-}
-
-/// The question as the gate puts it to the policy.
-fn request(vocabulary: &Vocabulary, asked: &Asked) -> Request {
-    let headers = asked
-        .headers
-        .iter()
-        .filter(|(name, _)| vocabulary.header_names().contains(name));
-    let path = path::normalise(&asked.path).expect("a readable path");
-    let query = path::declared_parameters(&asked.query, vocabulary.query_names());
-    Request {
-        method: if asked.method == "HEAD" {
-            "GET".to_owned()
-        } else {
-            asked.method.clone()
-        },
-        path: path.into_owned(),
-        query: query.expect("a readable query"),
-        headers: headers.cloned().collect(),
-        now: asked.at.unwrap_or(NOW),
-        address: asked.address,
-    }
-}
-
-/// The outcome as cases state it: every cluster by name.
-fn outcome(decided: Decided, registered: &BTreeSet<String>) -> Outcome {
-    match decided {
-        Decided::Allow(Clusters::All) => Outcome::Allow(registered.clone()),
-        Decided::Allow(Clusters::Only(ids)) => Outcome::Allow(ids.into_iter().collect()),
-        Decided::Deny(reason) => Outcome::Deny {
-            reason: reason.code().to_owned(),
-            about: reason.subject().map(str::to_owned),
-        },
+        answers
     }
 }

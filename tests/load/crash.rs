@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use super::figures::{Spread, rounds};
 use crate::{
     cli::binary::{run, text},
-    harness::Upstream,
+    harness::{Upstream, random::Random},
 };
-use ledger::{Ledger, Random};
+use ledger::Ledger;
 use server::Gate;
 use work::Desk;
 

@@ -1,5 +1,5 @@
-//! `scopegate init`: a gate of one's own, ready to serve: configuration, policy, signing keys, store, the first
-//! organization and its administrator.
+//! `scopegate init`: a gate of one's own, ready to serve: configuration, policy with tests, signing keys, store, the
+//! first organization and its administrator.
 
 use std::{
     fs::{self, OpenOptions},
@@ -35,8 +35,17 @@ else the one in SCOPEGATE_PASSWORD, else it is generated and printed, once.";
 
 const CONFIGURATION: &str = include_str!("init/scopegate.yaml");
 const POLICY_HEAD: &str = include_str!("init/policy-head.yaml");
+const TESTS_HEAD: &str = include_str!("init/tests-head.yaml");
+/// Tests of the built-in policies, by name.
+const TESTS: [(&str, &str); 5] = [
+    ("scopegate", include_str!("init/tests/scopegate.yaml")),
+    ("k8cost", include_str!("init/tests/k8cost.yaml")),
+    ("kubewatch", include_str!("init/tests/kubewatch.yaml")),
+    ("kubeadapt", include_str!("init/tests/kubeadapt.yaml")),
+    ("kubevision", include_str!("init/tests/kubevision.yaml")),
+];
 
-/// Write a configuration, a policy, keys and a store with the first administrator
+/// Write a configuration, a policy with tests, keys and a store with the first administrator
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Init {
@@ -64,6 +73,7 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     let contract = Contract::builtin(&init.contract).context("the contract is not built in")?;
     let policy =
         documents::builtin(&contract.policy).context("the contract's policy is not built in")?;
+    let tests = tests(&init.contract, &contract.policy).context("the policy has no tests")?;
     let password = Password::choose(init.password_file.as_deref())?;
     // Whatever can be wrong is found before the first file is written.
     let hash = password.hash()?;
@@ -71,6 +81,7 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     let files = [
         "scopegate.yaml",
         "policy.yaml",
+        "policy.test.yaml",
         "signing-keys.json",
         "audit-key.json",
         "scopegate.db",
@@ -93,6 +104,7 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
         .replace("{upstream}", &init.upstream);
     write_new(&place("scopegate.yaml"), &configuration)?;
     write_new(&place("policy.yaml"), &format!("{POLICY_HEAD}{policy}"))?;
+    write_new(&place("policy.test.yaml"), &tests)?;
     KeyRing::create(&place("signing-keys.json"))?;
     AuditKey::create(&place("audit-key.json"))?;
     // What was written is what `serve` will read; an upstream that is no URL shows here.
@@ -129,6 +141,13 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     machine.execute(admin, now_ms).await?;
     directory.store().close().await;
     print(&init, &files, &password, common)
+}
+
+/// The test file of a built-in policy, under a contract.
+fn tests(contract: &str, policy: &str) -> Option<String> {
+    let (_, cases) = TESTS.iter().find(|(name, _)| *name == policy)?;
+    let head = TESTS_HEAD.replace("{contract}", contract);
+    Some(format!("{head}{cases}"))
 }
 
 fn print(init: &Init, files: &[&str], password: &Password, common: &Common) -> Result<()> {

@@ -21,7 +21,7 @@ fn stdout(output: &Output) -> String {
 
 #[test]
 fn help_shows_examples_at_every_level() {
-    let nouns: [&[&str]; 11] = [
+    let nouns: [&[&str]; 20] = [
         &[],
         &["demo"],
         &["serve"],
@@ -29,6 +29,15 @@ fn help_shows_examples_at_every_level() {
         &["policy"],
         &["policy", "check"],
         &["policy", "build"],
+        &["policy", "explain"],
+        &["policy", "inspect"],
+        &["policy", "lint"],
+        &["policy", "fmt"],
+        &["policy", "schema"],
+        &["policy", "bench"],
+        &["policy", "diff"],
+        &["policy", "new"],
+        &["policy", "test"],
         &["key"],
         &["agent"],
         &["user"],

@@ -158,6 +158,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
     let (name, component) = component(&config.policy, &contract)?;
     let sandbox = Sandbox::new(SandboxConfig {
         isolation: config.isolation,
+        limits: config.policy_limits,
         ..SandboxConfig::default()
     })?;
     // Compiling takes its time, and nothing else runs yet.

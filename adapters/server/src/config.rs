@@ -14,7 +14,10 @@ use std::{
 use ipnet::IpNet;
 use scopegate_axum::list;
 use scopegate_host::{
-    audit::Sink, authenticate::IssuerConfig, engine::Isolation, scanning::PartnerKeys,
+    audit::Sink,
+    authenticate::IssuerConfig,
+    engine::{Isolation, Limits},
+    scanning::PartnerKeys,
 };
 use scopegate_policy::yaml::{Reader, Report};
 
@@ -34,6 +37,8 @@ pub struct Config {
     pub contract: ContractSource,
     /// The rules.
     pub policy: PolicySource,
+    /// How much of the machine they get.
+    pub policy_limits: Limits,
     /// Where admitted requests go.
     pub upstream: UpstreamConfig,
     /// Such as `sqlite:///var/lib/scopegate/scopegate.db`.

@@ -57,6 +57,21 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For policies that bring a whole language engine, such as those in JavaScript: more of everything that their size
+    /// needs. To be chosen by the operator, because each of these is also what a hostile policy gets.
+    pub fn large() -> Self {
+        Self {
+            component_bytes_max: 32 << 20,
+            memory_bytes_max: 64 << 20,
+            memories_bytes_max: 64 << 20,
+            table_elements_max: 40_000,
+            stack_bytes_max: 1 << 20,
+            ..Self::default()
+        }
+    }
+}
+
 /// Core modules, memories and tables of one component. A component that needs no imports needs few of them.
 const MODULES_MAX: u32 = 4;
 const MEMORIES_MAX: u32 = 2;

@@ -45,6 +45,7 @@ pub struct Policy {
     core: Arc<Core>,
     component: InstancePre<Meter>,
     exports: Exports,
+    interfaces: Vec<String>,
     digest: Digest,
     digest_text: String,
     description: Arc<Description>,
@@ -80,6 +81,8 @@ impl Idle {
 pub(super) struct Loaded {
     pub(super) component: InstancePre<Meter>,
     pub(super) exports: Exports,
+    /// The names of everything that it exports.
+    pub(super) interfaces: Vec<String>,
     pub(super) digest: Digest,
     pub(super) digest_text: String,
     pub(super) description: Description,
@@ -108,6 +111,7 @@ impl Policy {
             vocabulary: Vocabulary::new(&loaded.description),
             component: loaded.component,
             exports: loaded.exports,
+            interfaces: loaded.interfaces,
             digest: loaded.digest,
             digest_text: loaded.digest_text,
             description: Arc::new(loaded.description),
@@ -129,6 +133,11 @@ impl Policy {
     /// Its names.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
+    }
+
+    /// The names of the interfaces that it exports, such as `scopegate:policy/rules@1.0.0`.
+    pub fn exports(&self) -> &[String] {
+        &self.interfaces
     }
 
     /// Whether it is exactly what this program makes of the document that it carries. Only then may its instances

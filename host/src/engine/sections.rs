@@ -18,7 +18,7 @@ pub(super) fn append(component: &mut Vec<u8>, document: &str) {
 }
 
 /// The document that a component carries. That it carries one proves nothing.
-pub(super) fn document(component: &[u8]) -> Option<&str> {
+pub fn document(component: &[u8]) -> Option<&str> {
     let mut rest = component.strip_prefix(&PREAMBLE)?;
     while let Some((&id, after)) = rest.split_first() {
         let (length, after) = read_leb(after)?;

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{
+    AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, Title,
+    normalize_untrusted_str,
+};
 use serde::ser::{Serialize, Serializer};
 
 use super::reader::Problem;
-use super::source::Source;
+use super::source::{Source, Span};
 
 /// Problems that are shown to people at most; the rest are counted.
 const SHOWN_MAX: usize = 100;
@@ -86,46 +89,82 @@ impl Report {
         parts.join("\n\n")
     }
 
-    /// Only the first line of a span is shown, and only it is given to the renderer.
     fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
-        let (line_start, number) = self.source.line_start(problem.span.start);
-        let line = self.source.line_at(line_start);
-        let start = (problem.span.start - line_start).min(line.len());
-        let end = (problem.span.end.saturating_sub(line_start)).clamp(start, line.len());
-        let mark = AnnotationKind::Primary;
-        let mut elements: Vec<Element<'_>> = Vec::new();
-        if line.len() <= LINE_BYTES_MAX {
-            let snippet = Snippet::source(line)
-                .path(self.source.name())
-                .line_start(number);
-            elements.push(snippet.annotation(mark.span(start..end)).into());
-        } else {
-            // The renderer would count the column within the part.
-            let (_, column) = self.source.line_column(problem.span.start);
-            let origin = Origin::path(self.source.name())
-                .line(number)
-                .char_column(column);
-            let from = line.floor_char_boundary(start.saturating_sub(LINE_BYTES_MAX / 4));
-            let part = line
-                .get(from..line.floor_char_boundary(from + LINE_BYTES_MAX))
-                .unwrap_or_default();
-            let end = end.min(from + part.len());
-            elements.push(origin.into());
-            elements.push(
-                Snippet::source(part)
-                    .line_start(number)
-                    .annotation(mark.span(start - from..end - from))
-                    .into(),
-            );
-        }
-        if let Some(help) = &problem.help {
-            elements.push(Level::HELP.message(help.as_str()).into());
-        }
-        let group: Group<'_> = Level::ERROR
-            .primary_title(problem.message.as_str())
-            .elements(elements);
-        renderer.render(&[group])
+        let (message, help) = (problem.message.as_str(), problem.help.as_deref());
+        let title = Level::ERROR.primary_title(message);
+        render(title, &self.source, problem.span, help, renderer)
     }
+}
+
+/// How much it matters what is said about a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Probably not what was meant.
+    Warning,
+}
+
+/// A message about a place in a source, with its line and a caret, as in a [`Report`].
+pub fn excerpt(
+    severity: Severity,
+    message: &str,
+    source: &Source,
+    span: Span,
+    help: Option<&str>,
+) -> String {
+    let level = match severity {
+        Severity::Note => Level::NOTE,
+        Severity::Warning => Level::WARNING,
+    };
+    let (message, help) = (
+        normalize_untrusted_str(message),
+        help.map(normalize_untrusted_str),
+    );
+    let title = level.primary_title(message.as_str());
+    render(title, source, span, help.as_deref(), &Renderer::plain())
+}
+
+/// Only the first line of a span is shown, and only it is given to the renderer.
+fn render(
+    title: Title<'_>,
+    source: &Source,
+    span: Span,
+    help: Option<&str>,
+    renderer: &Renderer,
+) -> String {
+    let (line_start, number) = source.line_start(span.start);
+    let line = source.line_at(line_start);
+    let start = (span.start - line_start).min(line.len());
+    let end = (span.end.saturating_sub(line_start)).clamp(start, line.len());
+    let mark = AnnotationKind::Primary;
+    let mut elements: Vec<Element<'_>> = Vec::new();
+    if line.len() <= LINE_BYTES_MAX {
+        let snippet = Snippet::source(line).path(source.name()).line_start(number);
+        elements.push(snippet.annotation(mark.span(start..end)).into());
+    } else {
+        // The renderer would count the column within the part.
+        let (_, column) = source.line_column(span.start);
+        let origin = Origin::path(source.name()).line(number).char_column(column);
+        let from = line.floor_char_boundary(start.saturating_sub(LINE_BYTES_MAX / 4));
+        let part = line
+            .get(from..line.floor_char_boundary(from + LINE_BYTES_MAX))
+            .unwrap_or_default();
+        let end = end.min(from + part.len());
+        elements.push(origin.into());
+        elements.push(
+            Snippet::source(part)
+                .line_start(number)
+                .annotation(mark.span(start - from..end - from))
+                .into(),
+        );
+    }
+    if let Some(help) = help {
+        elements.push(Level::HELP.message(help).into());
+    }
+    let group: Group<'_> = title.elements(elements);
+    renderer.render(&[group])
 }
 
 impl fmt::Display for Report {

@@ -3,8 +3,9 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard},
-    time::{SystemTime, UNIX_EPOCH},
 };
+
+use crate::harness::random::Random;
 
 /// What is known of a key's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,39 +91,5 @@ impl Entries {
             let id = self.ids.get(place)?;
             is(&self.keys[id]).then(|| id.clone())
         })
-    }
-}
-
-/// Numbers that look random and can be had again (splitmix64).
-#[derive(Clone, Debug)]
-pub(super) struct Random(u64);
-
-impl Random {
-    /// From `SCOPEGATE_SEED`, or from the time.
-    pub(super) fn seeded() -> (Self, u64) {
-        let asked = std::env::var("SCOPEGATE_SEED").ok();
-        let seed = asked.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            u64::try_from(now.expect("after 1970").as_micros()).expect("a microsecond")
-        });
-        (Self(seed), seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// At least 0 and below this.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    /// Another source.
-    pub(super) fn fork(&mut self) -> Self {
-        Self(self.next())
     }
 }

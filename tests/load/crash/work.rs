@@ -6,9 +6,10 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use super::{
-    ledger::{Entries, Key, Ledger, Life, Random},
+    ledger::{Entries, Key, Ledger, Life},
     server::{Gate, Server},
 };
+use crate::harness::random::Random;
 
 const PATH: &str = "/v1/clusters/prod";
 

@@ -7,16 +7,21 @@ use std::{
 
 use http::Uri;
 use ipnet::IpNet;
-use scopegate_host::{contract::BUILTIN_NAMES, engine::Isolation, scanning::PartnerKeys};
+use scopegate_host::{
+    contract::BUILTIN_NAMES,
+    engine::{Isolation, Limits},
+    scanning::PartnerKeys,
+};
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
 use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, issuers, limits};
 use crate::serve::Management;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "listen",
     "contract",
     "policy",
+    "policy_limits",
     "upstream",
     "store",
     "counters",
@@ -55,6 +60,12 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
             .unwrap_or(Config::LISTEN),
         contract: ContractSource::Builtin(String::new()),
         policy: context.policy(&fields),
+        policy_limits: fields
+            .choice(
+                "policy_limits",
+                &[("default", Limits::default()), ("large", Limits::large())],
+            )
+            .unwrap_or_default(),
         upstream: UpstreamConfig {
             url: Uri::default(),
             preserve_host: false,

@@ -1,12 +1,11 @@
 //! Callers as a store holds them, and the facts that a gate makes of them.
 
-use scopegate_host::contract::Authority;
 use scopegate_policy::permission::Pattern;
-use scopegate_policy::yaml::{Fields, Node, Text, did_you_mean};
+use scopegate_policy::yaml::{Fields, Node, Text};
 use scopegate_policy::{Caller as Facts, CallerKind, Clusters};
 
-use super::file::World;
-use super::run::NOW;
+use super::file::{World, suggest_or};
+use crate::contract::Authority;
 
 /// A caller of a file.
 #[derive(Clone, Debug)]
@@ -59,7 +58,7 @@ pub enum Role {
 }
 
 /// Reads a caller; what a store of the contract could not hold is a problem.
-pub fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
+pub(super) fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
     let fields = world.reader.fields(
         node,
         "a caller",
@@ -77,10 +76,13 @@ pub fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
         .filter(|key| fields.has(key))
         .count();
     if named != 1 {
-        world.reader.problem(
-            node.span,
-            "a caller is one of `session`, `operator`, `key` and `agent`",
-        );
+        world
+            .reader
+            .problem(
+                node.span,
+                "a caller is one of `session`, `operator`, `key` and `agent`",
+            )
+            .help("such as `{ session: { role: viewer } }`");
         return None;
     }
     let signed_in_minutes_ago = fields
@@ -88,10 +90,12 @@ pub fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
         .unwrap_or(0);
     for key in ["session", "operator"] {
         if fields.has(key) && !world.contract.sessions_on_api {
-            fields.problem(
-                key,
-                format!("`{}` has no sessions on its API", world.contract.name),
-            );
+            fields
+                .problem(
+                    key,
+                    format!("`{}` has no sessions on its API", world.contract.name),
+                )
+                .help("callers there are a `key` or an `agent`");
         }
     }
     if fields.has("operator") {
@@ -187,7 +191,8 @@ fn user(world: &World<'_>, node: &Node) -> Option<User> {
             {
                 world
                     .reader
-                    .problem(pattern.span, format!("`{pattern}` is not a permission"));
+                    .problem(pattern.span, format!("`{pattern}` is not a permission"))
+                    .help("a permission is `resource:action`; wildcards are `*`, `resource:*` and `*:action`");
             }
             Role::Custom(owned(&permissions))
         }
@@ -217,29 +222,34 @@ fn check_scope(world: &World<'_>, scope: Text<'_>) {
         Some(_) => {
             world
                 .reader
-                .problem(scope.span, format!("no key can carry `{scope}`"));
+                .problem(scope.span, format!("no key can carry `{scope}`"))
+                .help("the policy says `scope: false`: only a role gives it");
         }
         None => {
-            let slot = world.reader.problem(
-                scope.span,
-                format!("the policy has no permission `{scope}`"),
-            );
-            if let Some(name) = did_you_mean(&scope, permissions.iter().map(|p| p.name.as_str())) {
-                slot.help(format!("did you mean `{name}`?"));
-            }
+            world
+                .reader
+                .problem(
+                    scope.span,
+                    format!("the policy has no permission `{scope}`"),
+                )
+                .suggest(&scope, permissions.iter().map(|p| p.name.as_str()));
         }
     }
 }
 
 fn check_clusters(world: &World<'_>, ids: &[Text<'_>]) {
     for id in ids.iter().filter(|id| !world.clusters.contains(id.text)) {
-        world
-            .reader
-            .problem(
-                id.span,
-                format!("the organization never had a cluster `{id}`"),
-            )
-            .suggest(id, world.clusters.iter().map(String::as_str));
+        let slot = world.reader.problem(
+            id.span,
+            format!("the organization never had a cluster `{id}`"),
+        );
+        let names = world.clusters.iter().map(String::as_str);
+        suggest_or(
+            slot,
+            id,
+            names,
+            "add it to `clusters`, or to `retired` if it was removed",
+        );
     }
 }
 
@@ -248,14 +258,14 @@ fn owned(texts: &[Text<'_>]) -> Vec<String> {
 }
 
 impl Caller {
-    /// What the gate tells the policy of this caller.
-    pub fn facts(&self, name: &str, authority: &Authority) -> Facts {
+    /// What the gate tells the policy of this caller, at a moment in seconds since the epoch.
+    pub fn facts(&self, name: &str, authority: &Authority, now: i64) -> Facts {
         let known = Facts {
             subject: name.to_owned(),
             organization: "acme".to_owned(),
             clusters: Clusters::All,
             allowed_clusters: Clusters::All,
-            credential_created: Some(NOW),
+            credential_created: Some(now),
             ..Facts::anonymous()
         };
         match self {
@@ -265,8 +275,8 @@ impl Caller {
                 signed_in_minutes_ago,
             } => Facts {
                 kind: CallerKind::Session,
-                auth_time: Some(NOW - signed_in_minutes_ago * 60),
-                credential_created: Some(NOW - signed_in_minutes_ago * 60),
+                auth_time: Some(now - signed_in_minutes_ago * 60),
+                credential_created: Some(now - signed_in_minutes_ago * 60),
                 ..with_user(known, user)
             },
             Self::Operator {
@@ -276,8 +286,8 @@ impl Caller {
                 organization: String::new(),
                 clusters: Clusters::Only(Vec::new()),
                 operator: true,
-                auth_time: Some(NOW - signed_in_minutes_ago * 60),
-                credential_created: Some(NOW - signed_in_minutes_ago * 60),
+                auth_time: Some(now - signed_in_minutes_ago * 60),
+                credential_created: Some(now - signed_in_minutes_ago * 60),
                 ..known
             },
             Self::Key {
@@ -288,7 +298,7 @@ impl Caller {
             } => {
                 let key = Facts {
                     kind: CallerKind::ApiKey,
-                    credential_created: Some(NOW - minted_minutes_ago * 60),
+                    credential_created: Some(now - minted_minutes_ago * 60),
                     scopes: scopes.clone(),
                     allowed_clusters: match allowed.as_slice() {
                         [] => Clusters::All,

@@ -1,0 +1,120 @@
+//! `scopegate policy build`: a document to a component.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use scopegate_host::engine::{Sandbox, SandboxConfig, build_document};
+use serde_json::json;
+
+use super::file::{extend, read, sentence, summary, text, unreadable, write_in_one_step};
+use super::limits::LimitsProfile;
+use crate::{failure::Failure, output::Output};
+
+const EXAMPLES: &str = "\
+Examples:
+  scopegate policy build policy.yaml -o policy.wasm
+  scopegate policy build target/wasm32-unknown-unknown/release/policy.wasm -o policy.wasm
+
+The component carries its document and has no imports: no clock, no file, no network. A
+component that is there already is replaced in one step, and only by one that works; any other
+file is left alone.";
+
+/// Compile a policy document, or a module of one written by hand, to a component
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Build {
+    /// The policy document, or the core module of a policy written by hand
+    #[arg(value_name = "DOC|CORE.wasm")]
+    document: PathBuf,
+    /// Where the component goes
+    #[arg(short = 'o', long = "out", value_name = "FILE.wasm")]
+    out: PathBuf,
+    /// The limits that it is loaded under
+    #[arg(long, value_enum, default_value_t)]
+    limits: LimitsProfile,
+}
+
+pub(super) fn run(
+    Build {
+        document,
+        out,
+        limits,
+    }: &Build,
+    output: Output,
+) -> Result<()> {
+    let name = document.display().to_string();
+    let component = match core_module(document)? {
+        Some(module) => componentize(&name, &module)?,
+        None => build_document(&name, &read(document)?)?,
+    };
+    // As the server will: what is written has been loaded.
+    let policy = Sandbox::new(SandboxConfig {
+        limits: limits.limits(),
+        ..SandboxConfig::default()
+    })?
+    .load(&component)?;
+    replaceable(out)?;
+    write_in_one_step(out, &component)?;
+    let mut entry = json!({
+        "file": out.display().to_string(),
+        "digest": policy.digest(),
+        "bytes": component.len(),
+    });
+    extend(&mut entry, &summary(policy.description()));
+    output.print(&entry, |entry| {
+        format!(
+            "{}: {}; {} bytes, {}",
+            text(&entry["file"]),
+            sentence(entry),
+            entry["bytes"],
+            text(&entry["digest"])
+        )
+    })
+}
+
+/// The file, if it is a core module (magic number and version 1).
+fn core_module(path: &Path) -> Result<Option<Vec<u8>>> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let is_core = bytes.starts_with(b"\0asm\x01\0\0\0");
+    if bytes.starts_with(b"\0asm") && !is_core {
+        let already = format!("`{}` is a component already", path.display());
+        return Err(Failure::new(already)
+            .help("`policy` in scopegate.yaml takes it as it is")
+            .into());
+    }
+    Ok(is_core.then_some(bytes))
+}
+
+/// What a compiler made of a policy written by hand has the gate's interface in a section of its own.
+fn componentize(name: &str, module: &[u8]) -> Result<Vec<u8>> {
+    let component = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode());
+    component.map_err(|error| {
+        Failure::new(format!("`{name}` is not a policy's module: {error:#}"))
+            .help("`scopegate policy new` makes a project that builds one")
+            .into()
+    })
+}
+
+/// Only a component may be written over: `-o policy.yaml` is a slip of the hand that would cost a document.
+fn replaceable(out: &Path) -> Result<()> {
+    match fs::read(out) {
+        Ok(bytes) if bytes.is_empty() || bytes.starts_with(b"\0asm") => Ok(()),
+        Ok(_) => Err(Failure::new(format!(
+            "`{}` is there and is not a component",
+            out.display()
+        ))
+        .help("name another file after `-o`, or remove this one")
+        .into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            Err(error).with_context(|| format!("`{}` is there and cannot be read", out.display()))
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `scopegate policy diff`: what two policies answer differently, and to whom.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use scopegate_policy::{
+    diff::{self, Change, Diff, Effect, Example, Group, Side},
+    generate::{CASES_MAX, Generator},
+};
+use serde_json::{Value, json};
+
+use super::asked::Asked;
+use crate::{failure::Failure, output::Output};
+
+const EXAMPLES: &str = "\
+Examples:
+  scopegate policy diff old.yaml policy.yaml
+  scopegate policy diff kubeadapt policy.yaml --exit-code
+  scopegate policy diff policy.wasm policy.yaml --output json
+
+Each of the two is a document, a component (asked in the sandbox) or the name of a built-in
+policy. Both are asked the same generated cases: every route of either, every role, with and
+without the scope, restricted to clusters or not. The answers are those of a gate, in an
+organization with three clusters. Each difference comes with its smallest example, in lines
+that can be pasted into a file of tests.";
+
+/// Show what two policies answer differently
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct DiffArgs {
+    /// The policy that is there: a document, a component or the name of a built-in policy
+    #[arg(value_name = "OLD")]
+    old: String,
+    /// The policy that is to come
+    #[arg(value_name = "NEW")]
+    new: String,
+    /// Show at most this many differences; the others are counted
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// End with 1 when there are differences
+    #[arg(long)]
+    exit_code: bool,
+}
+
+pub(super) fn run(args: &DiffArgs, output: Output) -> Result<()> {
+    let old = Asked::load(&args.old)?;
+    let new = Asked::load(&args.new)?;
+    let generator = Generator::new(&[old.description(), new.description()]);
+    let registered = generator.registered();
+    // Recorded requests and files of tests come before these, and are compared in the same way.
+    let cases = generator.cases().take(CASES_MAX);
+    let diff = diff::diff(
+        old.description(),
+        new.description(),
+        cases,
+        |side, case| match side {
+            Side::Old => old.decide(case, &registered),
+            Side::New => new.decide(case, &registered),
+        },
+    );
+    let data = json!({
+        "old": args.old,
+        "new": args.new,
+        "cases": diff.cases,
+        "differing": diff.differing,
+        "differences": diff.groups.iter().take(args.limit).collect::<Vec<_>>(),
+        "left_out": left_out(&diff, args.limit),
+        "changes": diff.changes,
+    });
+    output.print(&data, |data| text(data, &diff, args.limit))?;
+    if args.exit_code && !diff.is_empty() {
+        return Err(Failure::new("the policies differ").into());
+    }
+    Ok(())
+}
+
+/// Differences that are not shown.
+fn left_out(diff: &Diff, limit: usize) -> usize {
+    diff.groups.len().saturating_sub(limit)
+}
+
+fn text(data: &Value, diff: &Diff, limit: usize) -> String {
+    let mut text = format!(
+        "{} -> {}: {} of {} cases are answered differently\n",
+        super::file::text(&data["old"]),
+        super::file::text(&data["new"]),
+        diff.differing,
+        diff.cases
+    );
+    let mut shown = 0;
+    for (effect, title) in [
+        (Effect::Gains, "who gains"),
+        (Effect::Loses, "who loses"),
+        (Effect::Differs, "answered otherwise"),
+    ] {
+        let groups = diff.groups.iter().filter(|group| group.effect == effect);
+        let groups: Vec<&Group> = groups.take(limit - shown).collect();
+        if groups.is_empty() {
+            continue;
+        }
+        shown += groups.len();
+        line(&mut text, format_args!("\n{title}"));
+        for group in groups {
+            write_group(&mut text, group);
+        }
+    }
+    if left_out(diff, limit) > 0 || diff.left_out > 0 {
+        let more = left_out(diff, limit);
+        let at_least = if diff.left_out > 0 { "at least " } else { "" };
+        line(
+            &mut text,
+            format_args!("\n{at_least}{more} more: `--limit` shows them"),
+        );
+    }
+    if !diff.changes.is_empty() {
+        line(&mut text, format_args!("\ncatalogue and roles"));
+        for change in &diff.changes {
+            line(&mut text, format_args!("  {}", words(change)));
+        }
+    }
+    text
+}
+
+fn write_group(text: &mut String, group: &Group) {
+    let who: Vec<&str> = group.examples.iter().map(|one| one.who.as_str()).collect();
+    let smallest = group.examples.first();
+    line(
+        text,
+        format_args!("  {}: {}", route(group, smallest), who.join("; ")),
+    );
+    line(
+        text,
+        format_args!("    {} -> {}", group.before, group.after),
+    );
+    let lines = smallest.map(|one| [&one.test_caller, &one.test_case]);
+    for one in lines.into_iter().flatten().flatten() {
+        line(text, format_args!("    {one}"));
+    }
+}
+
+/// The route, or both where they are not the same, or what was asked for where there is none.
+fn route(group: &Group, smallest: Option<&Example>) -> String {
+    match (&group.old_route, &group.new_route) {
+        (Some(old), Some(new)) if old == new => old.clone(),
+        (Some(old), Some(new)) => format!("{old} -> {new}"),
+        (Some(old), None) => format!("{old} -> no route"),
+        (None, Some(new)) => format!("no route -> {new}"),
+        (None, None) => smallest.map_or_else(String::new, |one| {
+            format!("{} {}", one.request.method, one.request.path)
+        }),
+    }
+}
+
+fn words(change: &Change) -> String {
+    match change {
+        Change::PermissionAdded { permission } => format!("`{permission}` is new"),
+        Change::PermissionRemoved { permission } => format!("`{permission}` is gone"),
+        Change::ScopeAllowed { permission } => format!("keys may carry `{permission}`"),
+        Change::ScopeForbidden { permission } => {
+            format!("keys may no longer carry `{permission}`")
+        }
+        Change::RoleAdded { role, permissions } => {
+            format!("`{role}` is new, with {}", listed(permissions))
+        }
+        Change::RoleRemoved { role } => format!("`{role}` is gone"),
+        Change::RoleGains { role, permissions } => {
+            format!("`{role}` gains {}", listed(permissions))
+        }
+        Change::RoleLoses { role, permissions } => {
+            format!("`{role}` loses {}", listed(permissions))
+        }
+        Change::ConditionChanged { of, before, after } => match (before, after) {
+            (None, Some(after)) => format!("`{of}` has a condition: `{after}`"),
+            (Some(before), None) => format!("`{of}` no longer has the condition `{before}`"),
+            (before, after) => format!(
+                "`{of}` has another condition: `{}`, not `{}`",
+                after.as_deref().unwrap_or_default(),
+                before.as_deref().unwrap_or_default()
+            ),
+        },
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [] => "nothing".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Into memory: nothing can fail.
+    let _ = writeln!(text, "{line}");
+}

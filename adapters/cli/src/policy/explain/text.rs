@@ -1,0 +1,246 @@
+//! An explanation for people.
+
+use scopegate_policy::{
+    CallerKind, ClusterSource, Clusters, Outcome, RouteInfo,
+    explain::{ClusterQuestion, Explanation, Grants, Held, NearMiss, Question, Why},
+    yaml::{Severity, excerpt},
+};
+
+use crate::policy::subject::Subject;
+
+/// The answer, what decided it with its source, what was looked at, and what would change it.
+pub(super) fn render(subject: &Subject, question: &Question, explanation: &Explanation) -> String {
+    let mut parts = vec![answer(question, explanation), decided(subject, explanation)];
+    let mut looked_at = Vec::new();
+    if let Some(index) = explanation.route()
+        && let Some(route) = subject.description.routes.get(index)
+    {
+        looked_at.push(format!(
+            "route: {}{}",
+            in_words(route),
+            line(subject, index)
+        ));
+    }
+    if !explanation.near_misses.is_empty() {
+        looked_at.push("near misses:".to_owned());
+        let near = explanation.near_misses.iter();
+        looked_at.extend(near.map(|near| format!("  {}", near_miss(subject, near))));
+    }
+    if let Some(grants) = &explanation.grants {
+        looked_at.push(format!("who holds `{}`:", grants.permission));
+        looked_at.extend(held(grants).into_iter().map(|held| format!("  {held}")));
+    }
+    if let Some(clusters) = &explanation.clusters {
+        looked_at.push(format!("cluster: {}", cluster(clusters)));
+    }
+    parts.push(looked_at.join("\n"));
+    parts.push(otherwise(explanation));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+fn answer(question: &Question, explanation: &Explanation) -> String {
+    let verdict = match &explanation.decision.outcome {
+        Outcome::Allow(Clusters::All) => "allowed, and every cluster is visible".to_owned(),
+        Outcome::Allow(Clusters::Only(ids)) if ids.is_empty() => {
+            "allowed, and no cluster is visible".to_owned()
+        }
+        Outcome::Allow(Clusters::Only(ids)) => {
+            format!("allowed, and visible: {}", quoted(ids))
+        }
+        Outcome::Deny(reason) => match reason.subject() {
+            Some(about) => format!("refused: {} `{about}`", reason.code()),
+            None => format!("refused: {}", reason.code()),
+        },
+    };
+    let request = &question.request;
+    let query: Vec<String> = request
+        .query
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let query = match query.as_slice() {
+        [] => String::new(),
+        fields => format!("?{}", fields.join("&")),
+    };
+    let caller = caller(question);
+    format!(
+        "{} {}{query}, by {caller}\n{verdict}",
+        request.method, request.path
+    )
+}
+
+fn caller(question: &Question) -> String {
+    let caller = &question.caller;
+    let mut words = match caller.kind {
+        CallerKind::Anonymous => return "somebody without a credential".to_owned(),
+        CallerKind::Agent => {
+            let cluster = caller.agent_cluster.as_deref().unwrap_or_default();
+            return format!("the agent of `{cluster}`");
+        }
+        CallerKind::Session if caller.operator => "an operator".to_owned(),
+        CallerKind::Session => "a session".to_owned(),
+        CallerKind::ApiKey => "a key".to_owned(),
+    };
+    let mut has = Vec::new();
+    if !caller.roles.is_empty() {
+        has.push(format!("role {}", quoted(&caller.roles)));
+    }
+    if !caller.permissions.is_empty() {
+        has.push(format!("permission {}", quoted(&caller.permissions)));
+    }
+    if let Some(scopes) = &caller.scopes {
+        has.push(format!("scope {}", quoted(scopes)));
+    }
+    if let Clusters::Only(ids) = &caller.clusters {
+        has.push(format!("assigned to {}", quoted(ids)));
+    }
+    if let Clusters::Only(ids) = &caller.allowed_clusters {
+        has.push(format!("restricted to {}", quoted(ids)));
+    }
+    if !has.is_empty() {
+        words = format!("{words} ({})", has.join("; "));
+    }
+    words
+}
+
+/// What decided, with the line that it stands on where there is a document.
+fn decided(subject: &Subject, explanation: &Explanation) -> String {
+    let shown = subject.document.as_ref().and_then(|document| {
+        let span = explanation.place(&document.places)?;
+        let (note, because) = (Severity::Note, explanation.because.as_str());
+        Some(excerpt(note, because, &document.source, span, None))
+    });
+    shown.unwrap_or_else(|| format!("note: {}", explanation.because))
+}
+
+fn in_words(route: &RouteInfo) -> String {
+    let needs = match (&route.requires, route.public) {
+        (Some(name), _) => format!("requires `{name}`"),
+        (None, true) => "public".to_owned(),
+        (None, false) => "requires no permission".to_owned(),
+    };
+    format!("{} {} ({needs})", route.method, route.pattern)
+}
+
+/// Where a route stands, behind what is said of it.
+fn line(subject: &Subject, route: usize) -> String {
+    let place = subject.document.as_ref().and_then(|document| {
+        let span = document.places.routes.get(route)?.matched;
+        let (line, _) = document.source.line_column(span.start);
+        Some(format!(", {}:{line}", document.source.name()))
+    });
+    place.unwrap_or_default()
+}
+
+fn near_miss(subject: &Subject, near: &NearMiss) -> String {
+    let why = match &near.why {
+        Why::OtherMethod => "has another method".to_owned(),
+        Why::LessSpecific => "matches too, and is less specific".to_owned(),
+        Why::OtherCase => "differs in case".to_owned(),
+        Why::OtherSegment { written, expected } => {
+            format!("has `{expected}` where the path has `{written}`")
+        }
+        Why::PathTooShort => "goes on where the path ends".to_owned(),
+        Why::PathTooLong => "ends before the path does".to_owned(),
+    };
+    let line = line(subject, near.route);
+    format!("{} {}: {why}{line}", near.method, near.pattern)
+}
+
+fn held(grants: &Grants) -> Vec<String> {
+    let yes = |has: bool| if has { "yes" } else { "no" };
+    let mut lines: Vec<String> = grants
+        .roles
+        .iter()
+        .map(|seen| match seen.is_known {
+            true => format!("role `{}`: {}", seen.role, yes(seen.has)),
+            false => format!("role `{}`: not a role of this policy", seen.role),
+        })
+        .collect();
+    let each = |word: &str, held: &[Held]| -> Vec<String> {
+        let held = held
+            .iter()
+            .map(|held| format!("{word} `{}`: {}", held.pattern, yes(held.has)));
+        held.collect()
+    };
+    lines.extend(each("own permission", &grants.own));
+    match &grants.scopes {
+        Some(scopes) => lines.extend(each("scope", scopes)),
+        None if lines.is_empty() => lines.push("the caller holds nothing".to_owned()),
+        None => {}
+    }
+    lines
+}
+
+fn cluster(clusters: &ClusterQuestion) -> String {
+    let source = match &clusters.source {
+        ClusterSource::Spans => "the route spans every cluster".to_owned(),
+        ClusterSource::Path(_) => "named in the path".to_owned(),
+        ClusterSource::Query(name) => format!("named with `?{name}=`"),
+        ClusterSource::Header(name) => format!("named in the header `{name}`"),
+        ClusterSource::None => "no cluster's data".to_owned(),
+        ClusterSource::Upstream => "the upstream narrows its answer".to_owned(),
+        ClusterSource::Lists(_) => "the list in the reply is cut down".to_owned(),
+    };
+    let Some(named) = &clusters.named else {
+        let names_one = matches!(
+            clusters.source,
+            ClusterSource::Query(_) | ClusterSource::Header(_)
+        );
+        return match names_one {
+            true => format!("{source}, and the request names none"),
+            false => source,
+        };
+    };
+    let mut facts = vec![if clusters.is_implied {
+        "the agent's own, which the request does not name".to_owned()
+    } else {
+        source
+    }];
+    let fact =
+        |is: Option<bool>, yes: &str, no: &str| is.map(|is| if is { yes } else { no }.to_owned());
+    facts.extend(fact(
+        clusters.on_authority,
+        "among the user's",
+        "not among the user's",
+    ));
+    facts.extend(fact(
+        clusters.on_key,
+        "on the key's list",
+        "not on the key's list",
+    ));
+    let is_agents = clusters.is_agents.filter(|_| !clusters.is_implied);
+    facts.extend(fact(is_agents, "the agent's", "not the agent's"));
+    facts.extend(fact(clusters.is_registered, "registered", "not registered"));
+    format!("`{named}`: {}", facts.join(", "))
+}
+
+fn otherwise(explanation: &Explanation) -> String {
+    let (other, none) = match explanation.is_allowed() {
+        true => ("refused", "no caller is refused here"),
+        false => (
+            "allowed",
+            "no change to this caller or request alone would allow it",
+        ),
+    };
+    let suggestions: Vec<String> = explanation
+        .otherwise
+        .iter()
+        .map(|suggestion| format!("  - {}", suggestion.text))
+        .collect();
+    match suggestions.as_slice() {
+        [] => format!("{none}."),
+        lines => format!("it would be {other} if you\n{}", lines.join("\n")),
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            names.join(", ")
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `scopegate policy inspect`: what a policy is and what it says of itself.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use scopegate_host::engine::Isolation;
+use scopegate_policy::{ClusterSource, Description, RouteInfo};
+use serde_json::{Value, json};
+
+use super::{
+    file::text,
+    subject::{POLICY_HELP, Subject, load},
+};
+use crate::output::{Output, cell, table};
+
+const EXAMPLES: &str = "\
+Examples:
+  scopegate policy inspect policy.wasm
+  scopegate policy inspect scopegate --all
+  scopegate policy inspect policy.yaml --output json | jq -r .digest
+
+A document is compiled for it, so that its digest is that of the component which `build` writes.";
+
+/// Show what a policy is: digest, size, exports, catalogue, roles and routes
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Inspect {
+    #[arg(value_name = "POLICY", help = POLICY_HELP)]
+    policy: PathBuf,
+    /// Show the permissions and routes of the management API too, which are in every policy
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn run(inspect: &Inspect, output: Output) -> Result<()> {
+    let subject = Subject::open(&inspect.policy)?;
+    let component = subject.component()?;
+    let policy = load(&component, Isolation::Fresh)?;
+    let description = policy.description();
+    let is_shown = |is_management: bool| inspect.all || !is_management;
+    let permissions = description
+        .permissions
+        .iter()
+        .filter(|info| is_shown(info.is_management()));
+    let routes = description
+        .routes
+        .iter()
+        .filter(|route| is_shown(route.is_management()));
+    let shown = json!({
+        "file": subject.name,
+        "policy": description.name,
+        "version": description.version,
+        "digest": policy.digest(),
+        "bytes": component.len(),
+        "from_document": policy.is_from_document(),
+        // One that imports anything was refused before it got here.
+        "imports": [],
+        "exports": policy.exports(),
+        "permissions": permissions.map(|info| json!({
+            "name": info.name,
+            "category": info.category,
+            "unlocks": info.unlocks,
+            "scope": info.scope,
+            "roles": roles_with(description, &info.name),
+        })).collect::<Vec<_>>(),
+        "roles": description.roles,
+        "routes": routes.map(|route| json!({
+            "method": route.method,
+            "pattern": route.pattern,
+            "public": route.public,
+            "requires": route.requires,
+            "cluster": route.cluster,
+        })).collect::<Vec<_>>(),
+    });
+    output.print(&shown, |shown| {
+        let routes = description
+            .routes
+            .iter()
+            .filter(|route| is_shown(route.is_management()));
+        let routes: Vec<Value> = routes.map(row).collect();
+        for_people(shown, &Value::Array(routes))
+    })
+}
+
+fn roles_with<'d>(description: &'d Description, permission: &str) -> Vec<&'d str> {
+    let has = |held: &[String]| held.iter().any(|name| name == permission);
+    let roles = description.roles.iter();
+    roles
+        .filter(|role| has(&role.permissions))
+        .map(|role| role.name.as_str())
+        .collect()
+}
+
+fn row(route: &RouteInfo) -> Value {
+    let cluster = match &route.cluster {
+        _ if route.public => "-".to_owned(),
+        ClusterSource::Spans => "every one".to_owned(),
+        ClusterSource::Path(_) => "in the path".to_owned(),
+        ClusterSource::Query(name) => format!("?{name}="),
+        ClusterSource::Header(name) => format!("header {name}"),
+        ClusterSource::None => "none".to_owned(),
+        ClusterSource::Upstream => "upstream".to_owned(),
+        ClusterSource::Lists(shape) => format!("items of `{}`", shape.items),
+    };
+    let needs = match (&route.requires, route.public) {
+        (Some(name), _) => name.as_str(),
+        (None, true) => "public",
+        (None, false) => "-",
+    };
+    json!({ "route": format!("{} {}", route.method, route.pattern), "needs": needs, "cluster": cluster })
+}
+
+fn for_people(shown: &Value, routes: &Value) -> String {
+    let document = match shown["from_document"] == true {
+        true => "yes: it is exactly what this program makes of the document that it carries",
+        false => "no: it runs in fresh instances",
+    };
+    let head = [
+        ("policy", cell(&shown["policy"])),
+        ("version", cell(&shown["version"])),
+        ("digest", cell(&shown["digest"])),
+        ("bytes", cell(&shown["bytes"])),
+        ("from a document", document.to_owned()),
+        ("imports", "none".to_owned()),
+        ("exports", cell(&shown["exports"])),
+    ];
+    let head: Vec<String> = head
+        .iter()
+        .map(|(name, value)| format!("{name:<17}{value}").trim_end().to_owned())
+        .collect();
+    let permissions = shown["permissions"].as_array().into_iter().flatten();
+    let permissions = permissions.map(|info| {
+        json!({
+            "permission": info["name"],
+            "category": info["category"],
+            "scope": if info["scope"] == true { "yes" } else { "no" },
+            "held by": info["roles"],
+        })
+    });
+    let roles = shown["roles"].as_array().into_iter().flatten();
+    let roles = roles.map(|role| {
+        let held = role["permissions"].as_array().map_or(0, Vec::len);
+        json!({ "role": text(&role["name"]), "permissions": held })
+    });
+    let rows = |rows: &mut dyn Iterator<Item = Value>| Value::Array(rows.collect());
+    [
+        head.join("\n"),
+        table(
+            &["permission", "category", "scope", "held by"],
+            &rows(&mut { permissions }),
+            "no permissions",
+        ),
+        table(&["role", "permissions"], &rows(&mut { roles }), "no roles"),
+        table(&["route", "needs", "cluster"], routes, "no routes"),
+    ]
+    .join("\n\n")
+}
