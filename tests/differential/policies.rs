@@ -48,7 +48,7 @@ const CONDITIONS: [&str; 14] = [
     "caller.credential_age < duration('2160h')",
     "has(caller.signed_in_age) && caller.signed_in_age < duration('10m')",
     "request.headers['x-env'] in ['prod', 'staging']",
-    "has(request.headers['x-env']) ? request.headers['x-env'] != 'dev' : caller.mfa",
+    "has(caller.credential_age) ? request.headers['x-env'] != 'dev' : caller.mfa",
     "caller.credential_age < duration('1h') || request.headers['x-env'].size() > 2",
 ];
 
