@@ -109,7 +109,7 @@ fn only_a_policys_module_becomes_a_policy() {
     assert_eq!(built.status.code(), Some(1));
     let error = String::from_utf8_lossy(&built.stderr);
     assert!(
-        error.contains("does not export `scopegate:policy/rules@1.0.0`"),
+        error.contains("exports neither `scopegate:policy/rules@1.1.0`"),
         "{error}"
     );
     assert!(!out.exists());

@@ -74,6 +74,7 @@ fn get(path: &str) -> Request {
         query: Vec::new(),
         headers: Vec::new(),
         now: 1_800_000_000,
+        address: None,
     }
 }
 

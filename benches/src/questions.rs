@@ -92,6 +92,7 @@ pub fn key(clusters: impl IntoIterator<Item = impl Into<String>>) -> Caller {
         operator: false,
         mfa: false,
         auth_time: None,
+        credential_created: None,
     }
 }
 
@@ -103,6 +104,7 @@ pub fn request(method: &str, path: &str) -> Request {
         query: Vec::new(),
         headers: Vec::new(),
         now: NOW,
+        address: None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::questions::Question;
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../wit/policy.wit",
         world: "policy",
         ownership: Borrowing { duplicate_if_necessary: true },
     });

@@ -68,7 +68,7 @@ pub enum Cause {
 
 /// Every code that a [`Cause`] can have, apart from the words of hand-written policies; `docs/problems.md` explains
 /// each.
-pub const CODES: [&str; 37] = [
+pub const CODES: [&str; 38] = [
     "invalid_request",
     "not-authenticated",
     "unknown-credential",
@@ -89,6 +89,7 @@ pub const CODES: [&str; 37] = [
     "agent-outside-cluster",
     "operator-required",
     "sign-in-required",
+    "condition-not-met",
     "method-not-allowed",
     "unsupported-media-type",
     "body-too-large",
@@ -197,6 +198,7 @@ mod tests {
             Reason::AgentOutsideCluster(s()),
             Reason::OperatorRequired,
             Reason::SignInRequired,
+            Reason::ConditionNotMet,
         ];
         let causes = [
             Cause::InvalidRequest(s()),

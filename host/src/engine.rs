@@ -24,7 +24,9 @@ use std::sync::{Arc, atomic::AtomicU32};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
-use self::{core::Core, instance::Exports, limits::Meter, places::Places, policy::Loaded};
+use self::{
+    core::Core, instance::Exports, limits::Meter, places::Places, policy::Loaded, world::Version,
+};
 
 pub use self::{
     bound::bound,
@@ -219,14 +221,30 @@ impl Sandbox {
                     ))),
                 }
             };
-        let missing = || BadPolicy::WrongWorld(format!("it does not export `{}`", world::RULES));
-        let describe = function(world::RULES, world::DESCRIBE)?.ok_or_else(missing)?;
-        let decide = function(world::RULES, world::DECIDE)?.ok_or_else(missing)?;
-        let decide_packed = match self.worlds {
-            Worlds::All => function(world::PACKED, world::DECIDE_PACKED)?,
-            Worlds::PolicyOnly => None,
+        // By their exact names: an index would be found under any name of a compatible version.
+        let component_type = component.component_type();
+        let names: Vec<&str> = component_type
+            .exports(&self.core.engine)
+            .map(|(name, _)| name)
+            .collect();
+        let version = Version::ALL
+            .into_iter()
+            .find(|version| names.contains(&version.rules()));
+        let missing = || {
+            let [newest, oldest] = Version::ALL.map(Version::rules);
+            BadPolicy::WrongWorld(format!("it exports neither `{newest}` nor `{oldest}`"))
+        };
+        let version = version.ok_or_else(missing)?;
+        let rules = version.rules();
+        let describe = function(rules, world::DESCRIBE)?.ok_or_else(missing)?;
+        let decide = function(rules, world::DECIDE)?.ok_or_else(missing)?;
+        let packed = version.packed().filter(|name| names.contains(name));
+        let decide_packed = match (self.worlds, packed) {
+            (Worlds::All, Some(packed)) => function(packed, world::DECIDE_PACKED)?,
+            _ => None,
         };
         Ok(Exports {
+            version,
             describe,
             decide,
             decide_packed,

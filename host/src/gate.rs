@@ -272,7 +272,7 @@ impl Gate {
         active: &Active,
         trail: &mut Trail<'r>,
     ) -> ControlFlow<Stop, Arc<Admission>> {
-        let question = match Question::read(request, active) {
+        let question = match Question::read(request, trail.client, active) {
             Ok(question) => question,
             Err(cause) => return Break(Stop::at(cause)),
         };

@@ -237,6 +237,7 @@ fn denied_title(reason: &Reason) -> &'static str {
         Reason::ReadOnlyKey => "Keys may only read",
         Reason::OperatorRequired => "Operator required",
         Reason::SignInRequired => "Sign-in required",
+        Reason::ConditionNotMet => "Condition not met",
         _ => "Denied",
     }
 }
@@ -304,6 +305,7 @@ fn denied_detail(reason: &Reason) -> String {
         Reason::ReadOnlyKey => "keys may only read here".to_owned(),
         Reason::OperatorRequired => "only an operator of the gate may do this".to_owned(),
         Reason::SignInRequired => "a fresh sign-in is needed".to_owned(),
+        Reason::ConditionNotMet => "a condition of the policy is not met".to_owned(),
         _ => "the policy refused the request".to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! The decision: one pure function of the tables and a question.
 
+use crate::condition;
 use crate::facts::{
     Caller, CallerKind, Decision, Grant, Outcome, Reason, Request, Restriction, Rule,
 };
@@ -84,6 +85,9 @@ fn is_management(question: &Question<'_>) -> bool {
 /// What the route asks for, one after the other.
 fn on_route(tables: &Tables, question: &Question<'_>, index: u16, route: RouteMark) -> Answer {
     if route.public {
+        if route.has_condition() && !condition::holds(tables.route_condition(route), question) {
+            return Answer::deny(Code::ConditionNotMet);
+        }
         return allow(question, Visible::Effective, Grant::Public);
     }
     if question.kind == CallerKind::Anonymous {
@@ -131,18 +135,27 @@ fn on_route(tables: &Tables, question: &Question<'_>, index: u16, route: RouteMa
             ..Answer::deny(Code::SignInRequired)
         };
     }
+    if route.has_condition() && !condition::holds(tables.route_condition(route), question) {
+        return Answer {
+            grant,
+            ..Answer::deny(Code::ConditionNotMet)
+        };
+    }
     Answer {
         grant,
         ..clusters(tables, question, index, route.cluster, grant)
     }
 }
 
-/// What holds a permission: the first of the caller's roles that has it, else the caller's own permissions.
+/// What holds a permission: the first of the caller's roles that has it and whose condition is true, else the caller's
+/// own permissions.
 fn grant(tables: &Tables, question: &Question<'_>, permission: u16) -> Grant {
-    match question
-        .roles()
-        .find(|role| tables.role_has(*role, permission))
-    {
+    match question.roles().find(|role| {
+        tables.role_has(*role, permission)
+            && tables
+                .role_condition(*role)
+                .is_none_or(|code| condition::holds(code, question))
+    }) {
         Some(role) => Grant::Role(u32::from(role)),
         None if set_has(question.own(), permission) => Grant::Permission,
         None => Grant::None,

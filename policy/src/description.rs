@@ -41,6 +41,8 @@ pub struct RoleInfo {
     pub name: String,
     /// Its permissions, expanded and sorted.
     pub permissions: Vec<String>,
+    /// The condition without which it grants nothing, as its author wrote it.
+    pub when: Option<String>,
 }
 
 /// Where a JSON reply carries clusters, as JSON Pointers (RFC 6901).
@@ -85,6 +87,8 @@ pub struct RouteInfo {
     pub public: bool,
     /// The permission that it needs.
     pub requires: Option<String>,
+    /// The condition that it asks for besides, as its author wrote it.
+    pub when: Option<String>,
     /// The clusters that it touches.
     pub cluster: ClusterSource,
 }
@@ -135,6 +139,8 @@ pub struct Description {
     pub roles: Vec<RoleInfo>,
     /// Routes.
     pub routes: Vec<RouteInfo>,
+    /// Headers that it reads besides those which routes read clusters from, in lower case and sorted.
+    pub headers: Vec<String>,
 }
 
 impl Description {

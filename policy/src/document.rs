@@ -21,19 +21,24 @@
 //! A route has `public: true`, or `requires` a permission, or is for an `operator`; `sign_in: true` asks for a
 //! session whose user signed in a short while ago. `cluster` is `{ query: name }`, `{ header: name }`, `none` or
 //! `upstream`; where it, `lists` and `{cluster}` in the path are all missing, the route spans every cluster and
-//! callers restricted to some are refused. HEAD is decided as GET.
+//! callers restricted to some are refused. HEAD is decided as GET. `when` is a condition in CEL that a route asks for
+//! besides; a role that has one, `viewer: { permissions: [clusters:read], when: 'caller.mfa' }`, grants what it does
+//! only while the condition is true.
 //!
 //! Each document gets the permissions and routes of the gate's own management API, which are appended to its own.
 //! Its roles may hold `manage:…`, and `*` does; it cannot define them, or routes under `/-/`.
 
 mod catalogue;
 mod format;
+pub(crate) mod header;
 mod management;
 mod places;
 mod route;
 mod schema;
 mod shapes;
+mod when;
 
+use crate::condition::Condition;
 use crate::description::{Description, PermissionInfo, RouteInfo};
 use crate::permission;
 use crate::tables::{RouteOptions, Rules, Tables};
@@ -133,7 +138,9 @@ fn read(reader: &Reader, root: &Node, management: &Fragment) -> Option<Rules> {
         .unwrap_or_default();
 
     let mut routes = self::routes(reader, &fields, permissions.as_deref(), Part::Document);
-    let (permissions, roles) = (permissions?, roles?);
+    let (permissions, (roles, mut conditions)) = (permissions?, roles?);
+    conditions.append(&mut routes.conditions);
+    let conditions = when::distinct(conditions);
     if keys_read_only {
         catalogue::check_scopes_read(reader, &fields, &permissions, &routes.infos);
     }
@@ -145,9 +152,11 @@ fn read(reader: &Reader, root: &Node, management: &Fragment) -> Option<Rules> {
         permissions,
         roles,
         routes: routes.infos,
+        headers: when::headers(&conditions),
     };
     Some(Rules {
         description,
+        conditions,
         options: routes.options,
         keys_read_only,
     })
@@ -159,6 +168,7 @@ fn read(reader: &Reader, root: &Node, management: &Fragment) -> Option<Rules> {
 struct Routes {
     infos: Vec<RouteInfo>,
     options: Vec<RouteOptions>,
+    conditions: Vec<Condition>,
 }
 
 fn routes(
@@ -173,10 +183,11 @@ fn routes(
     let mut shapes = Shapes::default();
     let mut routes = Routes::default();
     for node in nodes.unwrap_or_default() {
-        if let Some((info, options, place)) = route::read(reader, node, catalogue, part) {
-            shapes.add(reader, &info, place);
-            routes.infos.push(info);
-            routes.options.push(options);
+        if let Some(route) = route::read(reader, node, catalogue, part) {
+            shapes.add(reader, &route.info, route.place);
+            routes.infos.push(route.info);
+            routes.options.push(route.options);
+            routes.conditions.extend(route.condition);
         }
     }
     shapes.check_reachable(reader);

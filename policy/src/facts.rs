@@ -1,5 +1,7 @@
 //! The words of a question and of its answer: who calls, what they ask for, what was decided and by which rule.
 
+use core::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// How the caller proved who they are.
@@ -97,6 +99,8 @@ pub struct Caller {
     pub mfa: bool,
     /// When the user last signed in, in seconds since the epoch.
     pub auth_time: Option<i64>,
+    /// When the credential was made, in seconds since the epoch.
+    pub credential_created: Option<i64>,
 }
 
 impl Caller {
@@ -115,6 +119,7 @@ impl Caller {
             operator: false,
             mfa: false,
             auth_time: None,
+            credential_created: None,
         }
     }
 
@@ -155,10 +160,12 @@ pub struct Request {
     pub path: String,
     /// The query parameters that the policy's routes name, decoded.
     pub query: Vec<(String, String)>,
-    /// The headers that the policy's routes name, with lower-case names.
+    /// The headers that the policy's routes and conditions name, with lower-case names.
     pub headers: Vec<(String, String)>,
     /// Seconds since the epoch.
     pub now: i64,
+    /// The client's address.
+    pub address: Option<IpAddr>,
 }
 
 /// Why a request was refused.
@@ -187,6 +194,8 @@ pub enum Reason {
     OperatorRequired,
     /// A fresh sign-in is needed.
     SignInRequired,
+    /// The route's condition is not true.
+    ConditionNotMet,
     /// A reason of a hand-written policy, in its own word.
     Other(String),
 }
@@ -206,6 +215,7 @@ impl Reason {
             Self::AgentOutsideCluster(_) => "agent-outside-cluster",
             Self::OperatorRequired => "operator-required",
             Self::SignInRequired => "sign-in-required",
+            Self::ConditionNotMet => "condition-not-met",
             Self::Other(code) => code,
         }
     }

@@ -340,6 +340,7 @@ impl Place {
             query: fields(&self.query, 0),
             headers: fields(&self.headers, self.query.len()),
             now: NOW,
+            address: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or spawns anything. The same crate runs natively, inside the guest
 //! component and inside the proxy-wasm filter.
 
+mod condition;
 mod decide;
 mod description;
 // These two compare policies on the outside; what runs in the guest needs neither.
@@ -29,6 +30,9 @@ mod vocabulary;
 #[cfg(feature = "document")]
 pub mod yaml;
 
+pub use condition::{
+    Condition, ConditionOf, TEXT_BYTES_MAX as WHEN_BYTES_MAX, asked as asked_conditions,
+};
 pub use decide::{SIGN_IN_SECS_MAX, decide};
 pub use description::{
     ClusterSource, Description, ListShape, MANAGEMENT_PATH, PermissionInfo, RoleInfo, RouteInfo,

@@ -112,6 +112,11 @@ fn of_route(rules: &Rules, index: usize) -> Vec<Mutant> {
             on_options(rules, index, |options| options.sign_in = false);
         });
     }
+    if route.when.is_some() {
+        mutant(format!("`{name}` has no condition"), &|rules| {
+            on_route(rules, index, |route| route.when = None);
+        });
+    }
     let (cluster, what) = other_clusters(&route.cluster);
     mutant(format!("`{name}` {what}"), &|rules| {
         on_route(rules, index, |route| route.cluster = cluster.clone());

@@ -24,6 +24,7 @@ pub(crate) fn route(
         pattern: pattern.to_owned(),
         public: requires.is_empty(),
         requires: Some(requires.to_owned()).filter(|name| !name.is_empty()),
+        when: None,
         cluster,
     }
 }
@@ -39,6 +40,7 @@ pub(crate) fn rules(routes: Vec<RouteInfo>) -> Rules {
     let role = |name: &str, permissions: &[&str]| RoleInfo {
         name: name.to_owned(),
         permissions: permissions.iter().map(ToString::to_string).collect(),
+        when: None,
     };
     let permission = |name: &&str| PermissionInfo {
         name: name.to_string(),
@@ -58,8 +60,10 @@ pub(crate) fn rules(routes: Vec<RouteInfo>) -> Rules {
                 role("agent", &["metrics:write"]),
             ],
             routes,
+            headers: Vec::new(),
         },
         keys_read_only: false,
+        conditions: Vec::new(),
     }
 }
 
@@ -141,5 +145,6 @@ pub(crate) fn request(method: &str, path: &str) -> Request {
         query: Vec::new(),
         headers: Vec::new(),
         now: 1_000_000,
+        address: None,
     }
 }

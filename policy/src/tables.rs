@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::{Condition, Op};
 use crate::description::{ClusterSource, Description};
 use crate::permission;
 use crate::routing::{self, Routes, pattern};
@@ -13,8 +14,10 @@ pub const PERMISSIONS_MAX: usize = 4096;
 pub const ROLES_MAX: usize = 4096;
 /// No permission is needed.
 const NO_PERMISSION: u16 = u16::MAX;
+/// There is no condition.
+const NO_CONDITION: u16 = u16::MAX;
 /// The first byte of the codec: another layout gets another number.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// What a route asks for besides what its [`crate::RouteInfo`] says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub struct Rules {
     pub options: Vec<RouteOptions>,
     /// Whether API keys may only GET.
     pub keys_read_only: bool,
+    /// The conditions that routes and roles name by their texts: each once, in the order of these.
+    pub conditions: Vec<Condition>,
 }
 
 /// A checked policy, ready to decide.
@@ -50,12 +55,15 @@ pub struct Tables {
     pub(crate) marks: Vec<RouteMark>,
     /// One set of permissions for each role, [`Vocabulary::set_bytes`] each.
     roles: Vec<u8>,
+    /// For each role the number of its condition; empty when none has one.
+    role_conditions: Vec<u16>,
 }
 
 /// A route as a decision reads it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RouteMark {
     requires: u16,
+    condition: u16,
     pub(crate) public: bool,
     pub(crate) operator: bool,
     pub(crate) sign_in: bool,
@@ -80,6 +88,11 @@ impl RouteMark {
     pub(crate) fn requires(self) -> Option<u16> {
         (self.requires != NO_PERMISSION).then_some(self.requires)
     }
+
+    /// Whether the route has a condition.
+    pub(crate) fn has_condition(self) -> bool {
+        self.condition != NO_CONDITION
+    }
 }
 
 impl Tables {
@@ -98,6 +111,14 @@ impl Tables {
         check_names(description)?;
         if rules.options.len() != description.routes.len() {
             return Err("the routes and their options differ in number");
+        }
+        check_conditions(&rules.conditions)?;
+        let number = |when: &Option<String>| number_of(&rules.conditions, when.as_deref());
+        let mut role_conditions = Vec::new();
+        if description.roles.iter().any(|role| role.when.is_some()) {
+            for role in &description.roles {
+                role_conditions.push(number(&role.when)?);
+            }
         }
         let mut roles = Vec::with_capacity(description.roles.len() * vocabulary.set_bytes());
         for role in &description.roles {
@@ -136,6 +157,7 @@ impl Tables {
             } = *options;
             marks.push(RouteMark {
                 requires,
+                condition: number(&route.when)?,
                 public: route.public,
                 operator,
                 sign_in,
@@ -153,6 +175,7 @@ impl Tables {
             routes,
             marks,
             roles,
+            role_conditions,
             rules,
         })
     }
@@ -200,6 +223,22 @@ impl Tables {
             .is_some_and(|set| set_has(set, permission))
     }
 
+    /// The code of a route's condition. A condition that is not there is one that no request meets.
+    pub(crate) fn route_condition(&self, route: RouteMark) -> &[Op] {
+        self.condition(route.condition)
+    }
+
+    /// The code of a role's condition, where it has one.
+    pub(crate) fn role_condition(&self, role: u16) -> Option<&[Op]> {
+        let number = *self.role_conditions.get(usize::from(role))?;
+        (number != NO_CONDITION).then(|| self.condition(number))
+    }
+
+    fn condition(&self, number: u16) -> &[Op] {
+        let condition = self.rules.conditions.get(usize::from(number));
+        condition.map_or(&[], Condition::code)
+    }
+
     /// The parameter or header that a route reads its cluster from.
     pub(crate) fn cluster_field(&self, route: u16) -> Option<&str> {
         match &self
@@ -242,6 +281,26 @@ fn check_names(description: &Description) -> Result<(), &'static str> {
         return Err("a role is there twice");
     }
     Ok(())
+}
+
+fn check_conditions(conditions: &[Condition]) -> Result<(), &'static str> {
+    if conditions.len() >= usize::from(NO_CONDITION) {
+        return Err("there are too many conditions");
+    }
+    if !conditions.is_sorted_by(|a, b| a.text < b.text) {
+        return Err("the conditions are not in order");
+    }
+    conditions.iter().try_for_each(Condition::verify)
+}
+
+/// The number of the condition of this text.
+fn number_of(conditions: &[Condition], when: Option<&str>) -> Result<u16, &'static str> {
+    let Some(when) = when else {
+        return Ok(NO_CONDITION);
+    };
+    let found = conditions.binary_search_by(|condition| condition.text.as_str().cmp(when));
+    let found = found.ok().and_then(|number| u16::try_from(number).ok());
+    found.ok_or("a condition was not compiled")
 }
 
 fn has_twice<'n>(names: impl Iterator<Item = &'n str>) -> bool {

@@ -42,6 +42,7 @@ impl Vocabulary {
                 _ => {}
             }
         }
+        headers.extend_from_slice(&description.headers);
         for names in [&mut query, &mut headers] {
             names.sort_unstable();
             names.dedup();
@@ -95,7 +96,7 @@ impl Vocabulary {
         &self.query
     }
 
-    /// The headers that routes read, in lower case and sorted. No others are told to the policy.
+    /// The headers that routes and conditions read, in lower case and sorted. No others are told to the policy.
     pub fn header_names(&self) -> &[String] {
         &self.headers
     }

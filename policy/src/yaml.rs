@@ -48,6 +48,7 @@
 mod fields;
 mod node;
 mod parse;
+mod place;
 mod reader;
 mod report;
 mod source;

@@ -11,7 +11,7 @@ use scopegate_host::{
     contract::Scheme,
     password,
     store::{Actor, Change, Expected},
-    trial::{Caller, Case, Outcome, Role, TestFile, User},
+    trial::{Caller, Case, NOW_DEFAULT, Outcome, Role, TestFile, User},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -35,10 +35,7 @@ pub async fn differences(file: &TestFile) -> Vec<String> {
     }
     let (world, id) = world_of(file).await;
     let credentials = credentials(&world, id, file).await;
-    let keeps_time = file
-        .callers
-        .values()
-        .any(|caller| signed_in_minutes_ago(caller) > 0);
+    let keeps_time = file.callers.values().any(|caller| minutes_ago(caller) > 0);
     let mut answers = Vec::new();
     for (index, case) in cases.iter().enumerate() {
         if index % CASES_A_MINUTE == 0 && !keeps_time {
@@ -65,7 +62,8 @@ pub async fn differences(file: &TestFile) -> Vec<String> {
 /// Whether the server puts the request to its policy and, if allowed, to the upstream. What is under `/-/` it answers
 /// itself, and it has no management API yet: its own 404 would say nothing about the policy.
 fn is_forwarded(case: &Case) -> bool {
-    !case.request.path.starts_with("/-/")
+    // Time on a server's clock only goes on.
+    !case.request.path.starts_with("/-/") && case.now == NOW_DEFAULT
 }
 
 /// What a client and the upstream saw of a case.
@@ -133,6 +131,10 @@ async fn ask(world: &World, case: &Case, credential: Option<&String>) -> Answere
         .iter()
         .map(|(name, value)| format!("{name}: {value}"))
         .collect();
+    let address = asked
+        .address
+        .map(|address| format!("X-Forwarded-For: {address}"));
+    headers.extend(address);
     headers.extend(credential.cloned());
     if !matches!(asked.method.as_str(), "GET" | "HEAD") {
         headers.push("Content-Length: 0".to_owned());
@@ -168,6 +170,8 @@ async fn world_of(file: &TestFile) -> (World, Uuid) {
     let world = World::with(Options {
         policy: file.subject.text().map(|text| &*text.to_owned().leak()),
         people: false,
+        // Cases come from addresses of their own.
+        trusted_proxies: &["127.0.0.0/8"],
         ..Options::of(contract)
     })
     .await;
@@ -197,7 +201,8 @@ async fn done(world: &World, command: Command) -> Reply {
         .unwrap_or_else(|error| panic!("{shown}: {error}"))
 }
 
-fn signed_in_minutes_ago(caller: &Caller) -> i64 {
+/// How long ago the caller's credential was made.
+fn minutes_ago(caller: &Caller) -> i64 {
     match caller {
         Caller::Session {
             signed_in_minutes_ago,
@@ -206,20 +211,21 @@ fn signed_in_minutes_ago(caller: &Caller) -> i64 {
         | Caller::Operator {
             signed_in_minutes_ago,
         } => *signed_in_minutes_ago,
+        Caller::Key {
+            minted_minutes_ago, ..
+        } => *minted_minutes_ago,
         _ => 0,
     }
 }
 
-/// The header of each caller's credential. Those who signed in longest ago come first, and the clock moves between.
+/// The header of each caller's credential. The oldest come first, and the clock moves between.
 async fn credentials(world: &World, id: Uuid, file: &TestFile) -> BTreeMap<String, String> {
     let mut callers: Vec<(&String, &Caller)> = file.callers.iter().collect();
-    callers.sort_by_key(|(_, caller)| -signed_in_minutes_ago(caller));
-    let mut ago = callers
-        .first()
-        .map_or(0, |(_, caller)| signed_in_minutes_ago(caller));
+    callers.sort_by_key(|(_, caller)| -minutes_ago(caller));
+    let mut ago = callers.first().map_or(0, |(_, caller)| minutes_ago(caller));
     let mut headers = BTreeMap::new();
     for (name, caller) in callers {
-        let minutes = signed_in_minutes_ago(caller);
+        let minutes = minutes_ago(caller);
         let passed = u64::try_from(ago - minutes).expect("sorted");
         world.clock.advance(Duration::from_secs(passed * 60));
         ago = minutes;
@@ -266,6 +272,7 @@ async fn credential(
             owner,
             scopes,
             allowed,
+            ..
         } => {
             let owner_email = match owner {
                 // As the widest user there is: what the key may do later is not bounded by what its owner is now.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::random::Random;
 
@@ -34,6 +34,24 @@ const FIELDS: [&str; 6] = [
 ];
 const QUERY_ONLY: [&str; 4] = ["Cluster Id", "\"", "ä[]", "a&b=c"];
 
+/// Of each kind of value, operator and function; some are errors for some requests.
+const CONDITIONS: [&str; 14] = [
+    "true",
+    "caller.mfa",
+    "!caller.mfa || caller.kind == 'session'",
+    "request.method == 'GET' && request.path.startsWith('/v')",
+    "cidr('10.0.0.0/8').containsIP(request.address)",
+    "cidr('2001:db8::/32').containsIP(request.address) || caller.mfa",
+    "request.time.getHours('+02:00') >= 8 && request.time.getHours('+02:00') < 18",
+    "!(request.time.getDayOfWeek() in [0, 6])",
+    "request.time < timestamp('2027-01-01T00:00:00Z')",
+    "caller.credential_age < duration('2160h')",
+    "has(caller.signed_in_age) && caller.signed_in_age < duration('10m')",
+    "request.headers['x-env'] in ['prod', 'staging']",
+    "has(caller.credential_age) ? request.headers['x-env'] != 'dev' : caller.mfa",
+    "caller.credential_age < duration('1h') || request.headers['x-env'].size() > 2",
+];
+
 /// A document's text. Nearly all of them compile; what does not is another one's turn.
 pub fn random(random: &mut Random) -> String {
     let permissions = permissions(random);
@@ -58,7 +76,11 @@ pub fn random(random: &mut Random) -> String {
         let held: BTreeSet<String> = (0..random.below(5))
             .map(|_| held(random, &permissions))
             .collect();
-        text += &format!("  {}: {}\n", json!(role), json!(held));
+        let (role, held) = (json!(role), json!(held));
+        text += &match condition(random) {
+            Some(when) => format!("  {role}: {{ permissions: {held}, when: {when} }}\n"),
+            None => format!("  {role}: {held}\n"),
+        };
     }
     if random.once_in(6) {
         // Scopes that no GET asks for would be a mistake.
@@ -85,7 +107,10 @@ pub fn random(random: &mut Random) -> String {
         let (pattern, shape, has_cluster) = pattern(random, clusters);
         let method = *random.one(&METHODS);
         if seen.insert((method, shape)) {
-            let guard = guard(random, &permissions, method, has_cluster);
+            let mut guard = guard(random, &permissions, method, has_cluster);
+            if let Some(when) = condition(random) {
+                guard += &format!(", when: {when}");
+            }
             text += &format!(
                 "  - {{ match: {}, {guard} }}\n",
                 json!(format!("{method} {pattern}"))
@@ -93,6 +118,11 @@ pub fn random(random: &mut Random) -> String {
         }
     }
     text
+}
+
+fn condition(random: &mut Random) -> Option<Value> {
+    let when = *random.one(&CONDITIONS);
+    random.once_in(4).then(|| json!(when))
 }
 
 fn word(random: &mut Random, len_max: u64) -> String {

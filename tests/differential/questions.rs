@@ -1,5 +1,7 @@
 //! Random questions to a policy: half of them near to what it knows, half of them hostile.
 
+use std::net::IpAddr;
+
 use scopegate_policy::{Caller, CallerKind, Clusters, Description, Request};
 
 use crate::harness::random::Random;
@@ -55,6 +57,11 @@ pub fn caller(random: &mut Random, policy: &Description) -> Caller {
             3 => Some(NOW - 15 * 60 - 1 + random.below(3) as i64),
             4 => Some(NOW + 59 + random.below(3) as i64),
             _ => Some(NOW - random.below(900) as i64),
+        },
+        credential_created: match random.below(4) {
+            0 => None,
+            1 => Some(*random.one(&[i64::MIN, i64::MAX, 0, NOW, NOW + 1])),
+            _ => Some(NOW - random.below(200 * 24 * 60 * 60) as i64),
         },
     }
 }
@@ -163,6 +170,12 @@ pub fn request(random: &mut Random, policy: &Description) -> Request {
             fields.push((name.clone(), cluster(random)));
         }
     }
+    for name in &policy.headers {
+        if random.once_in(2) {
+            let value = *random.one(&["prod", "staging", "dev", "", "Prod", "ä"]);
+            headers.push((name.clone(), value.to_owned()));
+        }
+    }
     if random.once_in(200) {
         query.extend((0..300).map(|number| (format!("f{number}"), cluster(random))));
     }
@@ -171,8 +184,28 @@ pub fn request(random: &mut Random, policy: &Description) -> Request {
         path,
         query,
         headers,
-        now: *random.one(&[NOW, NOW, NOW, NOW, NOW, i64::MIN, i64::MAX, 0]),
+        now: match random.below(8) {
+            0 => *random.one(&[i64::MIN, i64::MAX, 0]),
+            1..4 => NOW,
+            // Any minute of a week.
+            _ => NOW + random.below(7 * 24 * 60 * 60) as i64,
+        },
+        address: address(random),
     }
+}
+
+fn address(random: &mut Random) -> Option<IpAddr> {
+    const SOME: [&str; 7] = [
+        "10.1.2.3",
+        "10.255.255.255",
+        "11.0.0.0",
+        "::ffff:10.1.2.3",
+        "192.0.2.7",
+        "2001:db8::1",
+        "::1",
+    ];
+    let some = random.one(&SOME).parse().expect("an address");
+    (!random.once_in(6)).then_some(some)
 }
 
 fn disturb(random: &mut Random, segments: &mut Vec<String>) {

@@ -5,16 +5,42 @@ use scopegate_policy::{
     ClusterSource, Clusters, Decision, Description, Grant, Outcome, Reason, Restriction,
 };
 
+/// A version of the worlds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V1_0,
+    V1_1,
+}
+
+impl Version {
+    pub(super) fn number(self) -> &'static str {
+        match self {
+            Self::V1_0 => "1.0.0",
+            Self::V1_1 => "1.1.0",
+        }
+    }
+
+    /// What a record has more of from 1.1.0 on.
+    fn more(self, bytes: usize) -> usize {
+        match self {
+            Self::V1_0 => 0,
+            Self::V1_1 => bytes,
+        }
+    }
+}
+
 /// Bytes at an address of the guest's memory. Strings and lists go behind the record that points to them.
 pub(super) struct Memory {
     base: u32,
+    version: Version,
     pub(super) bytes: Vec<u8>,
 }
 
 impl Memory {
-    pub(super) fn at(base: u32) -> Self {
+    pub(super) fn at(base: u32, version: Version) -> Self {
         Self {
             base,
+            version,
             bytes: Vec::new(),
         }
     }
@@ -59,7 +85,8 @@ impl Memory {
     }
 
     pub(super) fn description(mut self, description: &Description) -> Vec<u8> {
-        let start = self.reserve(40);
+        let when = self.version.more(12);
+        let start = self.reserve(40 + self.version.more(8));
         self.text(start, &description.name);
         self.text(start + 8, &description.version);
         self.list(
@@ -76,16 +103,17 @@ impl Memory {
         self.list(
             start + 24,
             &description.roles,
-            16,
+            16 + when,
             |memory, offset, role| {
                 memory.text(offset, &role.name);
                 memory.texts(offset + 8, &role.permissions);
+                memory.when(offset + 16, role.when.as_ref());
             },
         );
         self.list(
             start + 32,
             &description.routes,
-            60,
+            60 + when,
             |memory, offset, route| {
                 memory.text(offset, &route.method);
                 memory.text(offset + 8, &route.pattern);
@@ -94,10 +122,22 @@ impl Memory {
                     memory.put(offset + 20, 1);
                     memory.text(offset + 24, requires);
                 }
-                memory.cluster_source(offset + 32, &route.cluster);
+                memory.when(offset + 32, route.when.as_ref());
+                memory.cluster_source(offset + 32 + when, &route.cluster);
             },
         );
+        if self.version == Version::V1_1 {
+            self.texts(start + 40, &description.headers);
+        }
         self.bytes
+    }
+
+    /// Zeros where there is none, and nothing before 1.1.0.
+    fn when(&mut self, offset: usize, when: Option<&String>) {
+        if let (Version::V1_1, Some(when)) = (self.version, when) {
+            self.put(offset, 1);
+            self.text(offset + 4, when);
+        }
     }
 
     fn cluster_source(&mut self, offset: usize, source: &ClusterSource) {
@@ -137,7 +177,7 @@ impl Memory {
             }
             Outcome::Deny(reason) => {
                 self.put(start, 1);
-                self.put(start + 4, reason_case(reason));
+                self.put(start + 4, reason_case(reason, self.version));
                 let text = match reason {
                     Reason::Other(word) => Some(word.as_str()),
                     reason => reason.subject(),
@@ -174,7 +214,7 @@ impl Memory {
     }
 }
 
-fn reason_case(reason: &Reason) -> u32 {
+fn reason_case(reason: &Reason, version: Version) -> u32 {
     match reason {
         Reason::NotAuthenticated => 0,
         Reason::NoRoute => 1,
@@ -187,6 +227,7 @@ fn reason_case(reason: &Reason) -> u32 {
         Reason::AgentOutsideCluster(_) => 8,
         Reason::OperatorRequired => 9,
         Reason::SignInRequired => 10,
-        Reason::Other(_) => 11,
+        Reason::ConditionNotMet => 11,
+        Reason::Other(_) => 11 + version.more(1) as u32,
     }
 }

@@ -8,7 +8,7 @@ use scopegate_policy::{
 };
 use wit_component::{ComponentEncoder, StringEncoding};
 
-use super::abi::Memory;
+use super::abi::{Memory, Version};
 
 const DESCRIPTION: u32 = 1024;
 const DECISION: u32 = 32 * 1024;
@@ -25,6 +25,8 @@ pub(super) struct Guest {
     pub(super) describe: String,
     /// The body of `decide-packed`; with one, the guest is of the world `engine`.
     pub(super) packed: Option<String>,
+    /// Which version of the worlds it is of.
+    pub(super) version: Version,
     /// Further items of the module.
     pub(super) items: String,
     /// The memory's limits, in pages.
@@ -48,6 +50,7 @@ impl Guest {
             decide: String::new(),
             describe: String::new(),
             packed: None,
+            version: Version::V1_0,
             items: String::new(),
             memory: "4".to_owned(),
             patches: Vec::new(),
@@ -62,24 +65,27 @@ impl Guest {
         }
     }
 
-    /// A guest of the world `engine` that gives this answer.
+    /// A guest of the world `engine` that gives this answer. Only the newest one is spoken.
     pub(super) fn packed(answer: &str) -> Self {
         Self {
             packed: Some(answer.to_owned()),
+            version: Version::V1_1,
             ..Self::new()
         }
     }
 
     pub(super) fn core(&self) -> String {
-        let mut decision = Memory::at(DECISION);
-        decision.bytes = Memory::at(DECISION).decision(&self.decision);
+        let memory = |base| Memory::at(base, self.version);
+        let version = self.version.number();
+        let mut decision = memory(DECISION);
+        decision.bytes = memory(DECISION).decision(&self.decision);
         for (offset, value) in &self.patches {
             decision.put(*offset, *value);
         }
         let packed = self.packed.as_ref().map_or_else(String::new, |body| {
             format!(
-                r#"(func (export "scopegate:policy/packed@1.0.0#configure") (param i32 i32) (result i32) unreachable)
-                (func (export "scopegate:policy/packed@1.0.0#decide-packed") (param i32 i32) (result i64) {body})"#
+                r#"(func (export "scopegate:policy/packed@{version}#configure") (param i32 i32) (result i32) unreachable)
+                (func (export "scopegate:policy/packed@{version}#decide-packed") (param i32 i32) (result i64) {body})"#
             )
         });
         format!(
@@ -91,9 +97,9 @@ impl Guest {
                     (local.set $block (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
                     (global.set $next (i32.add (local.get $block) (local.get 3)))
                     (local.get $block))
-                (func (export "scopegate:policy/rules@1.0.0#describe") (result i32)
+                (func (export "scopegate:policy/rules@{version}#describe") (result i32)
                     {describe} (i32.const {DESCRIPTION}))
-                (func (export "scopegate:policy/rules@1.0.0#decide") (param i32) (result i32)
+                (func (export "scopegate:policy/rules@{version}#decide") (param i32) (result i32)
                     {decide} (i32.const {DECISION}))
                 {packed}
                 {items}
@@ -103,7 +109,7 @@ impl Guest {
             describe = self.describe,
             decide = self.decide,
             items = self.items,
-            description = escaped(&Memory::at(DESCRIPTION).description(&self.description)),
+            description = escaped(&memory(DESCRIPTION).description(&self.description)),
             decision = escaped(&decision.bytes),
         )
     }
@@ -114,7 +120,11 @@ impl Guest {
         } else {
             "policy"
         };
-        component(&self.core(), include_str!("../../wit/policy.wit"), world)
+        let wit = match self.version {
+            Version::V1_0 => include_str!("../../wit/policy.wit"),
+            Version::V1_1 => include_str!("../../wit/1.1/policy.wit"),
+        };
+        component(&self.core(), wit, world)
     }
 }
 
@@ -125,6 +135,7 @@ pub(super) fn description() -> Description {
         pattern: pattern.to_owned(),
         public: requires.is_none(),
         requires: requires.map(str::to_owned),
+        when: None,
         cluster: ClusterSource::None,
     };
     Description {
@@ -139,11 +150,13 @@ pub(super) fn description() -> Description {
         roles: vec![RoleInfo {
             name: "viewer".to_owned(),
             permissions: vec!["clusters:read".to_owned()],
+            when: None,
         }],
         routes: vec![
             route("GET", "/v1/health", None),
             route("*", "/**", Some("clusters:read")),
         ],
+        headers: Vec::new(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is not a policy: imports, other worlds, missing functions, core modules.
 
 use scopegate_host::engine::{BadPolicy, Isolation, Worlds};
+use scopegate_policy::{Outcome, Reason};
 
-use super::{ask, get, guest, guest::Guest, refused, sandbox, sandbox_with, viewer};
+use super::{abi::Version, ask, get, guest, guest::Guest, refused, sandbox, sandbox_with, viewer};
 
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
@@ -27,7 +28,7 @@ fn other_worlds_are_refused_by_what_is_missing() {
     let empty = refused(&sandbox, &wat("(component)"));
     assert_eq!(
         empty.to_string(),
-        "this component is not a policy: it does not export `scopegate:policy/rules@1.0.0`"
+        "this component is not a policy: it exports neither `scopegate:policy/rules@1.1.0` nor `scopegate:policy/rules@1.0.0`"
     );
 
     let half = guest::component(
@@ -98,4 +99,37 @@ async fn the_newest_world_is_spoken_first() {
     let typed = sandbox_with(Isolation::Fresh, Default::default(), Worlds::PolicyOnly);
     let typed = typed.load(&guest).unwrap();
     assert!(ask(&typed, &viewer(), &get("/v1/x")).await.is_ok());
+}
+
+#[tokio::test]
+async fn every_released_version_is_spoken() {
+    for version in [Version::V1_0, Version::V1_1] {
+        let mut guest = Guest::new();
+        guest.version = version;
+        guest.decision.outcome = Outcome::Deny(Reason::Other("in-its-own-word".to_owned()));
+        if version == Version::V1_1 {
+            guest.description.roles[0].when = Some("caller.mfa".to_owned());
+            guest.description.routes[1].when = Some("request.method == 'GET'".to_owned());
+            guest.description.headers = vec!["x-env".to_owned()];
+        }
+        let policy = sandbox(Isolation::Fresh).load(&guest.build()).unwrap();
+        assert_eq!(**policy.description(), guest.description, "{version:?}");
+        let decision = ask(&policy, &viewer(), &get("/v1/x")).await.unwrap();
+        assert_eq!(decision, guest.decision, "{version:?}");
+    }
+    let mut guest = Guest::new();
+    guest.version = Version::V1_1;
+    guest.decision.outcome = Outcome::Deny(Reason::ConditionNotMet);
+    let policy = sandbox(Isolation::Fresh).load(&guest.build()).unwrap();
+    let decision = ask(&policy, &viewer(), &get("/v1/x")).await.unwrap();
+    assert_eq!(decision.outcome, guest.decision.outcome);
+}
+
+/// Its questions were packed in another way, so it is asked as a policy in any language is.
+#[tokio::test]
+async fn an_engine_of_an_older_version_is_asked_in_types() {
+    let mut guest = Guest::packed("unreachable");
+    guest.version = Version::V1_0;
+    let policy = sandbox(Isolation::Fresh).load(&guest.build()).unwrap();
+    assert!(ask(&policy, &viewer(), &get("/v1/x")).await.is_ok());
 }

@@ -9,7 +9,7 @@ use bindings::exports::scopegate::policy::rules::{
 };
 
 mod bindings {
-    wit_bindgen::generate!({ path: "../../wit", world: "policy" });
+    wit_bindgen::generate!({ path: "../../wit/policy.wit", world: "policy" });
 }
 
 struct Policy;

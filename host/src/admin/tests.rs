@@ -65,6 +65,7 @@ fn description() -> Description {
     let role = |name: &str| RoleInfo {
         name: name.to_owned(),
         permissions: Vec::new(),
+        when: None,
     };
     Description {
         name: "kubeadapt".to_owned(),
@@ -76,6 +77,7 @@ fn description() -> Description {
         ],
         roles: vec![role("admin"), role("viewer"), role("agent")],
         routes: Vec::new(),
+        headers: Vec::new(),
     }
 }
 

@@ -306,6 +306,7 @@ impl Issuer {
                     .as_ref()
                     .and_then(millis)
                     .map(|at| at.div_euclid(1000)),
+                credential_created: None,
             },
             registered,
             version: None,

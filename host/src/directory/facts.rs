@@ -87,6 +87,7 @@ pub(super) fn credential_principal(
             operator: false,
             mfa: false,
             auth_time: None,
+            credential_created: Some(credential.created_at),
         },
         registered: registered.share(credential.organization, clusters),
         version: Some(version),
@@ -137,6 +138,8 @@ pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) ->
             operator,
             mfa: session.mfa,
             auth_time: Some(session.auth_time),
+            // A session is opened by signing in, and stays the same however often it is refreshed.
+            credential_created: Some(session.auth_time),
         },
         registered: match user.organization {
             Some(organization) => registered.share(organization, clusters),

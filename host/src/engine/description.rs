@@ -16,6 +16,9 @@ const NAME_BYTES_MAX: usize = 128;
 /// Texts for people, and JSON Pointers.
 const TEXT_BYTES_MAX: usize = 1024;
 const KEPT_MAX: usize = 256;
+/// Headers that a policy reads besides those of its routes.
+const HEADERS_MAX: usize = 64;
+
 /// Checks a description.
 ///
 /// # Errors
@@ -56,6 +59,7 @@ pub(super) fn check(description: &Description) -> Result<(), String> {
             role.permissions.len(),
             PERMISSIONS_MAX,
         )?;
+        check_condition("a role's condition", role.when.as_deref())?;
         if let Some(unknown) = role
             .permissions
             .iter()
@@ -77,7 +81,11 @@ pub(super) fn check(description: &Description) -> Result<(), String> {
             )
         })?;
     }
-    Ok(())
+    at_most("headers", description.headers.len(), HEADERS_MAX)?;
+    description
+        .headers
+        .iter()
+        .try_for_each(|name| check_header(name))
 }
 
 fn check_route(route: &RouteInfo, catalogue: &BTreeSet<&str>) -> Result<(), String> {
@@ -88,6 +96,7 @@ fn check_route(route: &RouteInfo, catalogue: &BTreeSet<&str>) -> Result<(), Stri
     if route.public && route.requires.is_some() {
         return Err("it is public and requires a permission".to_owned());
     }
+    check_condition("its condition", route.when.as_deref())?;
     if let Some(name) = &route.requires
         && !catalogue.contains(name.as_str())
     {
@@ -153,6 +162,12 @@ fn check_name(what: &str, name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A condition may have several lines.
+fn check_condition(what: &str, condition: Option<&str>) -> Result<(), String> {
+    let one_line = condition.unwrap_or_default().replace(['\n', '\t'], " ");
+    check_text(what, &one_line)
+}
+
 fn check_text(what: &str, text: &str) -> Result<(), String> {
     if text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(format!("{what} is too long or not printable"));
@@ -194,14 +209,17 @@ mod tests {
             roles: vec![RoleInfo {
                 name: "viewer".to_owned(),
                 permissions: vec!["clusters:read".to_owned()],
+                when: None,
             }],
             routes: vec![RouteInfo {
                 method: "GET".to_owned(),
                 pattern: "/v1/clusters/{cluster}".to_owned(),
                 public: false,
                 requires: Some("clusters:read".to_owned()),
+                when: None,
                 cluster: ClusterSource::Path(2),
             }],
+            headers: Vec::new(),
         }
     }
 
@@ -213,7 +231,13 @@ mod tests {
     #[test]
     fn each_lie_is_named() {
         type Lie = (fn(&mut Description), &'static str);
-        let lies: [Lie; 18] = [
+        let lies: [Lie; 21] = [
+            (|d| d.headers = vec!["x-api-key".to_owned()], "credentials"),
+            (|d| d.headers = vec!["x-env".to_owned(); 65], "more than"),
+            (
+                |d| d.routes[0].when = Some("true\u{1}".to_owned()),
+                "condition",
+            ),
             (|d| d.name = "x".repeat(129), "the policy's name"),
             (|d| d.name = "a\nb".to_owned(), "not printable"),
             (|d| d.permissions.push(d.permissions[0].clone()), "twice"),

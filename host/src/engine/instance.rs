@@ -9,11 +9,13 @@ use wasmtime::{
 use super::{
     BadPolicy,
     limits::{Limits, Meter, Work, fault_text},
-    world::{self, DecideParams, DecideResults, DescribeResults, PackedParams, PackedResults},
+    world::{self, PackedParams, PackedResults, Version, v1_0, v1_1},
 };
 
 /// Where a component has its functions. Found once, when it is loaded.
 pub(super) struct Exports {
+    /// The world that it is of.
+    pub(super) version: Version,
     pub(super) describe: ComponentExportIndex,
     pub(super) decide: ComponentExportIndex,
     /// Of the world `engine`.
@@ -29,7 +31,8 @@ pub(super) struct Instance {
 
 enum Decide {
     Packed(TypedFunc<PackedParams<'static>, PackedResults>),
-    Typed(TypedFunc<DecideParams<'static>, DecideResults>),
+    V1_0(TypedFunc<v1_0::DecideParams<'static>, v1_0::DecideResults>),
+    V1_1(TypedFunc<v1_1::DecideParams<'static>, v1_1::DecideResults>),
 }
 
 /// What the guest said, in the words of its world.
@@ -47,9 +50,14 @@ impl Instance {
     ) -> wasmtime::Result<Self> {
         let mut store = limits.store(engine, Work::Decide);
         let instance = component.instantiate(&mut store)?;
-        let decide = match &exports.decide_packed {
-            Some(index) => Decide::Packed(instance.get_typed_func(&mut store, index)?),
-            None => Decide::Typed(instance.get_typed_func(&mut store, exports.decide)?),
+        let decide = match (&exports.decide_packed, exports.version) {
+            (Some(index), _) => Decide::Packed(instance.get_typed_func(&mut store, index)?),
+            (None, Version::V1_0) => {
+                Decide::V1_0(instance.get_typed_func(&mut store, exports.decide)?)
+            }
+            (None, Version::V1_1) => {
+                Decide::V1_1(instance.get_typed_func(&mut store, exports.decide)?)
+            }
         };
         store.data_mut().grew = false;
         Ok(Self {
@@ -86,9 +94,13 @@ impl Instance {
             Decide::Packed(decide) => decide
                 .call(&mut self.store, (question,))
                 .map(|(bits,)| Said::Bits(bits)),
-            Decide::Typed(decide) => world::lend(caller, request, |params| {
+            Decide::V1_0(decide) => v1_0::lend(caller, request, |params| {
                 let (decision,) = decide.call(&mut self.store, params)?;
-                Ok(Said::Decision(world::decision(decision)))
+                Ok(Said::Decision(v1_0::decision(decision)))
+            }),
+            Decide::V1_1(decide) => v1_1::lend(caller, request, |params| {
+                let (decision,) = decide.call(&mut self.store, params)?;
+                Ok(Said::Decision(v1_1::decision(decision)))
             }),
         }
     }
@@ -117,17 +129,29 @@ pub(super) fn describe(
     let fault = |error: wasmtime::Error| BadPolicy::Fault(fault_text(&error));
     let mut store = limits.store(engine, Work::Describe);
     let instance = component.instantiate(&mut store).map_err(fault)?;
-    let describe = instance
-        .get_typed_func::<(), DescribeResults>(&mut store, &exports.describe)
-        .map_err(wrong(world::DESCRIBE))?;
-    instance
-        .get_typed_func::<DecideParams<'_>, DecideResults>(&mut store, &exports.decide)
-        .map_err(wrong(world::DECIDE))?;
     if let Some(decide_packed) = &exports.decide_packed {
         instance
             .get_typed_func::<PackedParams<'_>, PackedResults>(&mut store, decide_packed)
             .map_err(wrong(world::DECIDE_PACKED))?;
     }
-    let (description,) = describe.call(&mut store, ()).map_err(fault)?;
-    Ok(world::description(description))
+    /// Checks both functions of a version and calls the first.
+    macro_rules! described {
+        ($version:ident) => {{
+            let describe = instance
+                .get_typed_func::<(), $version::DescribeResults>(&mut store, &exports.describe)
+                .map_err(wrong(world::DESCRIBE))?;
+            instance
+                .get_typed_func::<$version::DecideParams<'_>, $version::DecideResults>(
+                    &mut store,
+                    &exports.decide,
+                )
+                .map_err(wrong(world::DECIDE))?;
+            let (description,) = describe.call(&mut store, ()).map_err(fault)?;
+            $version::description(description)
+        }};
+    }
+    Ok(match exports.version {
+        Version::V1_0 => described!(v1_0),
+        Version::V1_1 => described!(v1_1),
+    })
 }

@@ -1,6 +1,6 @@
 //! A request as the policy is asked about it: normalised, and with no more of it than the policy declares.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName};
 use scopegate_policy::{ClusterSource, is_management_path, packed::RequestRef};
@@ -33,6 +33,12 @@ impl Active {
                 _ => {}
             }
         }
+        for name in &policy.description().headers {
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .ok()
+                .filter(|name| !headers::is_withheld(name));
+            headers.extend(name.filter(|name| !headers.contains(name)));
+        }
         let judge = Arc::new(Judge {
             digest: policy.digest().to_owned(),
             description: Arc::clone(policy.description()),
@@ -59,11 +65,17 @@ pub(super) struct Question<'r> {
     pub(super) fields: Vec<(String, String)>,
     pub(super) headers: &'r HeaderMap,
     now_ms: i64,
+    /// The client's address.
+    client: IpAddr,
 }
 
 impl<'r> Question<'r> {
     /// Reads a request, or says where its shape is wrong.
-    pub(super) fn read(request: &Request<'r>, active: &Active) -> Result<Self, Cause> {
+    pub(super) fn read(
+        request: &Request<'r>,
+        client: IpAddr,
+        active: &Active,
+    ) -> Result<Self, Cause> {
         let invalid = |what: path::BadPath| Cause::InvalidRequest(what.to_string());
         headers::check_shape(request)?;
         Ok(Self {
@@ -74,6 +86,7 @@ impl<'r> Question<'r> {
             fields: headers::declared_headers(request.headers, &active.headers)?,
             headers: request.headers,
             now_ms: request.now_ms,
+            client,
         })
     }
 
@@ -89,6 +102,7 @@ impl<'r> Question<'r> {
             query: &self.query,
             headers: &self.fields,
             now: self.now_ms.div_euclid(1000),
+            address: Some(self.client),
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Caller {
         scopes: Option<Vec<String>>,
         /// `allowed_cluster_ids`; empty is every cluster, as when it is minted.
         allowed: Vec<String>,
+        /// How long ago it was minted.
+        minted_minutes_ago: i64,
     },
     /// The token of this cluster's agent.
     Agent(String),
@@ -66,6 +68,7 @@ pub(super) fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
             "key",
             "agent",
             "signed_in_minutes_ago",
+            "minted_minutes_ago",
         ],
     )?;
     let named = ["session", "operator", "key", "agent"]
@@ -114,10 +117,13 @@ pub(super) fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
         return Some(Caller::Agent(cluster.to_string()));
     }
     let key = fields.fields("key", "a key", &["owner", "scopes", "allowed_cluster_ids"])?;
-    self::key(world, &key)
+    let minted_minutes_ago = fields
+        .integer("minted_minutes_ago", 0..=365 * 24 * 60)
+        .unwrap_or(0);
+    self::key(world, &key, minted_minutes_ago)
 }
 
-fn key(world: &World<'_>, key: &Fields<'_>) -> Option<Caller> {
+fn key(world: &World<'_>, key: &Fields<'_>, minted_minutes_ago: i64) -> Option<Caller> {
     let contract = world.contract;
     let owner = key.get("owner").and_then(|owner| user(world, owner));
     match (&contract.authority, key.has("owner")) {
@@ -153,6 +159,7 @@ fn key(world: &World<'_>, key: &Fields<'_>) -> Option<Caller> {
         owner,
         scopes: scopes.map(|scopes| owned(&scopes)),
         allowed: owned(&allowed),
+        minted_minutes_ago,
     })
 }
 
@@ -258,6 +265,7 @@ impl Caller {
             organization: "acme".to_owned(),
             clusters: Clusters::All,
             allowed_clusters: Clusters::All,
+            credential_created: Some(now),
             ..Facts::anonymous()
         };
         match self {
@@ -268,6 +276,7 @@ impl Caller {
             } => Facts {
                 kind: CallerKind::Session,
                 auth_time: Some(now - signed_in_minutes_ago * 60),
+                credential_created: Some(now - signed_in_minutes_ago * 60),
                 ..with_user(known, user)
             },
             Self::Operator {
@@ -278,15 +287,18 @@ impl Caller {
                 clusters: Clusters::Only(Vec::new()),
                 operator: true,
                 auth_time: Some(now - signed_in_minutes_ago * 60),
+                credential_created: Some(now - signed_in_minutes_ago * 60),
                 ..known
             },
             Self::Key {
                 owner,
                 scopes,
                 allowed,
+                minted_minutes_ago,
             } => {
                 let key = Facts {
                     kind: CallerKind::ApiKey,
+                    credential_created: Some(now - minted_minutes_ago * 60),
                     scopes: scopes.clone(),
                     allowed_clusters: match allowed.as_slice() {
                         [] => Clusters::All,

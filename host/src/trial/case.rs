@@ -4,6 +4,7 @@ mod read;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 
 use scopegate_policy::{Clusters, Outcome as Decided, Request, Vocabulary};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::path;
 pub(super) use read::{Asking, read};
 
 /// The reasons that a case may expect of a document, and whether each is about something.
-pub const REASONS: [(&str, bool); 11] = [
+pub const REASONS: [(&str, bool); 12] = [
     ("not-authenticated", false),
     ("no-route", false),
     ("ambiguous-path", false),
@@ -25,6 +26,7 @@ pub const REASONS: [(&str, bool); 11] = [
     ("agent-outside-cluster", true),
     ("operator-required", false),
     ("sign-in-required", false),
+    ("condition-not-met", false),
 ];
 
 /// One question and its answer.
@@ -79,6 +81,8 @@ pub struct Asked {
     pub query: String,
     /// Besides the credential.
     pub headers: Vec<(String, String)>,
+    /// From where, if not from anywhere.
+    pub address: Option<IpAddr>,
 }
 
 impl Asked {
@@ -103,6 +107,7 @@ impl Asked {
             query,
             headers: headers.cloned().collect(),
             now,
+            address: self.address,
         })
     }
 }
@@ -115,7 +120,10 @@ impl fmt::Display for Asked {
         }
         self.headers
             .iter()
-            .try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))
+            .try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))?;
+        self.address
+            .iter()
+            .try_for_each(|address| write!(f, " from {address}"))
     }
 }
 

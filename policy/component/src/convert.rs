@@ -24,6 +24,7 @@ pub(crate) fn caller(caller: wit::Caller) -> policy::Caller {
         operator: caller.operator,
         mfa: caller.mfa,
         auth_time: caller.auth_time,
+        credential_created: caller.credential_created,
     }
 }
 
@@ -49,6 +50,7 @@ pub(crate) fn request(request: wit::Request) -> policy::Request {
         query: fields(request.query),
         headers: fields(request.headers),
         now: request.now,
+        address: request.address.parse().ok(),
     }
 }
 
@@ -97,6 +99,7 @@ fn reason(reason: policy::Reason) -> wit::Reason {
         policy::Reason::AgentOutsideCluster(id) => wit::Reason::AgentOutsideCluster(id),
         policy::Reason::OperatorRequired => wit::Reason::OperatorRequired,
         policy::Reason::SignInRequired => wit::Reason::SignInRequired,
+        policy::Reason::ConditionNotMet => wit::Reason::ConditionNotMet,
         policy::Reason::Other(word) => wit::Reason::Other(word),
     }
 }
@@ -117,9 +120,11 @@ pub(crate) fn description(description: policy::Description) -> wit::Description 
             .map(|role| wit::RoleInfo {
                 name: role.name,
                 permissions: role.permissions,
+                when: role.when,
             })
             .collect(),
         routes: description.routes.into_iter().map(route).collect(),
+        headers: description.headers,
     }
 }
 
@@ -138,6 +143,7 @@ fn route(route: policy::RouteInfo) -> wit::RouteInfo {
         pattern: route.pattern,
         public: route.public,
         requires: route.requires,
+        when: route.when,
         cluster: match route.cluster {
             policy::ClusterSource::Spans => wit::ClusterSource::Spans,
             policy::ClusterSource::Path(index) => wit::ClusterSource::Path(index),

@@ -14,7 +14,7 @@ use crate::bindings::exports::scopegate::policy::{packed as world_packed, rules}
 
 mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/1.1",
         world: "engine",
         disable_run_ctors_once_workaround: true,
     });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::description::Description;
+use crate::description::{Description, RouteInfo};
 
 /// A change of the catalogue or of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,6 +50,16 @@ pub enum Change {
         /// What it did not hold.
         permissions: Vec<String>,
     },
+    /// Another condition decides whether a role or route grants anything. Which requests that changes, no generated case
+    /// shows.
+    ConditionChanged {
+        /// The role, or the route's method and pattern.
+        of: String,
+        /// It had none, or this one.
+        before: Option<String>,
+        /// It has none, or this one.
+        after: Option<String>,
+    },
     /// A role holds less.
     RoleLoses {
         /// Its name.
@@ -63,7 +73,26 @@ pub enum Change {
 pub(super) fn between(old: &Description, new: &Description) -> Vec<Change> {
     let mut changes = permissions(old, new);
     changes.extend(roles(old, new));
+    changes.extend(conditions(old, new));
     changes
+}
+
+/// Of roles and routes that both have: what else is new or gone shows elsewhere.
+fn conditions(old: &Description, new: &Description) -> Vec<Change> {
+    let all = |description: &Description| -> BTreeMap<String, Option<String>> {
+        let roles = description.roles.iter();
+        let roles = roles.map(|role| (role.name.clone(), role.when.clone()));
+        let routes = description.routes.iter();
+        let name = |route: &RouteInfo| format!("{} {}", route.method, route.pattern);
+        let routes = routes.map(|route| (name(route), route.when.clone()));
+        roles.chain(routes).collect()
+    };
+    let mut after = all(new);
+    let both = all(old).into_iter();
+    both.filter_map(|(of, before)| Some((after.remove(&of)?, of, before)))
+        .filter(|(after, _, before)| after != before)
+        .map(|(after, of, before)| Change::ConditionChanged { of, before, after })
+        .collect()
 }
 
 fn permissions(old: &Description, new: &Description) -> Vec<Change> {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::condition::Condition;
 use crate::description::{PermissionInfo, RoleInfo, RouteInfo};
 use crate::permission::{self, Pattern};
 use crate::tables::{PERMISSIONS_MAX, ROLES_MAX};
-use crate::yaml::{Entry, Fields, ProblemSlot, Reader, Text, did_you_mean};
+use crate::yaml::{Entry, Fields, ProblemSlot, Reader, Text, Value, did_you_mean};
 
-use super::Part;
+use super::{Part, when};
 
 const MANAGEMENT_HELP: &str =
     "the permissions of `manage` are the gate's own: roles may hold them, documents define none";
@@ -100,20 +101,38 @@ fn grammar_help(slot: ProblemSlot<'_>, name: Text<'_>) {
     }
 }
 
-/// The roles, expanded. `catalogue` is missing when it could not be read at all.
+/// The roles, expanded, and their conditions. `catalogue` is missing when it could not be read at all.
 pub(super) fn roles(
     reader: &Reader,
     fields: &Fields<'_>,
     catalogue: Option<&[PermissionInfo]>,
-) -> Option<Vec<RoleInfo>> {
+) -> Option<(Vec<RoleInfo>, Vec<Condition>)> {
     fields.required("roles")?;
     let entries = fields.entries("roles")?;
     if entries.len() > ROLES_MAX {
         fields.problem("roles", format!("there are more than {ROLES_MAX} roles"));
     }
+    let mut conditions = Vec::new();
     let roles = entries.iter().map(|entry| {
         check_role_name(reader, entry.key.as_text());
-        let patterns = reader.texts(&entry.value, &format!("the role `{}`", entry.key.text));
+        let what = format!("the role `{}`", entry.key.text);
+        let (patterns, condition) = match &entry.value.value {
+            Value::Map(_) => {
+                let fields = reader.fields(&entry.value, &what, &["permissions", "when"]);
+                let patterns = fields
+                    .and_then(|fields| fields.required("permissions"))
+                    .and_then(|node| reader.texts(node, &what));
+                (
+                    patterns,
+                    fields.and_then(|fields| when::read(reader, &fields)),
+                )
+            }
+            _ => (reader.texts(&entry.value, &what), None),
+        };
+        let when = condition
+            .as_ref()
+            .map(|condition: &Condition| condition.text.clone());
+        conditions.extend(condition);
         let mut held = BTreeSet::new();
         let mut seen = BTreeSet::new();
         for pattern in patterns.unwrap_or_default() {
@@ -126,9 +145,11 @@ pub(super) fn roles(
         RoleInfo {
             name: entry.key.text.clone(),
             permissions: held.into_iter().map(str::to_owned).collect(),
+            when,
         }
     });
-    Some(roles.collect())
+    let roles = roles.collect();
+    Some((roles, conditions))
 }
 
 fn check_role_name(reader: &Reader, name: Text<'_>) {

@@ -1,37 +1,37 @@
 //! One route.
 
+use crate::condition::Condition;
 use crate::description::{ClusterSource, ListShape, PermissionInfo, RouteInfo};
 use crate::routing::pattern::{self, Method, Segment};
 use crate::tables::RouteOptions;
 use crate::yaml::{Fields, Node, Reader, Span, Text, did_you_mean};
 
-use super::{Part, catalogue::check_known};
+use super::{Part, catalogue::check_known, header, when};
 
 /// The name of the parameter that is a cluster.
 const CLUSTER: &str = "cluster";
-/// Headers that carry credentials: no policy reads them.
-const CREDENTIAL_HEADERS: [&str; 5] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "set-cookie",
-    "x-api-key",
-];
-/// How the gate's own identity headers begin.
-const IDENTITY_PREFIX: &str = "x-scopegate-";
-/// Bytes of the name of a header or query parameter at most.
+/// Bytes of the name of a query parameter at most.
 const FIELD_BYTES_MAX: usize = 128;
 
-/// A route, and the place of its `match`. Nothing when its `match` cannot be read; other mistakes leave a route
+/// What was read of a route.
+pub(super) struct Route {
+    pub(super) info: RouteInfo,
+    pub(super) options: RouteOptions,
+    pub(super) condition: Option<Condition>,
+    /// The place of its `match`.
+    pub(super) place: Span,
+}
+
+/// A route. Nothing when its `match` cannot be read; other mistakes leave a route
 /// that takes part in the checks of all routes together.
 pub(super) fn read(
     reader: &Reader,
     node: &Node,
     catalogue: Option<&[PermissionInfo]>,
     part: Part,
-) -> Option<(RouteInfo, RouteOptions, Span)> {
+) -> Option<Route> {
     let known = [
-        "match", "public", "requires", "cluster", "lists", "operator", "sign_in",
+        "match", "public", "requires", "when", "cluster", "lists", "operator", "sign_in",
     ];
     let fields = reader.fields(node, "a route", &known)?;
     let matched = fields
@@ -49,22 +49,29 @@ pub(super) fn read(
         check_known(reader, name, catalogue);
     }
     check_guard(&fields, is_public, options);
+    let condition = when::read(reader, &fields);
     let parts = matched.as_ref().and_then(|(_, parts)| *parts);
     let cluster = cluster(reader, &fields, parts);
     let (text, _) = matched?;
     let (method, pattern) = parts?;
-    let route = RouteInfo {
+    let info = RouteInfo {
         method: method.to_owned(),
         pattern: pattern.to_owned(),
         public,
         requires: requires.map(|name| name.to_string()),
+        when: condition.as_ref().map(|condition| condition.text.clone()),
         cluster: if public {
             ClusterSource::None
         } else {
             cluster.unwrap_or(ClusterSource::Spans)
         },
     };
-    Some((route, options, text.span))
+    Some(Route {
+        info,
+        options,
+        condition,
+        place: text.span,
+    })
 }
 
 /// Whether the route says who passes, and only one thing about it.
@@ -202,7 +209,7 @@ fn cluster_field(reader: &Reader, node: &Node) -> Option<ClusterSource> {
         .filter(|name| check_query(reader, *name));
     let header = fields
         .text("header")
-        .filter(|name| check_header(reader, *name));
+        .and_then(|name| check_header(reader, name));
     match (fields.has("query"), fields.has("header")) {
         (true, true) => {
             fields
@@ -220,7 +227,7 @@ fn cluster_field(reader: &Reader, node: &Node) -> Option<ClusterSource> {
             None
         }
         (true, false) => Some(ClusterSource::Query(query?.to_string())),
-        (false, true) => Some(ClusterSource::Header(header?.to_ascii_lowercase())),
+        (false, true) => Some(ClusterSource::Header(header?)),
     }
 }
 
@@ -241,31 +248,14 @@ fn check_query(reader: &Reader, name: Text<'_>) -> bool {
     is_fine
 }
 
-fn check_header(reader: &Reader, name: Text<'_>) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    if name.is_empty() || name.len() > FIELD_BYTES_MAX || !name.bytes().all(allowed) {
-        reader
-            .problem(name.span, format!("`{name}` cannot be a header's name"))
-            .help("a name has letters, digits and `-`");
-    } else if CREDENTIAL_HEADERS.contains(&lower.as_str()) {
-        reader
-            .problem(
-                name.span,
-                format!("a policy cannot read the header `{name}`"),
-            )
-            .help("it carries credentials");
-    } else if lower.starts_with(IDENTITY_PREFIX) {
-        reader
-            .problem(
-                name.span,
-                format!("a policy cannot read the header `{name}`"),
-            )
-            .help("identity headers are the gate's own and removed from requests");
-    } else {
-        return true;
+fn check_header(reader: &Reader, name: Text<'_>) -> Option<String> {
+    match header::check(name.text) {
+        Ok(name) => Some(name),
+        Err((message, help)) => {
+            reader.problem(name.span, message).help(help);
+            None
+        }
     }
-    false
 }
 
 fn list_shape(reader: &Reader, lists: &Fields<'_>) -> Option<ListShape> {

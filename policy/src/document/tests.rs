@@ -3,8 +3,11 @@
 use insta::assert_snapshot;
 
 use super::compile;
-use crate::sample::request;
-use crate::{Caller, ClusterSource, Outcome, decide};
+use crate::sample::{caller, request};
+use crate::{
+    Caller, CallerKind, ClusterSource, ConditionOf, Outcome, Request, Tables, asked_conditions,
+    decide,
+};
 
 /// A document around some routes.
 fn with_routes(routes: &str) -> String {
@@ -283,4 +286,129 @@ routes:
     assert_eq!(tables.vocabulary().header_names(), ["x-cluster-id"]);
     let decision = decide(&tables, &Caller::anonymous(), &request("GET", "/health"));
     assert!(matches!(decision.outcome, Outcome::Allow(_)));
+}
+
+#[test]
+fn conditions_of_routes_and_roles() {
+    let of = |when: &str| {
+        of_route(&format!(
+            "match: GET /a, requires: clusters:read, when: {when}"
+        ))
+    };
+    assert_eq!(of("'caller.mfa && request.path == \"/a\"'"), "");
+    // The place is within the condition, whichever way YAML wrote it.
+    assert_snapshot!(of("'caller.mfa && callr.mfa'"), @"5:68 unknown variable `callr` / did you mean `caller`?");
+    assert_snapshot!(of("\"request.path == \\\"/a\\\" && callr.mfa\""), @"5:80 unknown variable `callr` / did you mean `caller`?");
+    assert_snapshot!(of("'request.path == ''/a'' && callr.mfa'"), @"5:80 unknown variable `callr` / did you mean `caller`?");
+    assert_snapshot!(of("caller.mfa && callr.mfa"), @"5:67 unknown variable `callr` / did you mean `caller`?");
+    assert_snapshot!(of("[caller.mfa]"), @"5:53 `when` must be text, not a list");
+    assert_snapshot!(of("true"), @r#"5:53 `when` must be text, not the boolean `true` / put it in quotes: `"true"`"#);
+    assert_snapshot!(of("''"), @"5:54 the condition ends too early");
+    assert_snapshot!(problems(&with_routes("  - match: GET /a\n    requires: clusters:read\n    when: |\n      caller.mfa &&\n      callr.mfa\n")), @"9:7 unknown variable `callr` / did you mean `caller`?");
+    assert_snapshot!(problems(&with_routes("  - match: GET /a\n    requires: clusters:read\n    when: >-\n      caller.mfa\n      && callr.mfa\n")), @"9:10 unknown variable `callr` / did you mean `caller`?");
+    let roles = |roles: &str| {
+        problems(&format!(
+            "policy: p\npermissions: {{ a:read: }}\nroles: {{ {roles} }}\nroutes: []"
+        ))
+    };
+    assert_eq!(
+        roles("x: { permissions: [a:read], when: caller.mfa }, y: { permissions: [] }"),
+        ""
+    );
+    assert_snapshot!(roles("x: { when: caller.mfa }, y: { permissions: [a:raed], wen: caller.mfa }, z: { permissions: [], when: caller.mf }"), @"
+    3:13 missing key `permissions` in the role `x`
+    3:54 unknown permission `a:raed` / did you mean `a:read`?
+    3:63 unknown key `wen` in the role `y` / did you mean `when`?
+    3:117 `caller` has no `mf` / did you mean `mfa`?
+    ");
+}
+
+#[test]
+fn a_condition_decides() {
+    let text = "
+policy: sample
+permissions: { a:read: }
+roles:
+  viewer: { permissions: [a:read], when: 'caller.mfa' }
+  plain: [a:read]
+routes:
+  - { match: GET /open, public: true, when: 'request.headers[\"X-Env\"] == \"dev\"' }
+  - { match: GET /a, requires: a:read, cluster: none, when: 'request.headers[\"x-env\"] == \"dev\" && \"x-also\" in request.headers' }
+  - { match: GET /b, requires: a:read, cluster: none }
+";
+    let tables = compile("sample.yaml", text).unwrap();
+    assert_eq!(tables.vocabulary().header_names(), ["x-also", "x-env"]);
+    assert_eq!(tables.rules().conditions.len(), 3);
+    let again = Tables::decode(&tables.encode()).unwrap();
+    let outcome = |role: &str, mfa: bool, path: &str, headers: &[(&str, &str)]| {
+        let caller = Caller {
+            mfa,
+            ..caller(CallerKind::Session, role)
+        };
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
+        let request = Request {
+            headers: headers.collect(),
+            ..request("GET", path)
+        };
+        let decision = decide(&tables, &caller, &request);
+        assert_eq!(decide(&again, &caller, &request), decision);
+        match decision.outcome {
+            Outcome::Allow(_) => "allow".to_owned(),
+            Outcome::Deny(reason) => reason.code().to_owned(),
+        }
+    };
+    let (dev, prod) = ([("x-env", "dev"), ("x-also", "")], [("x-env", "prod")]);
+    assert_eq!(outcome("plain", false, "/open", &dev), "allow");
+    assert_eq!(outcome("plain", false, "/open", &prod), "condition-not-met");
+    assert_eq!(outcome("plain", false, "/open", &[]), "condition-not-met");
+    assert_eq!(outcome("plain", false, "/a", &dev), "allow");
+    assert_eq!(outcome("plain", false, "/a", &prod), "condition-not-met");
+    assert_eq!(outcome("viewer", true, "/a", &dev), "allow");
+    assert_eq!(outcome("viewer", false, "/a", &dev), "missing-permission");
+    assert_eq!(outcome("viewer", false, "/b", &[]), "missing-permission");
+    assert_eq!(outcome("viewer", true, "/b", &[]), "allow");
+}
+
+#[test]
+fn a_decision_tells_which_conditions_were_asked() {
+    let text = "
+policy: sample
+permissions: { a:read: , b:read: }
+roles:
+  careful: { permissions: [a:read], when: 'caller.mfa' }
+  plain: [a:read]
+  other: { permissions: [b:read], when: 'caller.mfa' }
+routes:
+  - { match: GET /a, requires: a:read, when: 'request.path == \"/a\"' }
+  - { match: 'GET /a/{b}', requires: a:read, when: 'request.path == \"/a\"' }
+  - { match: GET /open, public: true, when: 'caller.mfa' }
+";
+    let tables = compile("sample.yaml", text).unwrap();
+    let asked = |roles: &[&str], mfa: bool, path: &str| {
+        let caller = Caller {
+            mfa,
+            roles: roles.iter().map(ToString::to_string).collect(),
+            ..caller(CallerKind::Session, "")
+        };
+        let decision = decide(&tables, &caller, &request("GET", path));
+        asked_conditions(tables.description(), &caller, &decision)
+    };
+    let (role, route) = (ConditionOf::Role, ConditionOf::Route);
+    assert_eq!(
+        asked(&["careful"], true, "/a"),
+        [(role(0), true), (route(0), true)]
+    );
+    assert_eq!(asked(&["careful"], false, "/a"), [(role(0), false)]);
+    let both = [(role(0), false), (route(0), true)];
+    assert_eq!(asked(&["other", "careful", "plain"], false, "/a"), both);
+    assert_eq!(
+        asked(&["plain", "careful"], false, "/a"),
+        [(route(0), true)]
+    );
+    assert_eq!(asked(&["plain"], false, "/a/x"), [(route(1), false)]);
+    assert_eq!(asked(&[], true, "/open"), [(route(2), true)]);
+    assert_eq!(asked(&[], false, "/open"), [(route(2), false)]);
+    assert_eq!(asked(&["plain"], false, "/none"), []);
 }

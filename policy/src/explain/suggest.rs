@@ -144,6 +144,8 @@ fn repairs(description: &Description, question: &Question, decision: &Decision) 
         Reason::OperatorRequired => vec![Change::Operator],
         Reason::SignInRequired if caller.kind == CallerKind::Session => vec![Change::SignInAgain],
         Reason::SignInRequired => vec![Change::Session],
+        // What would make it true is in the expression, which is shown.
+        Reason::ConditionNotMet => Vec::new(),
         // A hand-written policy's own word: its roles are all that is known.
         Reason::Other(_) => match requires {
             Some(name) => missing_permission(description, question, name),

@@ -36,6 +36,11 @@ pub(super) fn because(
                 _ => granted,
             }
         }
+        Outcome::Deny(Reason::ConditionNotMet) => {
+            let when = route.and_then(|route| route.when.as_deref());
+            let when = when.unwrap_or_default();
+            format!("the route's condition is not true of this request: `{when}`")
+        }
         Outcome::Deny(reason) => refused(question, decision, reason, route.map(|r| &r.cluster)),
     }
 }

@@ -38,6 +38,7 @@ pub(crate) enum Code {
     AgentOutsideCluster = 10,
     OperatorRequired = 11,
     SignInRequired = 12,
+    ConditionNotMet = 13,
     /// Not a decision but a fault: the question was malformed.
     Malformed = MALFORMED_QUESTION as u8,
     /// Not a decision but a fault: the search for the route was given up.
@@ -226,6 +227,7 @@ impl Answer {
             }
             (Code::OperatorRequired, _) => Outcome::Deny(Reason::OperatorRequired),
             (Code::SignInRequired, _) => Outcome::Deny(Reason::SignInRequired),
+            (Code::ConditionNotMet, _) => Outcome::Deny(Reason::ConditionNotMet),
             (Code::Malformed | Code::Overlap, _) => return Err(Malformed("the answer is a fault")),
         };
         if matches!(outcome, Outcome::Allow(_)) && route.is_none() {
@@ -243,10 +245,10 @@ impl Answer {
 fn code(byte: u8) -> Result<Code, Malformed> {
     use Code::{
         AgentOutsideCluster, Allow, AmbiguousPath, ClusterNotAllowed, ClusterRequired,
-        ClustersRestricted, MissingPermission, NoRoute, NotAuthenticated, OperatorRequired,
-        ReadOnlyKey, SignInRequired,
+        ClustersRestricted, ConditionNotMet, MissingPermission, NoRoute, NotAuthenticated,
+        OperatorRequired, ReadOnlyKey, SignInRequired,
     };
-    const CODES: [Code; 12] = [
+    const CODES: [Code; 13] = [
         Allow,
         NotAuthenticated,
         NoRoute,
@@ -259,6 +261,7 @@ fn code(byte: u8) -> Result<Code, Malformed> {
         AgentOutsideCluster,
         OperatorRequired,
         SignInRequired,
+        ConditionNotMet,
     ];
     match byte {
         0 => Err(Malformed("there is no answer")),

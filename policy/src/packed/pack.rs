@@ -1,5 +1,7 @@
 //! Writing a question.
 
+use core::net::IpAddr;
+
 use crate::facts::{Caller, CallerKind, Clusters, Request};
 use crate::routing::pattern::Method;
 use crate::routing::{SEGMENTS_MAX, entry};
@@ -7,9 +9,13 @@ use crate::vocabulary::Vocabulary;
 
 use super::{ON_AUTHORITY, ON_KEY, VERSION, caller_flag, request_flag};
 
-/// Bytes of a field's value that are kept: one more than the longest cluster id, so that a longer value still is
-/// no cluster's id.
+/// Bytes of a query parameter's value that are kept: one more than the longest cluster id, so that a longer value
+/// still is no cluster's id.
 const VALUE_BYTES_MAX: usize = 254;
+/// Bytes of a header's value that are kept: one more than conditions read, which so know of a longer one.
+const HEADER_BYTES_MAX: usize = 1025;
+/// Bytes of a subject at most; conditions know nothing of a longer one.
+const SUBJECT_BYTES_MAX: usize = 1024;
 
 /// What is asked for, borrowed. The fields are those of [`Request`].
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +26,12 @@ pub struct RequestRef<'r> {
     pub path: &'r str,
     /// The query parameters that the policy's routes name, decoded.
     pub query: &'r [(String, String)],
-    /// The headers that the policy's routes name, with lower-case names.
+    /// The headers that the policy's routes and conditions name, with lower-case names.
     pub headers: &'r [(String, String)],
     /// Seconds since the epoch.
     pub now: i64,
+    /// The client's address.
+    pub address: Option<IpAddr>,
 }
 
 impl<'r> From<&'r Request> for RequestRef<'r> {
@@ -34,6 +42,7 @@ impl<'r> From<&'r Request> for RequestRef<'r> {
             query: &request.query,
             headers: &request.headers,
             now: request.now,
+            address: request.address,
         }
     }
 }
@@ -69,6 +78,8 @@ pub fn pack_caller(vocabulary: &Vocabulary, caller: &Caller) -> Vec<u8> {
         .filter(|id| id.len() < VALUE_BYTES_MAX)
         .unwrap_or_default();
 
+    let subject = Some(caller.subject.as_str()).filter(|text| text.len() <= SUBJECT_BYTES_MAX);
+
     let flag = |is_set: bool, flag: u16| if is_set { flag } else { 0 };
     let flags = flag(caller.operator, caller_flag::OPERATOR)
         | flag(caller.mfa, caller_flag::MFA)
@@ -82,9 +93,12 @@ pub fn pack_caller(vocabulary: &Vocabulary, caller: &Caller) -> Vec<u8> {
             caller.allowed_clusters.is_restricted(),
             caller_flag::KEY_CLUSTERS,
         )
-        | flag(is_agent, caller_flag::AGENT);
+        | flag(is_agent, caller_flag::AGENT)
+        | flag(caller.credential_created.is_some(), caller_flag::CREATED)
+        | flag(subject.is_some(), caller_flag::SUBJECT);
+    let subject = subject.unwrap_or_default();
 
-    let mut bytes = Vec::with_capacity(64 + own.len() * 2 + clusters.len() * 4 + ids_bytes);
+    let mut bytes = Vec::with_capacity(128 + own.len() * 2 + clusters.len() * 4 + ids_bytes);
     bytes.push(VERSION);
     bytes.push(kind_code(caller.kind));
     bytes.extend(flags.to_le_bytes());
@@ -95,13 +109,15 @@ pub fn pack_caller(vocabulary: &Vocabulary, caller: &Caller) -> Vec<u8> {
     bytes.extend((clusters.len() as u32).to_le_bytes());
     bytes.extend((ids_bytes as u32).to_le_bytes());
     bytes.extend((agent.len() as u16).to_le_bytes());
-    bytes.extend([0, 0]);
+    bytes.extend((subject.len() as u16).to_le_bytes());
+    bytes.extend(caller.credential_created.unwrap_or_default().to_le_bytes());
     roles
         .iter()
         .for_each(|role| bytes.extend(role.to_le_bytes()));
     bytes.extend(&own);
     bytes.extend(scopes.unwrap_or_default());
     bytes.extend(agent.as_bytes());
+    bytes.extend(subject.as_bytes());
     let mut start = 0_u32;
     for (id, marks) in &clusters {
         bytes.extend((start | marks).to_le_bytes());
@@ -153,10 +169,11 @@ pub fn pack_request(buffer: &mut Vec<u8>, request: &RequestRef<'_>) {
     let path = request.path.as_bytes();
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let head = buffer.len();
-    buffer.reserve(128 + path.len());
+    buffer.reserve(144 + path.len());
     buffer.extend(request.now.to_le_bytes());
     buffer.push(Method::of_request(request.method) as u8);
     buffer.extend([0; 5]); // flags, numbers of segments and fields, bytes of the path: known below
+    buffer.extend(request.address.map_or(0, bits_of).to_le_bytes());
     let mut flags = if path.iter().any(u8::is_ascii_uppercase) {
         request_flag::HAS_UPPER
     } else {
@@ -172,6 +189,9 @@ pub fn pack_request(buffer: &mut Vec<u8>, request: &RequestRef<'_>) {
         flags = request_flag::NO_ROUTE;
     } else {
         buffer.extend(path);
+    }
+    if request.address.is_some() {
+        flags |= request_flag::ADDRESS;
     }
     let path_bytes = if segments.is_some() {
         path.len() as u16
@@ -210,6 +230,11 @@ fn pack_segments(buffer: &mut Vec<u8>, path: &[u8]) -> Option<u8> {
 
 /// Returns how many fields there are now. Those beyond 255 are left out, as are names longer than any policy's.
 fn pack_fields(buffer: &mut Vec<u8>, kind: u8, fields: &[(String, String)], before: u8) -> u8 {
+    let bytes_max = if kind == 0 {
+        VALUE_BYTES_MAX
+    } else {
+        HEADER_BYTES_MAX
+    };
     let mut count = before;
     for (name, value) in fields {
         let Ok(name_bytes) = u8::try_from(name.len()) else {
@@ -221,7 +246,7 @@ fn pack_fields(buffer: &mut Vec<u8>, kind: u8, fields: &[(String, String)], befo
         count = next;
         let value = value
             .as_bytes()
-            .get(..VALUE_BYTES_MAX)
+            .get(..bytes_max)
             .unwrap_or(value.as_bytes());
         buffer.extend([kind, name_bytes]);
         buffer.extend((value.len() as u16).to_le_bytes());
@@ -229,4 +254,12 @@ fn pack_fields(buffer: &mut Vec<u8>, kind: u8, fields: &[(String, String)], befo
         buffer.extend(value);
     }
     count
+}
+
+/// An address, IPv4 in its IPv6 form.
+fn bits_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }

@@ -24,9 +24,12 @@ pub(crate) struct Question<'q> {
     own: &'q [u8],
     scopes: &'q [u8],
     agent: &'q [u8],
+    subject: &'q [u8],
+    created: i64,
     offsets: &'q [[u8; 4]],
     ids: &'q [u8],
     pub(crate) now: i64,
+    address: u128,
     pub(crate) method: Method,
     request_flags: u8,
     pub(crate) segments: Segments<'q>,
@@ -38,7 +41,8 @@ pub(crate) struct Question<'q> {
 #[cfg(test)]
 pub(crate) fn request_segments(request: &[u8]) -> Option<Segments<'_>> {
     let mut bytes = Bytes(request);
-    let [.., segments, _, low, high] = *bytes.head::<REQUEST_HEAD_BYTES>()?;
+    let head = bytes.head::<REQUEST_HEAD_BYTES>()?;
+    let [segments, _, low, high] = *head.get(10..)?.first_chunk()?;
     let entries = bytes.take(usize::from(segments) * SEGMENT_BYTES)?;
     Some(Segments::new(
         entries,
@@ -97,7 +101,8 @@ impl<'q> Question<'q> {
         let auth_time = i64::from_le_bytes(*head.get(8..)?.first_chunk()?);
         let fingerprint = u64::from_le_bytes(*head.get(16..)?.first_chunk()?);
         let set_bytes = usize::from(u16_at(6)?);
-        if flags & !caller_flag::ALL != 0 || u16_at(34)? != 0 {
+        let created = i64::from_le_bytes(*head.get(36..)?.first_chunk()?);
+        if flags & !caller_flag::ALL != 0 {
             return None;
         }
         let roles = bytes.take(usize::from(u16_at(4)?) * 2)?.as_chunks().0;
@@ -108,28 +113,17 @@ impl<'q> Question<'q> {
             set_bytes
         })?;
         let agent = bytes.take(usize::from(u16_at(32)?))?;
+        let subject = bytes.take(usize::from(u16_at(34)?))?;
         let offsets = bytes
             .take((u32_at(24)? as usize).checked_add(1)?.checked_mul(4)?)?
             .as_chunks()
             .0;
         let ids = bytes.take(u32_at(28)? as usize)?;
 
-        let [
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            g,
-            h,
-            method,
-            request_flags,
-            segments,
-            field_count,
-            low,
-            high,
-        ] = *bytes.head::<REQUEST_HEAD_BYTES>()?;
+        let head = bytes.head::<REQUEST_HEAD_BYTES>()?;
+        let (now, rest) = head.split_first_chunk()?;
+        let (small, rest) = rest.split_first_chunk()?;
+        let [method, request_flags, segments, field_count, low, high] = *small;
         if request_flags & !request_flag::ALL != 0 {
             return None;
         }
@@ -145,9 +139,12 @@ impl<'q> Question<'q> {
             own,
             scopes,
             agent,
+            subject,
+            created,
             offsets,
             ids,
-            now: i64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            now: i64::from_le_bytes(*now),
+            address: u128::from_le_bytes(*rest.first_chunk()?),
             method: Method::from_code(method)?,
             request_flags,
             segments: Segments::new(entries, path),
@@ -180,6 +177,26 @@ impl<'q> Question<'q> {
 
     pub(crate) fn auth_time(&self) -> Option<i64> {
         (self.flags & caller_flag::AUTH_TIME != 0).then_some(self.auth_time)
+    }
+
+    /// Whether the session was opened with a second factor.
+    pub(crate) fn has_mfa(&self) -> bool {
+        self.flags & caller_flag::MFA != 0
+    }
+
+    /// When the credential was made.
+    pub(crate) fn created(&self) -> Option<i64> {
+        (self.flags & caller_flag::CREATED != 0).then_some(self.created)
+    }
+
+    /// Who acts; nothing when that was too long to be packed.
+    pub(crate) fn subject(&self) -> Option<&'q [u8]> {
+        (self.flags & caller_flag::SUBJECT != 0).then_some(self.subject)
+    }
+
+    /// The client's address, IPv4 in its IPv6 form.
+    pub(crate) fn address(&self) -> Option<u128> {
+        (self.request_flags & request_flag::ADDRESS != 0).then_some(self.address)
     }
 
     /// The caller's roles, by number.

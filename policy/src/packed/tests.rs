@@ -115,12 +115,15 @@ fn tables_that_contradict_themselves_are_refused() {
     let break_with = |change: fn(&mut crate::Rules)| {
         let mut rules = sample_rules();
         change(&mut rules);
-        let bytes = [vec![2], postcard::to_allocvec(&rules).unwrap()].concat();
+        let bytes = [vec![3], postcard::to_allocvec(&rules).unwrap()].concat();
         Tables::decode(&bytes).err()
     };
     assert!(break_with(|_| {}).is_none());
-    let breaks: [fn(&mut crate::Rules); 13] = [
+    let breaks: [fn(&mut crate::Rules); 15] = [
         |r| r.options.truncate(3),
+        // Conditions that nobody compiled.
+        |r| r.description.routes[0].when = Some("true".to_owned()),
+        |r| r.description.roles[0].when = Some("true".to_owned()),
         |r| r.description.routes[0].method = "HEAD".to_owned(),
         |r| r.description.routes[1].requires = Some("no:such".to_owned()),
         |r| r.description.routes[1].requires = None,
@@ -185,6 +188,7 @@ fn any_caller() -> impl Strategy<Value = Caller> {
         any::<bool>(),
         any::<bool>(),
         prop::option::of(999_000..1_000_100_i64),
+        prop::option::of(0..1_000_100_i64),
     );
     (
         kind,
@@ -207,6 +211,7 @@ fn any_caller() -> impl Strategy<Value = Caller> {
                 operator: facts.0,
                 mfa: facts.1,
                 auth_time: facts.2,
+                credential_created: facts.3,
                 ..caller(kind, "")
             },
         )

@@ -19,6 +19,11 @@ impl<'q> Segments<'q> {
         }
     }
 
+    /// The path; empty for the root.
+    pub(crate) fn path(&self) -> &'q [u8] {
+        self.path
+    }
+
     /// A segment and its hash.
     pub(crate) fn get(&self, index: usize) -> Option<(&'q [u8], u32)> {
         let [s0, s1, e0, e1, h0, h1, h2, h3] = *self.entries.get(index)?;

@@ -28,6 +28,7 @@ fn find(routes: &Routes, method: &str, path: &str) -> Met {
             query: &[],
             headers: &[],
             now: 0,
+            address: None,
         },
     );
     let segments: Segments<'_> = request_segments(&bytes).unwrap();

@@ -170,6 +170,15 @@ fn words(change: &Change) -> String {
         Change::RoleLoses { role, permissions } => {
             format!("`{role}` loses {}", listed(permissions))
         }
+        Change::ConditionChanged { of, before, after } => match (before, after) {
+            (None, Some(after)) => format!("`{of}` has a condition: `{after}`"),
+            (Some(before), None) => format!("`{of}` no longer has the condition `{before}`"),
+            (before, after) => format!(
+                "`{of}` has another condition: `{}`, not `{}`",
+                after.as_deref().unwrap_or_default(),
+                before.as_deref().unwrap_or_default()
+            ),
+        },
     }
 }
 

@@ -91,7 +91,15 @@ fn begun_from(from: &str) -> Result<Tables> {
             ))
         })?,
     };
-    Ok(document::compile(from, &text)?)
+    let tables = document::compile(from, &text)?;
+    if !tables.rules().conditions.is_empty() {
+        let conditions =
+            format!("`{from}` has conditions (`when`), and a policy in code writes its own");
+        return Err(Failure::new(conditions)
+            .help("begin with a document without them")
+            .into());
+    }
+    Ok(tables)
 }
 
 /// Nothing that is there already is written over.

@@ -39,6 +39,7 @@ impl Staff {
         let role = |name: &str, permissions: &[&str]| RoleInfo {
             name: name.to_owned(),
             permissions: permissions.iter().map(|&name| name.to_owned()).collect(),
+            when: None,
         };
         office.description.permissions = ALL
             .map(|name| PermissionInfo {

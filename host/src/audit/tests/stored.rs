@@ -156,6 +156,7 @@ fn a_line_names_the_cluster_that_the_request_is_about() {
         pattern: "/v1/clusters/{cluster}".to_owned(),
         public: false,
         requires: None,
+        when: None,
         cluster,
     };
     let judge = |cluster| {
@@ -167,6 +168,7 @@ fn a_line_names_the_cluster_that_the_request_is_about() {
                 permissions: Vec::new(),
                 roles: Vec::new(),
                 routes: vec![route(cluster)],
+                headers: Vec::new(),
             }),
         })
     };

@@ -8,6 +8,7 @@ fn description() -> Description {
         pattern: pattern.to_owned(),
         public,
         requires: (!public).then(|| "clusters:read".to_owned()),
+        when: None,
         cluster,
     };
     Description {
@@ -22,6 +23,7 @@ fn description() -> Description {
         roles: vec![RoleInfo {
             name: "viewer".to_owned(),
             permissions: vec!["clusters:read".to_owned()],
+            when: None,
         }],
         routes: vec![
             route("GET", "/v1/health", true, ClusterSource::Spans),
@@ -40,6 +42,7 @@ fn description() -> Description {
             route("GET", "/v1/everything", false, ClusterSource::Spans),
             route("*", "/v1/organization", false, ClusterSource::None),
         ],
+        headers: Vec::new(),
     }
 }
 
@@ -59,6 +62,7 @@ fn request(path: &str) -> Request {
         query: Vec::new(),
         headers: Vec::new(),
         now: 0,
+        address: None,
     }
 }
 
@@ -294,6 +298,7 @@ fn patterns_match_whole_paths() {
         pattern: pattern.to_owned(),
         public: true,
         requires: None,
+        when: None,
         cluster: ClusterSource::None,
     };
     let matches =
@@ -322,6 +327,7 @@ fn managed(pattern: &str, public: bool, caller: &Caller, path: &str) -> Result<O
         pattern: pattern.to_owned(),
         public,
         requires: None,
+        when: None,
         cluster: ClusterSource::None,
     }];
     let grant = if public { Grant::Public } else { Grant::None };

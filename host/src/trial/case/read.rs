@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use scopegate_policy::permission;
 use scopegate_policy::yaml::{Fields, Node, Reader, Span, Text, Value, did_you_mean};
@@ -57,11 +58,11 @@ struct Cases<'a> {
 }
 
 impl Cases<'_> {
-    /// `{ name, caller, request, headers?, now?, expect, about? }`, with lists for several callers or requests.
+    /// `{ name, caller, request, headers?, address?, now?, expect, about? }`, with lists for several callers or requests.
     fn case(&mut self, node: &Node) -> Option<()> {
         let reader = self.asking.reader;
         let known = [
-            "name", "caller", "request", "headers", "now", "expect", "about",
+            "name", "caller", "request", "headers", "address", "now", "expect", "about",
         ];
         let fields = reader.fields(node, "a case", &known)?;
         let name = fields.required_text("name");
@@ -69,6 +70,7 @@ impl Cases<'_> {
         let requests = fields.required("request");
         let expected = fields.required("expect");
         let headers = self.headers(&fields);
+        let address = self.address(&fields);
         let now = moment(reader, &fields).unwrap_or(self.asking.now);
         let about = fields.text("about");
         let expected = expected.and_then(|node| self.expected(node, about));
@@ -79,6 +81,7 @@ impl Cases<'_> {
         let requests: Vec<(Text<'_>, Asked)> = one_or_more(reader, requests?, "`request`")
             .into_iter()
             .filter_map(|text| Some((text, self.request(text, "", &headers)?)))
+            .map(|(text, asked)| (text, Asked { address, ..asked }))
             .collect();
         let (name, expected) = (name?, expected?);
         self.check_room(node.span, requests.len().saturating_mul(callers.len()))?;
@@ -266,7 +269,20 @@ impl Cases<'_> {
             path: format!("{prefix}{path}"),
             query: query.to_owned(),
             headers: headers.to_vec(),
+            address: None,
         })
+    }
+
+    fn address(&self, fields: &Fields<'_>) -> Option<IpAddr> {
+        let text = fields.text("address")?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.asking
+                .reader
+                .problem(text.span, format!("`{text}` is not an address"))
+                .help("write one address, such as `203.0.113.7` or `2001:db8::7`");
+        }
+        address
     }
 
     fn headers(&self, fields: &Fields<'_>) -> Vec<(String, String)> {

@@ -9,7 +9,7 @@ use super::scalar;
 /// Characters of a line at most; what is longer is not in braces.
 const LINE_CHARS_MAX: usize = 128;
 /// The order of keys. What is not among them comes last, in its own order.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "policy",
     "version",
     "permissions",
@@ -21,6 +21,7 @@ const ORDER: [&str; 21] = [
     "operator",
     "requires",
     "sign_in",
+    "when",
     "category",
     "unlocks",
     "scope",

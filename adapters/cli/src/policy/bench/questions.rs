@@ -93,5 +93,6 @@ fn request(route: &RouteInfo) -> Request {
         query,
         headers,
         now: NOW,
+        address: None,
     }
 }

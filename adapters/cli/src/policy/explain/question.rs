@@ -1,6 +1,6 @@
 //! A question from the command line: a caller as a store could hold it, and a request as a client sends it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::Result;
 use clap::Args;
@@ -55,6 +55,15 @@ pub(in crate::policy) struct Asked {
     /// How long ago the session's user signed in
     #[arg(long, value_name = "N", default_value_t = 0)]
     signed_in_minutes_ago: u32,
+    /// How long ago the key or token was minted
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    minted_minutes_ago: u32,
+    /// The session was opened with a second factor
+    #[arg(long, conflicts_with_all = ["anonymous", "agent", "key"])]
+    mfa: bool,
+    /// The client's address
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
     /// When it happens, such as `2027-01-31T00:00:00Z`; otherwise now
     #[arg(long, value_name = "MOMENT")]
     now: Option<Timestamp>,
@@ -105,6 +114,7 @@ impl Asked {
             permissions: self.permissions.clone(),
             clusters: some(&self.clusters),
             allowed_clusters: some(&self.allowed_clusters),
+            credential_created: Some(now - i64::from(self.minted_minutes_ago) * 60),
             ..Caller::anonymous()
         };
         if let Some(cluster) = &self.agent {
@@ -131,7 +141,9 @@ impl Asked {
         }
         Ok(Caller {
             operator: self.operator,
+            mfa: self.mfa,
             auth_time: Some(now - i64::from(self.signed_in_minutes_ago) * 60),
+            credential_created: Some(now - i64::from(self.signed_in_minutes_ago) * 60),
             ..known
         })
     }
@@ -192,6 +204,7 @@ impl Asked {
             query: query.map_err(unreadable)?,
             headers: self.headers(vocabulary)?,
             now,
+            address: self.address,
         })
     }
 
