@@ -12,4 +12,5 @@ mod kubernetes;
 pub(crate) mod own_gate;
 mod readme;
 mod remote;
+mod shipping;
 mod signing_keys;

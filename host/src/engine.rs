@@ -15,6 +15,7 @@ mod lane;
 mod limits;
 mod places;
 mod policy;
+mod probe;
 mod sections;
 mod ticker;
 mod world;

@@ -16,25 +16,25 @@ const DECISION: u32 = 32 * 1024;
 const HEAP: u32 = 64 * 1024;
 
 /// A guest. By default it allows everybody everything on its one route that is not public.
-pub(super) struct Guest {
-    pub(super) description: Description,
-    pub(super) decision: Decision,
+pub(crate) struct Guest {
+    pub(crate) description: Description,
+    pub(crate) decision: Decision,
     /// Instructions before the decision is returned.
-    pub(super) decide: String,
+    pub(crate) decide: String,
     /// Instructions before the description is returned.
-    pub(super) describe: String,
+    pub(crate) describe: String,
     /// The body of `decide-packed`; with one, the guest is of the world `engine`.
-    pub(super) packed: Option<String>,
+    pub(crate) packed: Option<String>,
     /// Further items of the module.
-    pub(super) items: String,
+    pub(crate) items: String,
     /// The memory's limits, in pages.
-    pub(super) memory: String,
+    pub(crate) memory: String,
     /// Overwrites words of the decision: offset and value.
-    pub(super) patches: Vec<(usize, u32)>,
+    pub(crate) patches: Vec<(usize, u32)>,
 }
 
 impl Guest {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             description: description(),
             decision: Decision {
@@ -55,7 +55,7 @@ impl Guest {
     }
 
     /// A guest that does this when it is asked.
-    pub(super) fn deciding(instructions: &str) -> Self {
+    pub(crate) fn deciding(instructions: &str) -> Self {
         Self {
             decide: instructions.to_owned(),
             ..Self::new()
@@ -63,14 +63,14 @@ impl Guest {
     }
 
     /// A guest of the world `engine` that gives this answer.
-    pub(super) fn packed(answer: &str) -> Self {
+    pub(crate) fn packed(answer: &str) -> Self {
         Self {
             packed: Some(answer.to_owned()),
             ..Self::new()
         }
     }
 
-    pub(super) fn core(&self) -> String {
+    pub(crate) fn core(&self) -> String {
         let mut decision = Memory::at(DECISION);
         decision.bytes = Memory::at(DECISION).decision(&self.decision);
         for (offset, value) in &self.patches {
@@ -108,7 +108,7 @@ impl Guest {
         )
     }
 
-    pub(super) fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let world = if self.packed.is_some() {
             "engine"
         } else {
@@ -119,7 +119,7 @@ impl Guest {
 }
 
 /// A public route and one for everything else.
-pub(super) fn description() -> Description {
+pub(crate) fn description() -> Description {
     let route = |method: &str, pattern: &str, requires: Option<&str>| RouteInfo {
         method: method.to_owned(),
         pattern: pattern.to_owned(),
@@ -148,7 +148,7 @@ pub(super) fn description() -> Description {
 }
 
 /// A core module as a component of a world.
-pub(super) fn component(core: &str, wit: &str, world: &str) -> Vec<u8> {
+pub(crate) fn component(core: &str, wit: &str, world: &str) -> Vec<u8> {
     let mut module = wat::parse_str(core).unwrap();
     let mut resolve = wit_parser::Resolve::default();
     let package = resolve.push_str("policy.wit", wit).unwrap();

@@ -1,5 +1,7 @@
 //! `scopegate policy`: checking policy documents and compiling them to components, without a server and without
-//! a Rust toolchain.
+//! a Rust toolchain; and shipping them to a server.
+
+mod ship;
 
 use std::{
     fs,
@@ -14,6 +16,7 @@ use scopegate_policy::{Description, document};
 use serde_json::{Value, json};
 
 use crate::{
+    Common, asynchronously,
     failure::Failure,
     output::{Output, note},
 };
@@ -22,7 +25,9 @@ const EXAMPLES: &str = "\
 Examples:
   scopegate policy check policy.yaml
   scopegate policy check policies/*.yaml --output json
-  scopegate policy build policy.yaml -o policy.wasm";
+  scopegate policy build policy.yaml -o policy.wasm
+  scopegate policy push policy.wasm
+  scopegate policy rollback";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -40,7 +45,7 @@ The component carries its document and has no imports: no clock, no file, no net
 component that is there already is replaced in one step, and only by one that works; any other
 file is left alone.";
 
-/// Check policy documents and compile them
+/// Check policy documents, compile them and ship them to a gate
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Policy {
@@ -67,12 +72,19 @@ enum Action {
         #[arg(short = 'o', long = "out", value_name = "FILE.wasm")]
         out: PathBuf,
     },
+    Push(ship::Push),
+    Rollback(ship::Rollback),
+    Versions(ship::Versions),
 }
 
-pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
+pub(crate) fn run(policy: Policy, common: &Common) -> Result<()> {
+    let output = common.output;
     match policy.action {
         Action::Check { documents } => check(&documents, output),
         Action::Build { document, out } => build(&document, &out, output),
+        Action::Push(push) => asynchronously(ship::push(push, common)),
+        Action::Rollback(rollback) => asynchronously(ship::rollback(rollback, common)),
+        Action::Versions(_) => asynchronously(ship::versions(common)),
     }
 }
 
