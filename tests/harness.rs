@@ -24,6 +24,7 @@ use scopegate_host::{
     Contract, KeyRing, Policies,
     audit::{AuditKey, AuditPublicKey, Evidence, ExportedHeads, Report, Seal, Sink},
     authenticate::Issuers,
+    bundle::Trust,
     engine::{Sandbox, SandboxConfig, build_document},
     keyring::Keys,
     lock::{StoreLock, socket_path},
@@ -302,6 +303,7 @@ pub fn checks() -> Arc<Checks> {
     static CHECKS: LazyLock<Arc<Checks>> = LazyLock::new(|| {
         Arc::new(Checks {
             sandbox: Arc::new(Sandbox::new(SandboxConfig::default()).expect("a sandbox")),
+            trust: Trust::default(),
             run_tests: None,
         })
     });

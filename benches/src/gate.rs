@@ -13,6 +13,7 @@ use scopegate_host::{
     admin::{Admin, Command, KeyRequest, Reply, UserRequest},
     audit::Sink,
     authenticate::Issuers,
+    bundle::Trust,
     contract::Limits,
     engine::{Isolation, Sandbox, SandboxConfig, build_document},
     policies::Configured,
@@ -123,7 +124,7 @@ pub(crate) async fn policies(gate: &Arc<Gate>) -> Result<Policies> {
         component: build_document("bench.yaml", &document(10))?.into(),
         policy: gate.policy(),
     };
-    let checks = Arc::new(checks(Isolation::Fresh)?);
+    let checks = Arc::new(checks(Isolation::Fresh, Trust::default())?);
     Ok(Policies::start(Arc::clone(gate), checks, configured, NOW_MS).await?)
 }
 

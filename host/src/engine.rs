@@ -16,7 +16,7 @@ mod limits;
 mod places;
 mod policy;
 mod probe;
-mod sections;
+pub(crate) mod sections;
 mod ticker;
 mod world;
 

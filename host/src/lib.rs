@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod audit;
 pub mod authenticate;
+pub mod bundle;
 pub mod cause;
 pub mod client;
 pub mod contract;

@@ -2,6 +2,7 @@
 //! a Rust toolchain; and shipping them to a server.
 
 mod ship;
+mod sign;
 
 use std::{
     fs,
@@ -11,7 +12,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use scopegate_host::engine::{Sandbox, SandboxConfig, build_document};
+use scopegate_host::{
+    bundle::{self, CarriedTests},
+    engine::{Sandbox, SandboxConfig, build_document},
+};
 use scopegate_policy::{Description, document};
 use serde_json::{Value, json};
 
@@ -40,6 +44,7 @@ there is any.";
 const BUILD_EXAMPLES: &str = "\
 Examples:
   scopegate policy build policy.yaml -o policy.wasm
+  scopegate policy build policy.yaml -o policy.wasm --tests tests/*.test.yaml
 
 The component carries its document and has no imports: no clock, no file, no network. A
 component that is there already is replaced in one step, and only by one that works; any other
@@ -71,7 +76,13 @@ enum Action {
         /// Where the component goes
         #[arg(short = 'o', long = "out", value_name = "FILE.wasm")]
         out: PathBuf,
+        /// Files of tests that the component carries
+        #[arg(long, num_args = 1.., value_name = "FILE")]
+        tests: Vec<PathBuf>,
     },
+    Key(sign::Key),
+    Sign(sign::Sign),
+    Verify(sign::Verify),
     Push(ship::Push),
     Rollback(ship::Rollback),
     Versions(ship::Versions),
@@ -81,7 +92,14 @@ pub(crate) fn run(policy: Policy, common: &Common) -> Result<()> {
     let output = common.output;
     match policy.action {
         Action::Check { documents } => check(&documents, output),
-        Action::Build { document, out } => build(&document, &out, output),
+        Action::Build {
+            document,
+            out,
+            tests,
+        } => build(&document, &out, &tests, output),
+        Action::Key(key) => sign::key(&key, output),
+        Action::Sign(sign) => sign::sign(&sign, output),
+        Action::Verify(verify) => sign::verify(&verify, output),
         Action::Push(push) => asynchronously(ship::push(push, common)),
         Action::Rollback(rollback) => asynchronously(ship::rollback(rollback, common)),
         Action::Versions(_) => asynchronously(ship::versions(common)),
@@ -129,10 +147,11 @@ fn check(documents: &[PathBuf], output: Output) -> Result<()> {
     .into())
 }
 
-fn build(document: &Path, out: &Path, output: Output) -> Result<()> {
+fn build(document: &Path, out: &Path, tests: &[PathBuf], output: Output) -> Result<()> {
     let name = document.display().to_string();
     let source = read(document)?;
-    let component = build_document(&name, &source)?;
+    let tests: Result<Vec<_>> = tests.iter().map(|path| carried(path)).collect();
+    let component = bundle::with_tests(build_document(&name, &source)?, &tests?);
     // As the server will: what is written has been loaded.
     let policy = Sandbox::new(SandboxConfig::default())?.load(&component)?;
     replaceable(out)?;
@@ -157,6 +176,15 @@ fn build(document: &Path, out: &Path, output: Output) -> Result<()> {
             entry["bytes"],
             text(&entry["digest"])
         )
+    })
+}
+
+/// A file of tests, under its name alone: where it is on this machine is no part of the policy.
+fn carried(path: &Path) -> Result<CarriedTests> {
+    let name = path.file_name().unwrap_or_default();
+    Ok(CarriedTests {
+        name: name.to_string_lossy().into_owned(),
+        text: read(path)?,
     })
 }
 

@@ -34,6 +34,8 @@ pub struct Config {
     pub contract: ContractSource,
     /// The rules.
     pub policy: PolicySource,
+    /// The files of the keys of which one must have signed every policy that is not built in; none: nobody signs.
+    pub policy_keys: Vec<PathBuf>,
     /// Where admitted requests go.
     pub upstream: UpstreamConfig,
     /// Such as `sqlite:///var/lib/scopegate/scopegate.db`.

@@ -88,6 +88,11 @@ impl PolicyFile {
         }
     }
 
+    /// Whether it is a part of this program.
+    pub fn is_builtin(&self) -> bool {
+        self.path().is_none()
+    }
+
     fn path(&self) -> Option<&Path> {
         match &self.source {
             PolicySource::Document(path) | PolicySource::Component(path) => Some(path),

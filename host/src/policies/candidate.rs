@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::engine::{BadPolicy, Policy, Sandbox};
+use crate::{
+    bundle::{BadSignature, Trust},
+    engine::{BadPolicy, Policy, Sandbox},
+};
 
 /// Runs the tests that a component carries, if it carries any, against the policy that it is.
 ///
@@ -14,6 +17,8 @@ pub type RunTests = fn(component: &[u8], policy: &Policy) -> Result<(), String>;
 pub struct Checks {
     /// Where policies run.
     pub sandbox: Arc<Sandbox>,
+    /// Whose signatures are good; of nobody, none is asked for.
+    pub trust: Trust,
     /// Runs the tests that candidates carry; without it, nobody does.
     pub run_tests: Option<RunTests>,
 }
@@ -21,6 +26,9 @@ pub struct Checks {
 /// Why a candidate does not become the active policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCandidate {
+    /// Nobody who is trusted has signed it as it is.
+    #[error("the policy is not trusted: {0}")]
+    Signature(#[from] BadSignature),
     /// The sandbox does not take it.
     #[error(transparent)]
     Policy(#[from] BadPolicy),
@@ -41,6 +49,18 @@ impl Checks {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn check(&self, component: &[u8]) -> Result<Policy, BadCandidate> {
+        // First, so that what nobody answers for is not even compiled.
+        if self.trust.is_asked_for() {
+            self.trust.verify(component)?;
+        }
+        self.check_unsigned(component)
+    }
+
+    /// The same of a policy that comes from this program itself, so that nobody signs it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check_unsigned(&self, component: &[u8]) -> Result<Policy, BadCandidate> {
         let policy = self.sandbox.load(component)?;
         policy.probe().map_err(BadCandidate::Fault)?;
         if let Some(run_tests) = self.run_tests {
@@ -54,6 +74,9 @@ impl BadCandidate {
     /// What whoever made it can do.
     pub fn help(&self) -> &'static str {
         match self {
+            Self::Signature(_) => {
+                "sign it with `scopegate policy sign`, by a key whose public half `policy_keys` names"
+            }
             Self::Policy(BadPolicy::TooLarge { .. }) => {
                 "build it for release and strip it: what `scopegate policy build` makes is far smaller"
             }
