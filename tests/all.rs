@@ -9,5 +9,6 @@ mod harness;
 mod load;
 mod products;
 mod sandbox;
+mod shipping;
 mod wire;
 mod workspace;

@@ -15,4 +15,5 @@ mod policy_tests;
 mod policy_tools;
 mod readme;
 mod remote;
+mod shipping;
 mod signing_keys;

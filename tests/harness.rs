@@ -14,19 +14,21 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, LazyLock, OnceLock},
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use rustls::pki_types::CertificateDer;
 use scopegate_axum::Clock;
 use scopegate_host::{
-    Contract, KeyRing,
+    Contract, KeyRing, Policies,
     audit::{AuditKey, AuditPublicKey, Evidence, ExportedHeads, Report, Seal, Sink},
     authenticate::Issuers,
-    engine::{Policy, Sandbox, SandboxConfig, build_document},
+    bundle::Trust,
+    engine::{Sandbox, SandboxConfig, build_document},
     keyring::Keys,
     lock::{StoreLock, socket_path},
+    policies::{Checks, Configured},
     scanning::Partners,
     store::{Missing, Purpose, Store},
 };
@@ -145,12 +147,10 @@ impl World {
     pub async fn with(options: Options) -> Self {
         let mut contract = Contract::builtin(options.contract).expect("a built-in contract");
         (options.adjust)(&mut contract);
-        let policy = match options.policy {
-            Some(document) => policy_of(document).await,
-            None => {
-                policy_of(documents::builtin(&contract.policy).expect("a built-in policy")).await
-            }
-        };
+        let document = options
+            .policy
+            .unwrap_or_else(|| documents::builtin(&contract.policy).expect("a built-in policy"));
+        let configured = configured(document).await;
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("gate.db");
         let lock = StoreLock::take(&path).expect("the lock");
@@ -173,7 +173,7 @@ impl World {
         let keyring = KeyRing::create(&keys).expect("a key ring");
         let gate = gate(GateParts {
             contract: contract.clone(),
-            policy,
+            policy: Arc::clone(&configured.policy),
             store,
             keys: Keys::open(&keys, contract.session.algorithm).expect("the same key ring"),
             issuers: Issuers::default(),
@@ -185,8 +185,14 @@ impl World {
         .expect("a gate");
         let any = "127.0.0.1:0".parse().expect("an address");
         let target = options.upstream.unwrap_or_else(|| upstream.url.clone());
+        let gate = Arc::new(gate);
+        let policies = Policies::start(Arc::clone(&gate), checks(), configured, START_MS)
+            .await
+            .expect("policies");
         let running = Server::start(ServerParts {
-            gate: Arc::new(gate),
+            gate,
+            policies,
+            policy_file: None,
             clock: clock.clone(),
             listen: any,
             management: if options.shared {
@@ -293,26 +299,36 @@ impl World {
     }
 }
 
+/// What policies are checked with, in every world.
+pub fn checks() -> Arc<Checks> {
+    static CHECKS: LazyLock<Arc<Checks>> = LazyLock::new(|| {
+        Arc::new(Checks {
+            sandbox: Arc::new(Sandbox::new(SandboxConfig::default()).expect("a sandbox")),
+            trust: Trust::default(),
+            run_tests: None,
+        })
+    });
+    Arc::clone(&CHECKS)
+}
+
 /// A policy document, built and loaded once for all tests.
-pub async fn policy_of(document: &'static str) -> Arc<Policy> {
-    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    static POLICIES: LazyLock<Mutex<HashMap<&'static str, Arc<Policy>>>> =
+pub async fn configured(document: &'static str) -> Configured {
+    static POLICIES: LazyLock<Mutex<HashMap<&'static str, Configured>>> =
         LazyLock::new(Mutex::default);
     let mut policies = POLICIES.lock().await;
     if let Some(policy) = policies.get(document) {
-        return Arc::clone(policy);
+        return policy.clone();
     }
-    let sandbox =
-        SANDBOX.get_or_init(|| Sandbox::new(SandboxConfig::default()).expect("a sandbox"));
     let component =
         build_document("policy.yaml", document).unwrap_or_else(|error| panic!("{error}"));
-    let policy = Arc::new(
-        sandbox
-            .load(&component)
-            .unwrap_or_else(|error| panic!("{error}")),
-    );
-    policies.insert(document, Arc::clone(&policy));
-    policy
+    let loaded = checks().sandbox.load(&component);
+    let configured = Configured {
+        key: "the test's".to_owned(),
+        component: component.into(),
+        policy: Arc::new(loaded.unwrap_or_else(|error| panic!("{error}"))),
+    };
+    policies.insert(document, configured.clone());
+    configured
 }
 
 /// What `scopegate.yaml` says, with nothing in the environment.

@@ -3,7 +3,7 @@
 
 mod abi;
 mod bytes;
-mod guest;
+pub(crate) mod guest;
 mod isolation;
 mod limits;
 mod nonsense;

@@ -9,15 +9,17 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use http::{HeaderMap, HeaderValue};
 use scopegate_host::{
-    Contract, Gate, KeyRing, Request, Verdict,
+    Contract, Gate, KeyRing, Policies, Request, Verdict,
     admin::{Admin, Command, KeyRequest, Reply, UserRequest},
     audit::Sink,
     authenticate::Issuers,
+    bundle::Trust,
     contract::Limits,
     engine::{Isolation, Sandbox, SandboxConfig, build_document},
+    policies::Configured,
     store::{Missing, Purpose, Store},
 };
-use scopegate_server::assemble::{GateParts, gate};
+use scopegate_server::assemble::{GateParts, checks, gate};
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
@@ -113,6 +115,17 @@ pub(crate) async fn open(
         record_requests,
         forward_credentials: false,
     })?)
+}
+
+/// The policies of a gate that [`open`] made.
+pub(crate) async fn policies(gate: &Arc<Gate>) -> Result<Policies> {
+    let configured = Configured {
+        key: "bench".into(),
+        component: build_document("bench.yaml", &document(10))?.into(),
+        policy: gate.policy(),
+    };
+    let checks = Arc::new(checks(Isolation::Fresh, Trust::default())?);
+    Ok(Policies::start(Arc::clone(gate), checks, configured, NOW_MS).await?)
 }
 
 /// Makes an organization of three clusters, with a viewer.

@@ -126,6 +126,9 @@ impl<'a> Admin<'a> {
             C::OperatorList => self.list_operators().await,
             // A server does it before it comes to this; without one, nobody holds keys.
             C::KeysReload => Ok(Reply::Done { changed: false }),
+            // Likewise; and without one, nothing decides.
+            C::Policy(_) => Err(AdminError::conflict("no server runs here whose policy could be changed")
+                .help("start it with `scopegate serve`; without one, change the policy that the configuration names")),
             C::RoleSet {
                 organization,
                 name,

@@ -15,7 +15,8 @@ mod lane;
 mod limits;
 mod places;
 mod policy;
-mod sections;
+mod probe;
+pub(crate) mod sections;
 mod ticker;
 mod world;
 

@@ -337,6 +337,7 @@ impl Gate {
             request_id: trail.request_id,
             client: trail.client,
             question,
+            policy: &active.policy,
             route,
             authenticated: counted.authenticated,
             visible,

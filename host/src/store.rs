@@ -19,7 +19,10 @@ mod sqlite;
 use uuid::Uuid;
 
 pub use backup::{BackupError, InPlace, back_up, restore};
-pub use change::{Change, Code, Confirmation, LogIn, NewCredential, NewInvitation, NewUser, Touch};
+pub use change::{
+    Change, Code, Confirmation, LogIn, NewCredential, NewInvitation, NewUser, PolicyActivation,
+    PolicyChange, Touch,
+};
 pub use conflict::Conflict;
 pub use error::{ChangeError, OpenError, StoreError};
 pub use origin::{Actor, CallerVersion, Origin};
@@ -27,7 +30,8 @@ pub use page::{CredentialFilter, Page};
 pub use precondition::{Expected, Idempotency};
 pub use records::{
     Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Factor, LoginFacts,
-    OpenSession, Organization, Owner, Role, Session, SessionFacts, State, User,
+    OpenSession, Organization, Owner, PolicySource, PolicyVersion, Role, Session, SessionFacts,
+    State, User,
 };
 pub use sqlite::path_of_url;
 
@@ -355,6 +359,20 @@ impl Store {
     ) -> Result<Vec<(i64, OpenSession)>, StoreError> {
         match self {
             Self::Sqlite(store) => store.open_sessions(user, now, page).await,
+        }
+    }
+
+    /// The policies that are kept, the active one first and then by when each was last active.
+    pub async fn list_policies(&self) -> Result<Vec<PolicyVersion>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.list_policies().await,
+        }
+    }
+
+    /// The component of a policy that is kept.
+    pub async fn find_component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_component(digest).await,
         }
     }
 }

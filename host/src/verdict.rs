@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use scopegate_policy::{Clusters, ListShape};
 use uuid::Uuid;
 
-use crate::{Cause, Principal, audit::Record, limit::Taken};
+use crate::{Cause, Principal, audit::Record, engine::Policy, limit::Taken};
 
 /// The gate's answer.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct Admission {
     pub client: IpAddr,
     /// Whether it is for the gate's own pages, `/-/…`, whose errors are problem documents in every contract.
     pub is_own: bool,
+    /// The policy that decided. What else is to be done about the request goes by the same, whichever is active by then.
+    pub policy: Arc<Policy>,
     /// What the audit was told of it, where there is one.
     pub record: Option<Arc<Record>>,
 }

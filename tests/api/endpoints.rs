@@ -8,6 +8,8 @@ use crate::harness::World;
 
 /// The type of most bodies.
 pub const JSON: &str = "application/json";
+/// The type of policy components.
+pub const WASM: &str = "application/wasm";
 
 /// An operation of the document.
 #[derive(Clone, Debug, PartialEq, Eq)]

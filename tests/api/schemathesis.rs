@@ -48,6 +48,7 @@ async fn an_administrators_api_does_as_its_document_says() {
         .iter()
         .map(ToString::to_string)
         .filter(|label| !label.contains(" /-/api/organizations"))
+        .filter(|label| !label.contains(" /-/api/policies"))
         .filter(|label| !UNGUESSED.contains(&label.as_str()) && !is_reached(&answered, label))
         .collect();
     println!("never accepted: {unreached:#?}");

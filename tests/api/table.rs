@@ -51,6 +51,9 @@ const TABLE: &str = "
     PATCH  /-/api/organizations/{organization}                    401   404    403    403   403   403 403    403      200
     POST   /-/api/organizations/{organization}/keys/import        401   404    403    403   403   403 403    403      201
     GET    /-/api/policy                                          401   404    200    200   200   200 200    200      200
+    GET    /-/api/policies                                        401   404    403    403   403   403 403    403      200
+    POST   /-/api/policies                                        401   404    403    403   403   403 403    403      201
+    POST   /-/api/policies/{policy}/activate                      401   404    403    403   403   403 403    403      200
     POST   /-/api/revoke                                          401   404    200    200   200   200 200    200      200
     GET    /-/api/roles                                           401   404    200    200   200   200 200    200      403
     GET    /-/api/roles/{role}                                    401   404    200    200   200   404 200    200      403

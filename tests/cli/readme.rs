@@ -6,7 +6,10 @@ use regex::Regex;
 use scopegate_host::trial::{self, Verdict, Ways};
 use scopegate_policy::document;
 
-use super::binary::{Running, repository, scopegate, shell, text};
+use super::{
+    binary::{Running, repository, scopegate, shell, text},
+    own_gate::{gate, serve},
+};
 
 /// A fenced block: its info string and its text.
 pub(super) struct Block {
@@ -114,6 +117,37 @@ fn the_management_api_does_what_its_page_shows() {
     }
     assert_eq!(outputs.len(), steps.len() + 1);
     demo.interrupt();
+}
+
+#[test]
+fn policies_are_shipped_as_their_page_shows() {
+    let gate = gate("scopegate");
+    let (_server, _) = serve(gate.path());
+    let program = scopegate();
+    let path = program.parent().expect("a directory");
+    let page = blocks(&repository().join("docs/policy-shipping.md"));
+    let steps: Vec<&[Block]> = page
+        .windows(2)
+        .filter(|pair| pair[0].info == "sh" && pair[1].info == "text")
+        .collect();
+    assert!(steps.len() >= 4, "only {} steps", steps.len());
+    for step in steps {
+        let printed = text(
+            &shell(&format!(
+                "cd '{}'\nPATH='{}':$PATH\n{}",
+                gate.path().display(),
+                path.display(),
+                step[0].text
+            ))
+            .stdout,
+        );
+        assert!(
+            matches(&step[1].text, &printed),
+            "```\n{}```\nprinted\n{printed}\nand not\n{}",
+            step[0].text,
+            step[1].text
+        );
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use scopegate_policy::{
 
 /// A version of the worlds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     V1_0,
     V1_1,
 }

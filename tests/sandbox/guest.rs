@@ -16,27 +16,27 @@ const DECISION: u32 = 32 * 1024;
 const HEAP: u32 = 64 * 1024;
 
 /// A guest. By default it allows everybody everything on its one route that is not public.
-pub(super) struct Guest {
-    pub(super) description: Description,
-    pub(super) decision: Decision,
+pub(crate) struct Guest {
+    pub(crate) description: Description,
+    pub(crate) decision: Decision,
     /// Instructions before the decision is returned.
-    pub(super) decide: String,
+    pub(crate) decide: String,
     /// Instructions before the description is returned.
-    pub(super) describe: String,
+    pub(crate) describe: String,
     /// The body of `decide-packed`; with one, the guest is of the world `engine`.
-    pub(super) packed: Option<String>,
+    pub(crate) packed: Option<String>,
     /// Which version of the worlds it is of.
-    pub(super) version: Version,
+    pub(crate) version: Version,
     /// Further items of the module.
-    pub(super) items: String,
+    pub(crate) items: String,
     /// The memory's limits, in pages.
-    pub(super) memory: String,
+    pub(crate) memory: String,
     /// Overwrites words of the decision: offset and value.
-    pub(super) patches: Vec<(usize, u32)>,
+    pub(crate) patches: Vec<(usize, u32)>,
 }
 
 impl Guest {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             description: description(),
             decision: Decision {
@@ -58,7 +58,7 @@ impl Guest {
     }
 
     /// A guest that does this when it is asked.
-    pub(super) fn deciding(instructions: &str) -> Self {
+    pub(crate) fn deciding(instructions: &str) -> Self {
         Self {
             decide: instructions.to_owned(),
             ..Self::new()
@@ -66,7 +66,7 @@ impl Guest {
     }
 
     /// A guest of the world `engine` that gives this answer. Only the newest one is spoken.
-    pub(super) fn packed(answer: &str) -> Self {
+    pub(crate) fn packed(answer: &str) -> Self {
         Self {
             packed: Some(answer.to_owned()),
             version: Version::V1_1,
@@ -74,7 +74,7 @@ impl Guest {
         }
     }
 
-    pub(super) fn core(&self) -> String {
+    pub(crate) fn core(&self) -> String {
         let memory = |base| Memory::at(base, self.version);
         let version = self.version.number();
         let mut decision = memory(DECISION);
@@ -114,7 +114,7 @@ impl Guest {
         )
     }
 
-    pub(super) fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let world = if self.packed.is_some() {
             "engine"
         } else {
@@ -129,7 +129,7 @@ impl Guest {
 }
 
 /// A public route and one for everything else.
-pub(super) fn description() -> Description {
+pub(crate) fn description() -> Description {
     let route = |method: &str, pattern: &str, requires: Option<&str>| RouteInfo {
         method: method.to_owned(),
         pattern: pattern.to_owned(),
@@ -161,7 +161,7 @@ pub(super) fn description() -> Description {
 }
 
 /// A core module as a component of a world.
-pub(super) fn component(core: &str, wit: &str, world: &str) -> Vec<u8> {
+pub(crate) fn component(core: &str, wit: &str, world: &str) -> Vec<u8> {
     let mut module = wat::parse_str(core).unwrap();
     let mut resolve = wit_parser::Resolve::default();
     let package = resolve.push_str("policy.wit", wit).unwrap();

@@ -32,7 +32,10 @@ async fn requests_and_changes_are_one_chain_and_one_stream_of_lines() {
         .iter()
         .filter_map(|line| line["action"].as_str())
         .collect();
-    assert_eq!(actions[..2], ["organization.create", "cluster.add"]);
+    assert_eq!(
+        actions[..3],
+        ["policy.activate", "organization.create", "cluster.add"]
+    );
     assert!(actions.contains(&"session.open"));
     let nodes = lines
         .iter()

@@ -134,7 +134,8 @@ impl Here {
 fn refused(error: AdminError) -> anyhow::Error {
     let failure = match error.kind {
         ErrorKind::Invalid => Failure::usage(error.message),
-        ErrorKind::Unknown
+        ErrorKind::Refused
+        | ErrorKind::Unknown
         | ErrorKind::Missing
         | ErrorKind::Conflict
         | ErrorKind::Forbidden

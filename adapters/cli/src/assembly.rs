@@ -37,9 +37,15 @@ pub(crate) fn contract(config: &Config) -> Result<Contract> {
 
 /// What the configuration's policy says of itself.
 pub(crate) fn description(config: &Config, contract: &Contract) -> Result<Description> {
-    let (name, component) = assemble::component(&config.policy, contract).map_err(with_help)?;
-    let policy = Sandbox::new(SandboxConfig::default())?.load(&component);
-    let policy = policy.map_err(|error| with_help(AssembleError::Policy { name, error }))?;
+    let file = assemble::policy_file(&config.policy, contract);
+    let found = file.read().map_err(with_help)?;
+    let policy = Sandbox::new(SandboxConfig::default())?.load(&found.component);
+    let policy = policy.map_err(|error| {
+        with_help(AssembleError::Policy {
+            name: found.name,
+            error: error.into(),
+        })
+    })?;
     Ok(Description::clone(policy.description()))
 }
 
@@ -66,6 +72,7 @@ pub(crate) fn with_help(error: impl Into<AssembleError>) -> anyhow::Error {
         AssembleError::NoKeys => {
             "name a key file with `sessions: { keys: FILE }`; `scopegate init` writes one"
         }
+        AssembleError::Policy { error: why, .. } => why.help(),
         _ => return error.into(),
     };
     Failure::new(error.to_string()).help(help).into()

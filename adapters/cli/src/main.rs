@@ -142,7 +142,7 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
         Command::Demo(demo) => asynchronously(demo::run(demo, common.output)),
         Command::Serve(serve) => asynchronously(serve::run(serve, &common)),
         Command::Init(init) => asynchronously(init::run(init, &common)),
-        Command::Policy(policy) => policy::run(policy, common.output),
+        Command::Policy(policy) => policy::run(policy, &common),
         Command::Key(key) => asynchronously(key::run(key, &common)),
         Command::Agent(agent) => asynchronously(agent::run(agent, &common)),
         Command::User(user) => asynchronously(user::run(user, &common)),

@@ -1,5 +1,5 @@
-//! `scopegate policy`: what an author does with a policy, without a server and without a Rust toolchain. Each
-//! command has its own file.
+//! `scopegate policy`: what an author does with a policy, without a server and without a Rust toolchain, and what ships
+//! it to a server. Each command has its own file.
 
 mod asked;
 mod bench;
@@ -14,13 +14,15 @@ mod limits;
 mod lint;
 mod new;
 mod schema;
+mod ship;
+mod sign;
 mod subject;
 mod test;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::output::Output;
+use crate::{Common, asynchronously};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,9 +32,11 @@ Examples:
   scopegate policy explain policy.yaml --request 'GET /v1/clusters/prod' --role viewer
   scopegate policy inspect policy.wasm
   scopegate policy lint policy.yaml
-  scopegate policy fmt --check policy.yaml";
+  scopegate policy fmt --check policy.yaml
+  scopegate policy push policy.wasm
+  scopegate policy rollback";
 
-/// Check, compile, test, format, explain and compare policies
+/// Check, compile, test, format, explain, compare and ship policies
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Policy {
@@ -53,9 +57,16 @@ enum Action {
     Diff(diff::DiffArgs),
     New(new::New),
     Test(test::Test),
+    Key(sign::Key),
+    Sign(sign::Sign),
+    Verify(sign::Verify),
+    Push(ship::Push),
+    Rollback(ship::Rollback),
+    Versions(ship::Versions),
 }
 
-pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
+pub(crate) fn run(policy: Policy, common: &Common) -> Result<()> {
+    let output = common.output;
     match policy.action {
         Action::Check(check) => check::run(&check, output),
         Action::Build(build) => build::run(&build, output),
@@ -68,5 +79,11 @@ pub(crate) fn run(policy: Policy, output: Output) -> Result<()> {
         Action::Diff(args) => diff::run(&args, output),
         Action::New(new) => new::run(&new, output),
         Action::Test(test) => test::run(&test, output),
+        Action::Key(key) => sign::key(&key, output),
+        Action::Sign(sign) => sign::sign(&sign, output),
+        Action::Verify(verify) => sign::verify(&verify, output),
+        Action::Push(push) => asynchronously(ship::push(push, common)),
+        Action::Rollback(rollback) => asynchronously(ship::rollback(rollback, common)),
+        Action::Versions(_) => asynchronously(ship::versions(common)),
     }
 }

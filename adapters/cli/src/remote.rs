@@ -7,6 +7,7 @@ mod http;
 mod keys;
 mod organizations;
 mod people;
+mod policies;
 mod trouble;
 mod view;
 
@@ -109,6 +110,7 @@ impl Remote {
             C::OrganizationFound { name, admin } => self.found(name, admin).await,
             C::OrganizationList => self.list_organizations().await,
             C::OperatorAdd { .. } | C::OperatorList => machine_only("operators are managed"),
+            C::Policy(command) => self.policy(command).await.map(Reply::Policy),
             C::KeysReload => machine_only("signing keys are changed"),
         }
     }

@@ -23,14 +23,15 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use scopegate_axum::Clock;
 use scopegate_host::{
-    Gate,
+    Gate, Policies,
     admin::{Admin, AdminError, Command, ErrorKind, Reply},
+    store::{Actor, Origin},
 };
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The largest command, in bytes. An import of 10,000 keys fits.
-const COMMAND_BYTES_MAX: usize = 4 << 20;
+/// The largest command, in bytes. An import of 10,000 keys fits, and the largest policy in base64.
+const COMMAND_BYTES_MAX: usize = 12 << 20;
 /// The largest reply, in bytes.
 const REPLY_BYTES_MAX: usize = 64 << 20;
 /// For a command's header to come.
@@ -67,6 +68,9 @@ pub enum SendError {
     },
 }
 
+/// What commands are executed on.
+pub type Served = (Arc<Gate>, Policies, Clock);
+
 /// A socket that is listened on. Removed when it is dropped.
 #[derive(Debug)]
 pub struct AdminSocket {
@@ -100,7 +104,7 @@ impl AdminSocket {
     }
 
     /// Executes commands until it is stopped; those under way finish.
-    pub async fn serve(self, gate: Arc<Gate>, clock: Clock, stopping: CancellationToken) {
+    pub async fn serve(self, served: Served, stopping: CancellationToken) {
         let open = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
@@ -109,7 +113,7 @@ impl AdminSocket {
             };
             match accepted {
                 Ok((stream, _)) if is_ours(&stream) => {
-                    open.spawn(serve_one(stream, Arc::clone(&gate), clock.clone()));
+                    open.spawn(serve_one(stream, served.clone()));
                 }
                 Ok(_) => tracing::warn!("another user tried the command line's socket"),
                 Err(error) => {
@@ -137,10 +141,10 @@ fn is_ours(stream: &UnixStream) -> bool {
         .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw())
 }
 
-async fn serve_one(stream: UnixStream, gate: Arc<Gate>, clock: Clock) {
+async fn serve_one(stream: UnixStream, served: Served) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (gate, clock) = (Arc::clone(&gate), clock.clone());
-        async move { Ok::<_, Infallible>(answer(request, &gate, &clock).await) }
+        let served = served.clone();
+        async move { Ok::<_, Infallible>(answer(request, &served).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -153,7 +157,10 @@ async fn serve_one(stream: UnixStream, gate: Arc<Gate>, clock: Clock) {
     }
 }
 
-async fn answer(request: Request<Incoming>, gate: &Gate, clock: &Clock) -> Response<Full<Bytes>> {
+async fn answer(
+    request: Request<Incoming>,
+    (gate, policies, clock): &Served,
+) -> Response<Full<Bytes>> {
     if request.method() != Method::POST || request.uri().path() != "/command" {
         return text(StatusCode::NOT_FOUND, "this socket takes `POST /command`");
     }
@@ -174,9 +181,15 @@ async fn answer(request: Request<Incoming>, gate: &Gate, clock: &Clock) -> Respo
             );
         }
     };
-    if command == Command::KeysReload {
-        return reply_of(reload_keys(gate).await);
-    }
+    let command = match command {
+        Command::KeysReload => return reply_of(reload_keys(gate).await),
+        Command::Policy(command) => {
+            let origin = Origin::from(Actor::Machine);
+            let done = policies.execute(command, origin, clock.now_ms()).await;
+            return reply_of(done.map(Reply::Policy));
+        }
+        other => other,
+    };
     // Each command goes by the policy that is active when it comes.
     let policy = gate.policy();
     let admin = Admin::new(gate.directory(), gate.contract(), policy.description());

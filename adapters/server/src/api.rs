@@ -15,6 +15,7 @@ mod me;
 mod once;
 mod organizations;
 mod page;
+mod policies;
 mod policy;
 mod roles;
 mod sessions;
@@ -30,7 +31,7 @@ use axum::{Router, body::Body, response::IntoResponse};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::ALLOW};
 use scopegate_axum::{Clock, GateLayer, GateService, convert, refused};
-use scopegate_host::{Admission, Cause, Gate, Reason};
+use scopegate_host::{Admission, Cause, Gate, Policies, Reason};
 use tower::{Layer, ServiceExt};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -54,6 +55,7 @@ pub(crate) struct Api {
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     gate: Arc<Gate>,
+    policies: Policies,
     clock: Clock,
 }
 
@@ -87,6 +89,8 @@ fn endpoints() -> OpenApiRouter<State> {
         .routes(routes!(organizations::read, organizations::rename))
         .routes(routes!(organizations::import))
         .routes(routes!(policy::read))
+        .routes(routes!(policies::list, policies::push))
+        .routes(routes!(policies::activate))
         .routes(routes!(audit::search))
         .routes(routes!(me::read))
         .routes(routes!(me::change_password))
@@ -103,11 +107,12 @@ fn endpoints() -> OpenApiRouter<State> {
 
 impl Api {
     /// The API of this gate.
-    pub(crate) fn new(gate: Arc<Gate>, clock: Clock) -> Self {
+    pub(crate) fn new(gate: Arc<Gate>, policies: Policies, clock: Clock) -> Self {
         let (router, openapi) = endpoints().split_for_parts();
         let handlers = Handlers {
             router: router.with_state(State {
                 gate: Arc::clone(&gate),
+                policies,
                 clock: clock.clone(),
             }),
             gate: Arc::clone(&gate),

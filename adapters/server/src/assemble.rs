@@ -10,23 +10,26 @@ use ipnet::IpNet;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use scopegate_axum::Clock;
 use scopegate_host::{
-    Audit, Contract, Directory, Gate, Sessions,
+    Audit, Contract, Directory, Gate, Policies, Sessions,
     audit::{AuditKey, AuditKeyError, Seal, SealError, Sink},
     authenticate::{BadIssuer, Issuers},
+    bundle::{PolicyKeyError, PolicyPublicKey, Trust},
     counters::Counters,
-    engine::{BadPolicy, BuildError, Policy, Sandbox, SandboxConfig, SandboxError, build_document},
+    engine::{Isolation, Limits, Policy, Sandbox, SandboxConfig, SandboxError},
     gate,
     keyring::{KeyRingError, Keys},
     lock::{LockError, StoreLock, socket_path},
     password::{BadPassword, Passwords},
+    policies::{BadCandidate, Checks, Configured, PolicyError},
     scanning::{BadPartners, Partners},
     store::{Missing, OpenError, Purpose, Store, path_of_url},
 };
-use scopegate_policy::{documents, yaml::Report};
+use scopegate_policy::yaml::Report;
 
 use crate::{
     config::{AuditConfig, Config, ContractSource, PolicySource, SealConfig, UpstreamConfig},
     metrics,
+    policy_file::{Found, PolicyFile},
     proxy::Upstream,
     serve::ServerParts,
 };
@@ -51,8 +54,14 @@ pub enum AssembleError {
         /// Which.
         name: String,
         /// Why.
-        error: BadPolicy,
+        error: BadCandidate,
     },
+    /// A key that policies are signed with cannot be used.
+    #[error(transparent)]
+    PolicyKey(#[from] PolicyKeyError),
+    /// The store does not take the policy.
+    #[error(transparent)]
+    Policies(#[from] PolicyError),
     /// This program is broken.
     #[error("{0}")]
     Broken(String),
@@ -155,17 +164,13 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
     let keys = Keys::open(path, contract.session.algorithm)?;
     let issuers = Issuers::new(config.issuers).map_err(AssembleError::Issuers)?;
     let upstream = upstream(config.upstream)?;
-    let (name, component) = component(&config.policy, &contract)?;
-    let sandbox = Sandbox::new(SandboxConfig {
-        isolation: config.isolation,
-        limits: config.policy_limits,
-        ..SandboxConfig::default()
-    })?;
-    // Compiling takes its time, and nothing else runs yet.
-    let policy = tokio::task::spawn_blocking(move || sandbox.load(&component))
-        .await
-        .map_err(|error| AssembleError::Broken(error.to_string()))?
-        .map_err(|error| AssembleError::Policy { name, error })?;
+    let policy_file = policy_file(&config.policy, &contract);
+    let checks = Arc::new(checks(
+        config.isolation,
+        config.policy_limits,
+        trust(&config.policy_keys)?,
+    )?);
+    let configured = configured(&policy_file, &checks).await?;
     let secret_scanning = config
         .secret_scanning
         .map(|keys| Partners::new(&keys))
@@ -182,7 +187,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
     }
     let gate = gate(GateParts {
         contract,
-        policy: Arc::new(policy),
+        policy: Arc::clone(&configured.policy),
         store,
         keys,
         issuers,
@@ -191,9 +196,14 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         record_requests: config.audit.store,
         forward_credentials: config.forward_credentials,
     })?;
+    let (gate, clock) = (Arc::new(gate), Clock::System);
+    let policy_file = Some((policy_file, configured.key.clone()));
+    let policies = Policies::start(Arc::clone(&gate), checks, configured, clock.now_ms()).await?;
     Ok(ServerParts {
-        gate: Arc::new(gate),
-        clock: Clock::System,
+        gate,
+        policies,
+        policy_file,
+        clock,
         listen: config.listen,
         management: config.management,
         upstream,
@@ -207,6 +217,62 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         audit_keep: config.audit.keep,
         drain: config.drain,
     })
+}
+
+/// What policies are checked with before they decide.
+///
+/// # Errors
+/// When policies cannot run on this machine.
+pub fn checks(isolation: Isolation, limits: Limits, trust: Trust) -> Result<Checks, AssembleError> {
+    let sandbox = Sandbox::new(SandboxConfig {
+        isolation,
+        limits,
+        ..SandboxConfig::default()
+    })?;
+    Ok(Checks {
+        sandbox: Arc::new(sandbox),
+        trust,
+        run_tests: None,
+    })
+}
+
+/// The keys whose signatures on policies are good.
+///
+/// # Errors
+/// When one cannot be used.
+pub fn trust(keys: &[PathBuf]) -> Result<Trust, AssembleError> {
+    let keys: Result<_, _> = keys
+        .iter()
+        .map(|path| PolicyPublicKey::load(path))
+        .collect();
+    Ok(Trust(keys?))
+}
+
+/// The policy that the configuration names, checked.
+async fn configured(file: &PolicyFile, checks: &Arc<Checks>) -> Result<Configured, AssembleError> {
+    let (file, checks) = (file.clone(), Arc::clone(checks));
+    // Compiling takes its time.
+    let work = tokio::task::spawn_blocking(move || {
+        let Found {
+            name,
+            key,
+            component,
+        } = file.read()?;
+        let checked = match file.is_builtin() {
+            true => checks.check_unsigned(&component),
+            false => checks.check(&component),
+        };
+        match checked {
+            Ok(policy) => Ok(Configured {
+                key,
+                component,
+                policy: Arc::new(policy),
+            }),
+            Err(error) => Err(AssembleError::Policy { name, error }),
+        }
+    });
+    work.await
+        .map_err(|error| AssembleError::Broken(error.to_string()))?
 }
 
 /// Opens the store that a configuration names, whose lock the caller holds, so that every change of it is signed as the
@@ -248,37 +314,9 @@ pub fn contract(source: &ContractSource) -> Result<Contract, AssembleError> {
     }
 }
 
-/// The component of the policy that a configuration names, and what to call it.
-///
-/// # Errors
-/// When its file cannot be read, or the document is wrong.
-pub fn component(
-    source: &PolicySource,
-    contract: &Contract,
-) -> Result<(String, Vec<u8>), AssembleError> {
-    let (name, text) = match source {
-        PolicySource::Component(path) => {
-            let bytes = std::fs::read(path).map_err(|error| AssembleError::File {
-                path: path.clone(),
-                error,
-            })?;
-            return Ok((path.display().to_string(), bytes));
-        }
-        PolicySource::Document(path) => (path.display().to_string(), read(path)?),
-        PolicySource::OfContract => builtin(&contract.policy)?,
-        PolicySource::Builtin(name) => builtin(name)?,
-    };
-    match build_document(&name, &text) {
-        Ok(component) => Ok((name, component)),
-        Err(BuildError::Document(report)) => Err(AssembleError::Text(Box::new(report))),
-        Err(error) => Err(AssembleError::Broken(error.to_string())),
-    }
-}
-
-fn builtin(name: &str) -> Result<(String, String), AssembleError> {
-    let text = documents::builtin(name)
-        .ok_or_else(|| AssembleError::Broken(format!("there is no built-in policy `{name}`")))?;
-    Ok((format!("{name}.yaml"), text.to_owned()))
+/// What the configuration names as its policy, beside this contract.
+pub fn policy_file(source: &PolicySource, contract: &Contract) -> PolicyFile {
+    PolicyFile::new(source.clone(), contract.policy.clone())
 }
 
 fn upstream(config: UpstreamConfig) -> Result<Upstream, AssembleError> {

@@ -38,6 +38,15 @@ pub(crate) async fn form(
     .await
 }
 
+/// A body that says that it is a component, of so many bytes at most.
+pub(crate) async fn component(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, Cause> {
+    of_type("application/wasm", headers, body, bytes_max).await
+}
+
 async fn of_type(
     wanted: &'static str,
     headers: &HeaderMap,

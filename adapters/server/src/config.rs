@@ -39,6 +39,8 @@ pub struct Config {
     pub policy: PolicySource,
     /// How much of the machine they get.
     pub policy_limits: Limits,
+    /// The files of the keys of which one must have signed every policy that is not built in; none: nobody signs.
+    pub policy_keys: Vec<PathBuf>,
     /// Where admitted requests go.
     pub upstream: UpstreamConfig,
     /// Such as `sqlite:///var/lib/scopegate/scopegate.db`.

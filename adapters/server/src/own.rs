@@ -13,7 +13,7 @@ use http::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::{Clock, refused};
-use scopegate_host::{Cause, Gate, Reason, scanning::Partners};
+use scopegate_host::{Cause, Gate, Policies, Reason, scanning::Partners};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +58,7 @@ impl Own {
     /// The endpoints of this gate; not ready once `stopping` is cancelled.
     pub fn new(
         gate: Arc<Gate>,
+        policies: Policies,
         clock: Clock,
         metrics: PrometheusHandle,
         shared: bool,
@@ -65,7 +66,7 @@ impl Own {
         partners: Option<Partners>,
     ) -> Self {
         Self {
-            api: Api::new(Arc::clone(&gate), clock.clone()),
+            api: Api::new(Arc::clone(&gate), policies, clock.clone()),
             gate,
             clock,
             metrics,

@@ -7,7 +7,7 @@ use http::Request;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::Clock;
-use scopegate_host::{Gate, keyring::Keys, lock::StoreLock, scanning::Partners};
+use scopegate_host::{Gate, Policies, keyring::Keys, lock::StoreLock, scanning::Partners};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -16,6 +16,7 @@ use crate::{
     connection::{ConnectionLimits, Connections},
     front::Front,
     own::Own,
+    policy_file::PolicyFile,
     proxy::{BadUpstream, Proxy, ProxyLimits, Tunnels, Upstream},
 };
 
@@ -29,6 +30,10 @@ const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 pub struct ServerParts {
     /// The gate.
     pub gate: Arc<Gate>,
+    /// Its policies.
+    pub policies: Policies,
+    /// The file that is watched for another policy, and the key of what was found there.
+    pub policy_file: Option<(PolicyFile, String)>,
     /// What time it is.
     pub clock: Clock,
     /// Where the public listener is; port 0 takes a free one.
@@ -105,11 +110,12 @@ impl Server {
             Some((lock, path)) => (Some(lock), Some(AdminSocket::bind(path)?)),
             None => (None, None),
         };
-        let stopping = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        let policies = parts.policies.clone();
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let shared = management.is_none();
         let own = Arc::new(Own::new(
             Arc::clone(&parts.gate),
+            parts.policies.clone(),
             parts.clock.clone(),
             parts.metrics.clone(),
             shared,
@@ -143,8 +149,11 @@ impl Server {
             parts.audit_keep,
             stopping.clone(),
         ));
+        let policy = (parts.policy_file, policies.clone(), parts.clock.clone());
+        watch(&tasks, &stopping, gate.keys(), policy);
         let commands = socket.map(|socket| {
-            tasks.spawn(socket.serve(Arc::clone(&gate), parts.clock, stopping.clone()))
+            let served = (Arc::clone(&gate), parts.policies.clone(), parts.clock);
+            tasks.spawn(socket.serve(served, stopping.clone()))
         });
         tasks.spawn(async move {
             serving.await;
@@ -160,7 +169,6 @@ impl Server {
             gate.directory().store().close().await;
             drop(lock);
         });
-        tasks.spawn(watch_keys(parts.gate.keys().clone(), stopping.clone()));
         tasks.spawn(upkeep(parts.metrics, stopping.clone()));
         tasks.close();
         tracing::info!(public = %public_addr, management = ?management_addr, "listening");
@@ -168,6 +176,7 @@ impl Server {
             public_addr,
             management_addr,
             gate: parts.gate,
+            policies,
             tunnels,
             tasks,
             stopping,
@@ -182,6 +191,7 @@ pub struct Running {
     public_addr: SocketAddr,
     management_addr: Option<SocketAddr>,
     gate: Arc<Gate>,
+    policies: Policies,
     tunnels: Tunnels,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -202,6 +212,11 @@ impl Running {
     /// The gate that runs here.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// Its policies.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     /// Accepts nothing more, lets what is under way finish until the drain's time is over, cuts the rest, and
@@ -246,6 +261,19 @@ async fn retention(
         }
     };
     stopping.run_until_cancelled(work).await;
+}
+
+/// Watches the files that may change while the server runs.
+fn watch(
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
+    keys: &Keys,
+    (file, policies, clock): (Option<(PolicyFile, String)>, Policies, Clock),
+) {
+    tasks.spawn(watch_keys(keys.clone(), stopping.clone()));
+    if let Some((file, key)) = file {
+        tasks.spawn(file.watch(key, policies, clock, stopping.clone()));
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Ready;
-use crate::gate::GateWithKey;
+use crate::gate::{GateWithKey, policies};
 
 const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
@@ -73,6 +73,8 @@ pub async fn proxy(upstream: SocketAddr, gated: bool) -> Result<()> {
     let ready = GateWithKey::new(Isolation::Fresh).await?;
     let running = Server::start(ServerParts {
         gate: Arc::clone(&ready.gate),
+        policies: policies(&ready.gate).await?,
+        policy_file: None,
         clock: Clock::System,
         listen: ANY_PORT,
         management: Management::Listen(ANY_PORT),

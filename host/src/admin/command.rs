@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::password::PasswordHash;
+use crate::{password::PasswordHash, policies::PolicyCommand};
 
 /// A command. No secret is ever part of one: passwords are hashed before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +175,8 @@ pub enum Command {
     OperatorList,
     /// Has a running server read its key file again.
     KeysReload,
+    /// Changes or lists the policies of a running server.
+    Policy(PolicyCommand),
 }
 
 /// A user to be added.

@@ -12,6 +12,8 @@ use crate::store::{ChangeError, Conflict, StoreError};
 pub enum ErrorKind {
     /// Word it differently.
     Invalid,
+    /// Correct what was sent, which is itself at fault and not the way it was asked for.
+    Refused,
     /// Name something that exists.
     Unknown,
     /// Nothing: what it is about is not there, or is nothing that they may know of.
@@ -191,6 +193,7 @@ impl From<ChangeError> for AdminError {
             | Conflict::UnknownRole(_)
             | Conflict::UnknownInvitation
             | Conflict::UnknownSession
+            | Conflict::UnknownPolicy(_)
             | Conflict::NoFactor => ErrorKind::Missing,
             Conflict::Stale => ErrorKind::Stale,
             Conflict::CallerEnded => ErrorKind::Ended,

@@ -3,7 +3,10 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Cluster, Credential, OpenSession, Organization, Role, User};
+use crate::{
+    policies::PolicyReply,
+    store::{Cluster, Credential, OpenSession, Organization, Role, User},
+};
 
 /// A reply. The secret of a new key or agent token is in its `minted` reply and nowhere else, ever.
 #[derive(Debug, Serialize, Deserialize)]
@@ -94,6 +97,8 @@ pub enum Reply {
         /// Oldest first.
         credentials: Vec<Credential>,
     },
+    /// What became of policies.
+    Policy(PolicyReply),
 }
 
 /// A role, built in or custom.

@@ -81,8 +81,9 @@ const TABLES_MAX: u32 = 4;
 /// memory, so that a fresh instance takes no page faults, and no more, because copying costs time as well.
 const RESIDENT_BYTES: usize = 128 << 10;
 
-/// For policies whose instances are kept between calls: how many policies may do that, and instances of each.
-pub(super) const POOLED_POLICIES_MAX: u32 = 4;
+/// For policies whose instances are kept between calls: how many policies may do that. As many as a gate has loaded: the
+/// ones that it can go back to, one in the shadow and one that is being looked at. Those that rest hold no memory.
+pub(super) const POOLED_POLICIES_MAX: u32 = 12;
 
 impl Limits {
     /// Idle instances that one pooled policy keeps.

@@ -195,6 +195,21 @@ impl Policy {
         request: &RequestRef<'_>,
     ) -> Result<Decision, DecideError> {
         let mut instance = self.instance()?;
+        // After an error the instance is dropped right here.
+        let decision = self
+            .ask(&mut instance, caller, request)
+            .map_err(|why| self.fault(why))?;
+        self.give_back(instance);
+        Ok(decision)
+    }
+
+    /// Asks an instance, and checks that the answer makes sense.
+    fn ask(
+        &self,
+        instance: &mut Instance,
+        caller: &CallerRef<'_>,
+        request: &RequestRef<'_>,
+    ) -> Result<Decision, String> {
         let said = QUESTION.with_borrow_mut(|question| {
             question.clear();
             if instance.is_packed() {
@@ -203,13 +218,11 @@ impl Policy {
             }
             instance.ask(&self.core.limits, caller.caller, request, question)
         });
-        // After an error the instance is dropped right here.
-        let said = said.map_err(|error| self.fault(limits::fault_text(&error)))?;
-        let decision = match said {
+        let decision = match said.map_err(|error| limits::fault_text(&error))? {
             Said::Decision(decision) => decision,
             Said::Bits(bits) => Answer::from_bits(bits)
                 .and_then(|answer| answer.decision(&self.description, caller.caller, request))
-                .map_err(|malformed| self.fault(malformed.to_string()))?,
+                .map_err(|malformed| malformed.to_string())?,
         };
         if !self.is_from_document {
             bound::check_sense(
@@ -218,11 +231,43 @@ impl Policy {
                 &self.vocabulary,
                 caller.caller,
                 request,
-            )
-            .map_err(|why| self.fault(why))?;
+            )?;
         }
-        self.give_back(instance);
         Ok(decision)
+    }
+
+    /// Asks a fresh instance on this thread, apart from what requests share, and bounds the answer. For trying a policy
+    /// out.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub(super) fn try_out(
+        &self,
+        caller: &CallerRef<'_>,
+        request: &RequestRef<'_>,
+    ) -> Result<Decision, String> {
+        let mut instance = Instance::new(
+            &self.core.engine,
+            &self.core.limits,
+            &self.component,
+            &self.exports,
+        )
+        .map_err(|error| limits::fault_text(&error))?;
+        let decision = self.ask(&mut instance, caller, request)?;
+        bound::bound(
+            decision,
+            &self.description,
+            caller.caller,
+            request,
+            &BTreeSet::new(),
+        )
+    }
+
+    /// Gives up the instances that wait: for a policy that decides no longer, but may again.
+    pub(crate) fn rest(&self) {
+        for place in self.idle.iter().flat_map(|idle| &idle.instances) {
+            place.lock().take();
+        }
     }
 
     fn instance(&self) -> Result<Instance, DecideError> {

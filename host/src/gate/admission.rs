@@ -10,6 +10,7 @@ use super::question::Question;
 use crate::{
     Admission, Principal,
     authenticate::Authenticated,
+    engine::Policy,
     headers::{
         self, CLUSTERS, CREDENTIAL, ORGANIZATION, REQUEST_ID, ROLES, SCOPES, SUBJECT, X_API_KEY,
     },
@@ -29,6 +30,8 @@ pub(super) struct Allowed<'a> {
     pub(super) request_id: Uuid,
     pub(super) client: IpAddr,
     pub(super) question: &'a Question<'a>,
+    /// That has decided.
+    pub(super) policy: &'a Arc<Policy>,
     pub(super) route: Option<&'a RouteInfo>,
     pub(super) authenticated: Option<Authenticated>,
     /// Already bounded.
@@ -113,6 +116,7 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
         limit,
         client: allowed.client,
         is_own: path::is_own(&question.path),
+        policy: Arc::clone(allowed.policy),
         record: None,
     })
 }

@@ -1,11 +1,14 @@
 //! Every change that a store knows, what it touches, and how its record reads.
 
+mod policy;
+
 use scopegate_policy::Clusters;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Credential, CredentialKind, Expected, Idempotency, Session};
 use crate::{factor::Sealed, key::KeyHash, password::PasswordHash};
+pub use policy::{PolicyActivation, PolicyChange};
 
 /// A user to add.
 #[derive(Debug)]
@@ -264,6 +267,8 @@ pub enum Change {
     },
     /// Counts a wrong code that was given with the right password.
     FailFactor(Uuid),
+    /// Changes which policy decides.
+    Policy(Box<PolicyChange>),
 }
 
 /// What a change makes stale, among all that was looked up before.
@@ -297,7 +302,9 @@ impl Change {
             | Self::LogIn(_)
             | Self::BeginFactor { .. }
             | Self::SetRecoveryCodes { .. }
-            | Self::FailFactor(_) => Touch::Nothing,
+            | Self::FailFactor(_)
+            // What was made of callers' facts for one policy is used for no other.
+            | Self::Policy(_) => Touch::Nothing,
             // Of the user's keys nothing changes; they are read again.
             Self::EndSessions { user, .. }
             | Self::SetPassword { user, .. }
@@ -360,6 +367,7 @@ impl Change {
             Self::ResetFactor(_) => "factor.reset",
             Self::SetRecoveryCodes { .. } => "factor.recovery-codes",
             Self::FailFactor(_) => "factor.fail",
+            Self::Policy(change) => change.action(),
         }
     }
 
@@ -395,6 +403,7 @@ impl Change {
             | Self::RemoveFactor(user)
             | Self::ResetFactor(user)
             | Self::FailFactor(user) => user.to_string(),
+            Self::Policy(change) => change.digest().to_owned(),
         }
     }
 
@@ -448,6 +457,7 @@ impl Change {
                 json!({ "except": except })
             }
             Self::ConfirmFactor(confirmation) => json!({ "session": confirmation.session }),
+            Self::Policy(change) => change.detail(),
             Self::DisableUser(_)
             | Self::AcceptInvitation { .. }
             | Self::DeleteCustomRole { .. }

@@ -90,4 +90,7 @@ pub enum Conflict {
     /// After too many wrong codes, none is looked at for a while.
     #[error("the second factor is locked after too many wrong codes")]
     FactorLocked,
+    /// It was active too long ago to be kept.
+    #[error("no policy `{0}` is kept")]
+    UnknownPolicy(String),
 }

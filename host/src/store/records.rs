@@ -248,3 +248,73 @@ pub struct Factor {
     /// Recovery codes that were not used yet.
     pub recovery_codes_left: u32,
 }
+
+/// A policy that is kept, without its component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyVersion {
+    /// `sha256:` and the hash of its component in hex.
+    pub digest: String,
+    /// Its name, in its own words.
+    pub name: String,
+    /// Its version, in its own words.
+    pub version: String,
+    /// The size of its component.
+    pub bytes: i64,
+    /// When it was first active.
+    pub added_at: i64,
+    /// When it was last made the active one.
+    pub activated_at: i64,
+    /// By whom: `machine`, `gate`, or a user's id.
+    pub activated_by: String,
+    /// What for.
+    pub source: PolicySource,
+    /// What the configuration named then.
+    pub configured: String,
+}
+
+/// What made a policy the active one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicySource {
+    /// The configuration, when the server started.
+    Start,
+    /// The configuration's file, which has changed.
+    File,
+    /// Somebody pushed it.
+    Push,
+    /// Somebody went back to it.
+    Rollback,
+    /// Somebody promoted it, after it had decided in the shadow of another one.
+    Promote,
+    /// The gate, because the policy after it failed.
+    Fault,
+}
+
+impl PolicySource {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Start,
+        Self::File,
+        Self::Push,
+        Self::Rollback,
+        Self::Promote,
+        Self::Fault,
+    ];
+
+    /// As the store and records have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::File => "file",
+            Self::Push => "push",
+            Self::Rollback => "rollback",
+            Self::Promote => "promote",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// Whether it is only what the configuration says anyway.
+    pub fn is_configuration(self) -> bool {
+        matches!(self, Self::Start | Self::File)
+    }
+}

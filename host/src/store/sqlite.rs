@@ -23,7 +23,7 @@ use sqlx::{
 use super::{Missing, OpenError, Purpose, StoreError};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "store", include_str!("../../migrations/0001_store.sql")),
     (
         2,
@@ -35,6 +35,11 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         4,
         "factors",
         include_str!("../../migrations/0004_factors.sql"),
+    ),
+    (
+        5,
+        "policies",
+        include_str!("../../migrations/0005_policies.sql"),
     ),
 ];
 

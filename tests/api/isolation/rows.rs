@@ -6,8 +6,9 @@ use sqlx::{Row, SqlitePool};
 
 use crate::harness::World;
 
-/// Tables without an organization's own state: what the store says of itself, what people were doing, and the log.
-const LEFT_OUT: [&str; 7] = [
+/// Tables without an organization's own state: what the store says of itself, what people were doing, the log, and the
+/// gate's policies.
+const LEFT_OUT: [&str; 8] = [
     "_sqlx_migrations",
     "meta",
     "sqlite_sequence",
@@ -15,6 +16,7 @@ const LEFT_OUT: [&str; 7] = [
     "last_uses",
     "events",
     "audit",
+    "policies",
 ];
 
 /// Every row that belongs to one of these ids: an organization, and who and what is in it.

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use scopegate_host::admin::{AgentRequest, Command, Reply as AdminReply};
+use scopegate_host::{
+    admin::{AgentRequest, Command, Reply as AdminReply},
+    engine::build_document,
+};
+use scopegate_policy::documents;
 use serde_json::{Value, json};
 use totp_rs::Totp;
 use uuid::Uuid;
 
 use super::callers::{Caller, Kind, OTHER, Stage, word};
 use crate::{
-    api::endpoints::{Endpoint, JSON},
+    api::endpoints::{Endpoint, JSON, WASM},
     harness::{Actor, Key, ORGANIZATION, PASSWORD, Reply},
 };
 
@@ -50,6 +54,12 @@ impl Call {
         let request = match &self.body {
             None => request,
             Some(body) if self.endpoint.body_type.as_deref() == Some(JSON) => request.json(body),
+            // The text is the document that it is built from.
+            Some(body) if self.endpoint.body_type.as_deref() == Some(WASM) => {
+                let document = body.as_str().expect("a document");
+                let component = build_document("policy.yaml", document).expect("a policy");
+                request.header("content-type", WASM).body(component)
+            }
             Some(body) => {
                 let members = body.as_object().expect("a form").iter();
                 let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
@@ -149,6 +159,8 @@ impl Stage {
             }
             ("organization", _) if home == OTHER => self.other.to_string(),
             ("organization", _) => self.world.organization.to_string(),
+            // The one that is active: whoever activates it changes nothing.
+            ("policy", _) => self.world.running().gate().policy().digest().to_owned(),
             _ => self.belonging(name, home, endpoint).await,
         }
     }
@@ -277,6 +289,10 @@ impl Stage {
                     "sha256": hex::encode([Uuid::new_v4().into_bytes(); 2].concat()),
                     "owner": owner,
                 }] })
+            }
+            // The one that is active, so that all others find what they need.
+            "POST /-/api/policies" => {
+                json!(documents::builtin("scopegate").expect("it is built in"))
             }
             _ => panic!("say what is sent to {endpoint}"),
         }

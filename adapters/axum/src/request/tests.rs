@@ -1,7 +1,13 @@
 //! Headers on their way in, and the request that the inner service gets.
 
+use std::sync::{Arc, LazyLock};
+
 use http::{HeaderMap, HeaderName, Request as HttpRequest};
-use scopegate_host::{Clusters, ListShape, limit::Taken};
+use scopegate_host::{
+    Clusters, ListShape,
+    engine::{Policy, Sandbox, SandboxConfig, build_document},
+    limit::Taken,
+};
 
 use super::*;
 
@@ -123,6 +129,13 @@ fn a_list_is_asked_for_whole_and_plain() {
     assert_eq!(other.headers.len(), all.len() + 1);
 }
 
+static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| {
+    let document = "policy: small\npermissions:\n  clusters:read: { category: C, unlocks: c }\nroles:\n  viewer: [clusters:read]\nroutes:\n  - { match: GET /v1/health, public: true }\n";
+    let component = build_document("policy.yaml", document).unwrap();
+    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+    Arc::new(sandbox.load(&component).unwrap())
+});
+
 fn admission_of(path: &str, query: &str) -> Admission {
     let name = HeaderName::from_static;
     Admission {
@@ -153,6 +166,7 @@ fn admission_of(path: &str, query: &str) -> Admission {
         },
         is_own: false,
         client: std::net::IpAddr::from([127, 0, 0, 1]),
+        policy: Arc::clone(&POLICY),
         record: None,
     }
 }

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use scopegate_host::engine::{Sandbox, SandboxConfig, build_document};
+use scopegate_host::{
+    bundle::{self, CarriedTests},
+    engine::{Sandbox, SandboxConfig, build_document},
+};
 use serde_json::json;
 
 use super::file::{extend, read, sentence, summary, text, unreadable, write_in_one_step};
@@ -17,6 +20,7 @@ use crate::{failure::Failure, output::Output};
 const EXAMPLES: &str = "\
 Examples:
   scopegate policy build policy.yaml -o policy.wasm
+  scopegate policy build policy.yaml -o policy.wasm --tests policy.test.yaml
   scopegate policy build target/wasm32-unknown-unknown/release/policy.wasm -o policy.wasm
 
 The component carries its document and has no imports: no clock, no file, no network. A
@@ -36,6 +40,9 @@ pub(super) struct Build {
     /// The limits that it is loaded under
     #[arg(long, value_enum, default_value_t)]
     limits: LimitsProfile,
+    /// Files of tests that the component carries: a gate runs them before it takes it
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    tests: Vec<PathBuf>,
 }
 
 pub(super) fn run(
@@ -43,6 +50,7 @@ pub(super) fn run(
         document,
         out,
         limits,
+        tests,
     }: &Build,
     output: Output,
 ) -> Result<()> {
@@ -51,6 +59,8 @@ pub(super) fn run(
         Some(module) => componentize(&name, &module)?,
         None => build_document(&name, &read(document)?)?,
     };
+    let tests: Result<Vec<_>> = tests.iter().map(|path| carried(path)).collect();
+    let component = bundle::with_tests(component, &tests?);
     // As the server will: what is written has been loaded.
     let policy = Sandbox::new(SandboxConfig {
         limits: limits.limits(),
@@ -73,6 +83,15 @@ pub(super) fn run(
             entry["bytes"],
             text(&entry["digest"])
         )
+    })
+}
+
+/// A file of tests, under its name alone: where it is on this machine is no part of the policy.
+fn carried(path: &Path) -> Result<CarriedTests> {
+    let name = path.file_name().unwrap_or_default();
+    Ok(CarriedTests {
+        name: name.to_string_lossy().into_owned(),
+        text: read(path)?,
     })
 }
 

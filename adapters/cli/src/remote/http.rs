@@ -151,6 +151,7 @@ impl Gate {
             is_repeatable: method != Method::POST && method != Method::PATCH,
             method,
             body,
+            component: None,
             headers: Vec::new(),
         }
     }
@@ -163,6 +164,8 @@ pub(super) struct Call<'g> {
     /// Nothing, where a part of the path names nothing.
     url: Option<Url>,
     body: Option<Value>,
+    /// In place of a body of JSON.
+    component: Option<Vec<u8>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Whether doing it twice is as good as doing it once.
     is_repeatable: bool,
@@ -191,6 +194,13 @@ impl Call<'_> {
             self.headers.push((IDEMPOTENCY_KEY, key));
             self.is_repeatable = true;
         }
+        self
+    }
+
+    /// Sends a policy component. Pushed twice, it is active once: so it is sent again where the connection broke.
+    pub(super) fn component(mut self, component: Vec<u8>) -> Self {
+        self.component = Some(component);
+        self.is_repeatable = true;
         self
     }
 
@@ -243,6 +253,11 @@ impl Call<'_> {
             request = request
                 .header(CONTENT_TYPE, "application/json")
                 .body(body.to_string());
+        }
+        if let Some(component) = &self.component {
+            request = request
+                .header(CONTENT_TYPE, "application/wasm")
+                .body(component.clone());
         }
         let mut response = request.send().await?;
         let status = response.status();

@@ -61,9 +61,9 @@ impl FromRequestParts<State> for Caller {
             return Err(Failed(Cause::NotAuthenticated));
         };
         Ok(Self {
+            policy: Arc::clone(&admission.policy),
             admission,
             principal,
-            policy: state.gate.policy(),
             now_ms: state.clock.now_ms(),
             state: state.clone(),
         })

@@ -41,7 +41,9 @@ impl From<AdminError> for Failed {
         };
         Self(match kind {
             // Names stand in bodies; what a path names is there or missing.
-            ErrorKind::Invalid | ErrorKind::Unknown => Cause::Unprocessable(text),
+            ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::Unknown => {
+                Cause::Unprocessable(text)
+            }
             ErrorKind::Missing => Cause::NotFound(text),
             ErrorKind::Conflict => Cause::Conflict(text),
             ErrorKind::Forbidden => Cause::NotHeld(text),

@@ -17,11 +17,12 @@ use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, issuers, limits};
 use crate::serve::Management;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "listen",
     "contract",
     "policy",
     "policy_limits",
+    "policy_keys",
     "upstream",
     "store",
     "counters",
@@ -66,6 +67,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
                 &[("default", Limits::default()), ("large", Limits::large())],
             )
             .unwrap_or_default(),
+        policy_keys: context.policy_keys(&fields),
         upstream: UpstreamConfig {
             url: Uri::default(),
             preserve_host: false,
@@ -171,6 +173,18 @@ impl Context<'_> {
                 PolicySource::OfContract
             }
         }
+    }
+
+    /// An empty list would look as if somebody were trusted.
+    fn policy_keys(&self, fields: &Fields<'_>) -> Vec<PathBuf> {
+        let texts = fields.texts("policy_keys");
+        if texts.as_ref().is_some_and(Vec::is_empty) {
+            self.reader
+                .problem(fields.span(), "`policy_keys` must name at least one")
+                .help("leave it out where policies are not signed");
+        }
+        let texts = texts.unwrap_or_default();
+        texts.into_iter().map(|text| self.file(text)).collect()
     }
 
     fn unknown_name(&self, text: Text<'_>, what: &str, or: &str) {

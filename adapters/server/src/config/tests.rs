@@ -41,6 +41,7 @@ fn everything_can_be_said() {
         "listen: '[::]:443'
 contract: kubeadapt
 policy: mine.yaml
+policy_keys: [mine.yaml]
 upstream: { url: 'https://api.internal:8443/base', host: preserve }
 store: sqlite:///var/lib/scopegate.db
 counters: memory
@@ -62,6 +63,7 @@ limits: { list_bytes_max: 1000, response_time: 5s, drain_time: 1m }
     .unwrap();
     assert_eq!(config.store, "sqlite:///var/lib/scopegate.db");
     assert!(matches!(&config.policy, PolicySource::Document(path) if path.ends_with("mine.yaml")));
+    assert!(config.policy_keys[0].ends_with("mine.yaml"));
     assert!(config.upstream.preserve_host);
     assert_eq!(config.management, Management::Shared);
     assert_eq!(config.issuers[0].issuer, "https://idp.example.com");
@@ -126,6 +128,8 @@ fn a_secret_that_is_not_set_is_no_configuration() {
     ] {
         read(&format!("{LEAST}sessions: {{ keys: {keys} }}\n")).unwrap_err();
     }
+    read(&format!("{LEAST}policy_keys: []\n")).unwrap_err();
+    read(&format!("{LEAST}policy_keys: [nowhere.pub]\n")).unwrap_err();
     read(&format!("{LEAST}sessions: {{}}\n")).unwrap_err();
     read(&format!("{LEAST}sessions: {{ keys: keys.json }}\n")).unwrap();
 }

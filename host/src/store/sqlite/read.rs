@@ -14,8 +14,8 @@ use super::{
 use crate::{
     key::KeyHash,
     store::{
-        Cluster, Credential, CredentialFacts, CredentialKind, LoginFacts, Organization, Role,
-        SessionFacts, StoreError, User,
+        Cluster, Credential, CredentialFacts, CredentialKind, LoginFacts, Organization,
+        PolicyVersion, Role, SessionFacts, StoreError, User,
     },
 };
 
@@ -174,6 +174,25 @@ impl Sqlite {
             .bind(organization.to_string())
             .bind(kind_text(kind));
         self.search(query, row::credential).await
+    }
+
+    pub(in crate::store) async fn list_policies(&self) -> Result<Vec<PolicyVersion>, StoreError> {
+        let query = sqlx::query(
+            "SELECT digest, name, version, bytes, added_at, activated_at, activated_by, source, configured \
+             FROM policies ORDER BY activation DESC",
+        );
+        self.search(query, row::policy).await
+    }
+
+    pub(in crate::store) async fn find_component(
+        &self,
+        digest: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let query = sqlx::query_scalar("SELECT component FROM policies WHERE digest = ?");
+        let found = query
+            .bind(digest.to_owned())
+            .fetch_optional(&self.searchers);
+        found.await.map_err(unavailable)
     }
 
     async fn of_organization<T>(

@@ -13,7 +13,8 @@ use crate::{
     password::PasswordHash,
     store::{
         Cluster, Credential, CredentialFacts, CredentialKind, Factor, LoginFacts, OpenSession,
-        Organization, Owner, Role, Session, SessionFacts, StoreError, User,
+        Organization, Owner, PolicySource, PolicyVersion, Role, Session, SessionFacts, StoreError,
+        User,
     },
 };
 
@@ -125,6 +126,25 @@ pub(super) fn organization(row: &SqliteRow) -> Result<Organization, StoreError> 
         name: fields.named("name", name::is_title)?,
         created_at: fields.time("created_at")?,
         epoch: fields.get("epoch")?,
+    })
+}
+
+pub(super) fn policy(row: &SqliteRow) -> Result<PolicyVersion, StoreError> {
+    let fields = Fields::new(row, "policies", "", "digest");
+    let word: String = fields.get("source")?;
+    let source = PolicySource::ALL
+        .into_iter()
+        .find(|known| known.word() == word);
+    Ok(PolicyVersion {
+        digest: fields.get("digest")?,
+        name: fields.get("name")?,
+        version: fields.get("version")?,
+        bytes: fields.get("bytes")?,
+        added_at: fields.time("added_at")?,
+        activated_at: fields.time("activated_at")?,
+        activated_by: fields.get("activated_by")?,
+        source: source.ok_or_else(|| fields.corrupt("source", "is not a known word"))?,
+        configured: fields.get("configured")?,
     })
 }
 

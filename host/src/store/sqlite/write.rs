@@ -4,6 +4,7 @@
 mod credential;
 mod factor;
 mod organization;
+mod policy;
 pub(super) mod require;
 mod session;
 mod user;
@@ -171,6 +172,7 @@ impl Tx<'_> {
             }
             Change::SetRecoveryCodes { user, codes } => self.set_recovery_codes(*user, codes).await,
             Change::FailFactor(user) => self.fail_factor(*user).await,
+            Change::Policy(change) => self.change_policy(change).await,
         }
     }
 

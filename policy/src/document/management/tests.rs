@@ -227,7 +227,7 @@ fn what_changes_an_account_needs_a_recent_sign_in() {
 }
 
 #[test]
-fn organizations_are_for_operators() {
+fn organizations_and_policies_are_for_operators() {
     let tables = tables("", "admin: ['*']");
     let operator = Caller {
         operator: true,
@@ -236,6 +236,8 @@ fn organizations_are_for_operators() {
     for matched in [
         "GET /-/api/organizations",
         "DELETE /-/api/organizations/acme",
+        "GET /-/api/policies",
+        "GET /-/api/policies/shadow",
     ] {
         assert_eq!(reason(&tables, &operator, matched), None, "{matched}");
         assert_eq!(
@@ -243,10 +245,18 @@ fn organizations_are_for_operators() {
             Some(Reason::OperatorRequired)
         );
     }
-    assert_eq!(
-        reason(&tables, &operator, "POST /-/api/organizations"),
-        Some(Reason::SignInRequired)
-    );
+    for changing in [
+        "POST /-/api/organizations",
+        "POST /-/api/policies",
+        "POST /-/api/policies/sha256:9f86d0/activate",
+        "DELETE /-/api/policies/shadow",
+    ] {
+        assert_eq!(
+            reason(&tables, &operator, changing),
+            Some(Reason::SignInRequired),
+            "{changing}"
+        );
+    }
 }
 
 #[test]

@@ -32,6 +32,10 @@ pub(super) fn parameter(parameter: &mut Value) {
             json!(ID),
         ),
         ("path", "role") => (Some("^[a-z0-9_-]{1,128}$"), json!("on-call")),
+        ("path", "policy") => (
+            Some("^(sha256:)?[0-9a-f]{6,64}$"),
+            json!("sha256:9f86d081884c"),
+        ),
         ("path", "cluster") => (Some("^[A-Za-z0-9._:-]{1,253}$"), json!("prod")),
         _ if is_id => (None, json!(ID)),
         _ => return,

@@ -1,0 +1,97 @@
+//! Policies over the API, for operators.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use scopegate_host::{
+    policies::{PolicyCommand, PolicyReply},
+    store::{PolicySource, PolicyVersion},
+};
+use serde::Deserialize;
+
+use super::Remote;
+use crate::failure::Failure;
+
+const POLICIES: &str = "policies";
+
+/// A policy as the API shows it.
+#[derive(Debug, Deserialize)]
+struct VersionView {
+    digest: String,
+    name: String,
+    version: String,
+    bytes: i64,
+    added_at: Timestamp,
+    activated_at: Timestamp,
+    activated_by: String,
+    source: PolicySource,
+    /// Only of an activation.
+    #[serde(default)]
+    changed: bool,
+}
+
+impl From<VersionView> for PolicyVersion {
+    fn from(view: VersionView) -> Self {
+        Self {
+            digest: view.digest,
+            name: view.name,
+            version: view.version,
+            bytes: view.bytes,
+            added_at: view.added_at.as_second(),
+            activated_at: view.activated_at.as_second(),
+            activated_by: view.activated_by,
+            source: view.source,
+            // Which the API does not tell: it is the machine's.
+            configured: String::new(),
+        }
+    }
+}
+
+impl Remote {
+    pub(super) async fn policy(&self, command: PolicyCommand) -> Result<PolicyReply> {
+        match command {
+            PolicyCommand::Push { component } => {
+                let pushed = self.gate.post(&[POLICIES], None);
+                let pushed = pushed.component(component.0.into());
+                Ok(active(pushed.json().await?))
+            }
+            PolicyCommand::Rollback { to } => {
+                let digest = match to {
+                    Some(digest) => digest,
+                    None => self.policy_before().await?,
+                };
+                let path = [POLICIES, digest.as_str(), "activate"];
+                Ok(active(self.gate.post(&path, None).json().await?))
+            }
+            PolicyCommand::Versions => Ok(PolicyReply::Versions {
+                versions: self.policy_versions().await?,
+            }),
+        }
+    }
+
+    /// The digest of the policy that was active before.
+    async fn policy_before(&self) -> Result<String> {
+        let versions = self.policy_versions().await?;
+        match versions.into_iter().nth(1) {
+            Some(before) => Ok(before.digest),
+            None => Err(Failure::new("no policy was active before this one")
+                .help("push the one that is wanted")
+                .into()),
+        }
+    }
+
+    async fn policy_versions(&self) -> Result<Vec<PolicyVersion>> {
+        #[derive(Deserialize)]
+        struct Versions {
+            items: Vec<VersionView>,
+        }
+        let versions: Versions = self.gate.get(&[POLICIES]).json().await?;
+        Ok(versions.items.into_iter().map(Into::into).collect())
+    }
+}
+
+fn active(view: VersionView) -> PolicyReply {
+    PolicyReply::Active {
+        changed: view.changed,
+        version: view.into(),
+    }
+}

@@ -1,0 +1,109 @@
+//! Looking at a candidate from every side, before any request meets it.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    bundle::{BadSignature, Trust},
+    engine::{BadPolicy, Policy, Sandbox},
+};
+
+/// Runs the tests that a component carries, if it carries any, against the policy that it is.
+///
+/// # Errors
+/// Which tests fail, in words.
+pub type RunTests = fn(component: &[u8], policy: &Policy) -> Result<(), String>;
+
+/// What candidates are looked at with.
+pub struct Checks {
+    /// Where policies run.
+    pub sandbox: Arc<Sandbox>,
+    /// Whose signatures are good; of nobody, none is asked for.
+    pub trust: Trust,
+    /// Runs the tests that candidates carry; without it, nobody does.
+    pub run_tests: Option<RunTests>,
+}
+
+/// Why a candidate does not become the active policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCandidate {
+    /// Nobody who is trusted has signed it as it is.
+    #[error("the policy is not trusted: {0}")]
+    Signature(#[from] BadSignature),
+    /// The sandbox does not take it.
+    #[error(transparent)]
+    Policy(#[from] BadPolicy),
+    /// It fails when it is asked.
+    #[error("the policy fails when it is asked: {0}")]
+    Fault(String),
+    /// Its own tests fail.
+    #[error("the tests that the policy carries fail: {0}")]
+    Tests(String),
+    /// This program failed over it.
+    #[error("the policy could not be looked at to the end")]
+    Crashed,
+}
+
+impl Checks {
+    /// Looks at a candidate. Takes milliseconds to seconds of this thread.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check(&self, component: &[u8]) -> Result<Policy, BadCandidate> {
+        // First, so that what nobody answers for is not even compiled.
+        if self.trust.is_asked_for() {
+            self.trust.verify(component)?;
+        }
+        self.check_unsigned(component)
+    }
+
+    /// The same of a policy that comes from this program itself, so that nobody signs it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check_unsigned(&self, component: &[u8]) -> Result<Policy, BadCandidate> {
+        let policy = self.sandbox.load(component)?;
+        policy.probe().map_err(BadCandidate::Fault)?;
+        if let Some(run_tests) = self.run_tests {
+            run_tests(component, &policy).map_err(BadCandidate::Tests)?;
+        }
+        Ok(policy)
+    }
+}
+
+impl BadCandidate {
+    /// What whoever made it can do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => {
+                "sign it with `scopegate policy sign`, by a key whose public half `policy_keys` names"
+            }
+            Self::Policy(BadPolicy::TooLarge { .. }) => {
+                "build it for release and strip it: what `scopegate policy build` makes is far smaller"
+            }
+            Self::Policy(BadPolicy::Invalid(_)) => {
+                "push the whole file that `scopegate policy build` wrote, or a component of the world `policy` in `wit/`"
+            }
+            Self::Policy(BadPolicy::Imports(_)) => {
+                "build it without a standard library that reaches for the system, such as for `wasm32-unknown-unknown`"
+            }
+            Self::Policy(BadPolicy::WrongWorld(_)) => {
+                "build it against the world `policy` in `wit/policy.wit`, of this version"
+            }
+            Self::Policy(BadPolicy::Fault(_)) => {
+                "`describe` must end soon, within the memory that a policy has; try it with `scopegate policy inspect`"
+            }
+            Self::Policy(BadPolicy::Description(_)) => "correct what `describe` gives",
+            Self::Fault(_) => {
+                "correct `decide`: it must answer every question, soon and within its memory"
+            }
+            Self::Tests(_) => "correct the policy or its tests, and build it again",
+            Self::Crashed => "the gate's log says more",
+        }
+    }
+}
+
+impl fmt::Debug for Checks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Checks")
+    }
+}

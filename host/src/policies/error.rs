@@ -1,0 +1,53 @@
+//! Why the active policy is the one that it was before.
+
+use super::BadCandidate;
+use crate::{
+    admin::{AdminError, ErrorKind},
+    store::{ChangeError, StoreError},
+};
+
+/// Why the active policy was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Something is wrong with the candidate.
+    #[error("the policy is refused, and the one before goes on: {0}")]
+    Refused(#[from] BadCandidate),
+    /// None that is kept is called so.
+    #[error("no policy `{0}` is kept")]
+    Unknown(String),
+    /// Several that are kept begin so.
+    #[error("several policies begin with `{0}`")]
+    Ambiguous(String),
+    /// There is none to go back to.
+    #[error("no policy was active before this one")]
+    NoneBefore,
+    /// The store did not take it, or whoever asked for it may no longer.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+impl From<StoreError> for PolicyError {
+    fn from(error: StoreError) -> Self {
+        Self::Change(error.into())
+    }
+}
+
+impl From<PolicyError> for AdminError {
+    fn from(error: PolicyError) -> Self {
+        let (kind, help) = match &error {
+            PolicyError::Refused(why) => (ErrorKind::Refused, why.help()),
+            PolicyError::Unknown(_) => (
+                ErrorKind::Missing,
+                "`scopegate policy versions` lists those that are kept",
+            ),
+            PolicyError::Ambiguous(_) => (ErrorKind::Invalid, "give more of the digest"),
+            PolicyError::NoneBefore => (ErrorKind::Conflict, "push the one that is wanted"),
+            PolicyError::Change(change) => return change.clone().into(),
+        };
+        Self {
+            kind,
+            message: error.to_string(),
+            help: Some(help.to_owned()),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Policies: the active one, and those that were before it.
+
+use super::{Done, Tx};
+use crate::store::{
+    ChangeError, Conflict, PolicyActivation, PolicyChange, StoreError, sqlite::unavailable,
+};
+
+impl Tx<'_> {
+    pub(super) async fn change_policy(
+        &mut self,
+        change: &PolicyChange,
+    ) -> Result<Done, ChangeError> {
+        match change {
+            PolicyChange::Activate(activation) => self.activate_policy(activation).await,
+            // Whose record is all there is.
+            PolicyChange::Shadow { .. } | PolicyChange::DropShadow { .. } => Ok(Done::new(None)),
+        }
+    }
+
+    async fn activate_policy(
+        &mut self,
+        activation: &PolicyActivation,
+    ) -> Result<Done, ChangeError> {
+        if self.put_policy(activation).await? == 0 {
+            return Err(Conflict::UnknownPolicy(activation.digest.clone()).into());
+        }
+        let forget = sqlx::query(
+            "DELETE FROM policies WHERE digest NOT IN \
+             (SELECT digest FROM policies ORDER BY activation DESC LIMIT ?)",
+        )
+        .bind(i64::from(activation.kept_max.max(1)));
+        self.run(forget).await?;
+        Ok(Done::new(None))
+    }
+
+    /// How many rows it made or changed: none where the component is neither given nor there.
+    async fn put_policy(&mut self, activation: &PolicyActivation) -> Result<u64, StoreError> {
+        let next: i64 = sqlx::query_scalar("SELECT ifnull(max(activation), 0) + 1 FROM policies")
+            .fetch_one(&mut *self.tx)
+            .await
+            .map_err(unavailable)?;
+        let again = sqlx::query(
+            "UPDATE policies SET activation = ?, activated_at = ?, activated_by = ?, source = ?, configured = ? \
+             WHERE digest = ?",
+        )
+        .bind(next)
+        .bind(self.now)
+        .bind(self.by.text())
+        .bind(activation.source.word())
+        .bind(activation.configured.clone())
+        .bind(activation.digest.clone());
+        let changed = self.run(again).await?;
+        let (0, Some(component)) = (changed, &activation.component) else {
+            return Ok(changed);
+        };
+        let add = sqlx::query(
+            "INSERT INTO policies (digest, name, version, added_at, activation, activated_at, activated_by, \
+             source, configured, bytes, component) VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8, ?9, ?10)",
+        )
+        .bind(activation.digest.clone())
+        .bind(activation.name.clone())
+        .bind(activation.version.clone())
+        .bind(self.now)
+        .bind(next)
+        .bind(self.by.text())
+        .bind(activation.source.word())
+        .bind(activation.configured.clone())
+        .bind(i64::try_from(component.len()).unwrap_or(i64::MAX))
+        .bind(component.to_vec());
+        self.run(add).await
+    }
+}

@@ -1,0 +1,104 @@
+//! `scopegate policy push`, `rollback` and `versions`, on the machine and over the API.
+
+use super::{
+    binary::{run, run_ok, run_with, text},
+    own_gate::{gate, json, serve, serve_managed, status},
+};
+
+#[test]
+fn a_policy_is_pushed_and_taken_back_from_the_terminal() {
+    let gate = gate("scopegate");
+    let directory = gate.path();
+    let document = std::fs::read_to_string(directory.join("policy.yaml")).expect("readable");
+    let next = format!("{document}  - {{ match: GET /v1/next, public: true }}\n");
+    std::fs::write(directory.join("next.yaml"), next).expect("writable");
+
+    let without = run(directory, &["policy", "push", "next.yaml"]);
+    assert_eq!(without.status.code(), Some(1));
+    let said = text(&without.stderr);
+    assert!(
+        said.contains("no server runs here") && said.contains("scopegate serve"),
+        "{said}"
+    );
+
+    let (server, url) = serve(directory);
+    let next = format!("{url}/v1/next");
+    // Of nobody in particular, what there is no route for asks who they are.
+    assert_eq!(status(&next, ""), "401");
+    let pushed = json(directory, &["policy", "push", "next.yaml"]);
+    assert_eq!(
+        (&pushed["changed"], &pushed["source"]),
+        (&true.into(), &"push".into())
+    );
+    // Let through, to an upstream that is not there.
+    assert_eq!(status(&next, ""), "502");
+
+    let listed = run_ok(directory, &["policy", "versions"]);
+    assert!(
+        listed.starts_with("ACTIVE  DIGEST") && listed.contains("\n*       sha256:"),
+        "{listed}"
+    );
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    let back = run_ok(directory, &["policy", "rollback"]);
+    assert!(back.contains("is active: sha256:"), "{back}");
+    assert_eq!(status(&next, ""), "401");
+    let digest = pushed["digest"].as_str().expect("a digest");
+    let named = json(directory, &["policy", "rollback", &digest[..16]]);
+    assert_eq!(named["digest"], pushed["digest"]);
+
+    std::fs::write(directory.join("broken.wasm"), "no component").expect("writable");
+    let broken = run(directory, &["policy", "push", "broken.wasm"]);
+    let said = text(&broken.stderr);
+    assert!(
+        said.contains("the one before goes on") && said.contains("push the whole file"),
+        "{said}"
+    );
+    let unknown = run(directory, &["policy", "rollback", "sha256:000000"]);
+    let said = text(&unknown.stderr);
+    assert!(said.contains("no policy `sha256:000000` is kept"), "{said}");
+    assert_eq!(status(&next, ""), "502");
+    drop(server);
+}
+
+#[test]
+fn an_operator_pushes_over_the_api_and_an_administrator_does_not() {
+    const PASSWORD: &str = "correct horse battery staple";
+    let gate = gate("scopegate");
+    let directory = gate.path();
+    let password = [("SCOPEGATE_PASSWORD", PASSWORD)];
+    for add in [
+        &["operator", "add", "ops@example.com"][..],
+        &["user", "add", "root@example.com", "--role", "admin"],
+    ] {
+        let added = run_with(directory, &password, "", add);
+        assert!(added.status.success(), "{}", text(&added.stderr));
+    }
+    let document = std::fs::read_to_string(directory.join("policy.yaml")).expect("readable");
+    let next = format!("{document}  - {{ match: GET /v1/next, public: true }}\n");
+    std::fs::write(directory.join("next.yaml"), next).expect("writable");
+    let (_server, url, management) = serve_managed(directory);
+    let as_whom = |email: &str, arguments: &[&str]| {
+        let url = ("SCOPEGATE_URL", management.as_str());
+        let login = ["login", "--email", email, "--password-file", "-"];
+        let token = run_with(directory, &[url], &format!("{PASSWORD}\n"), &login);
+        let token = text(&token.stdout);
+        run_with(
+            directory,
+            &[url, ("SCOPEGATE_TOKEN", token.trim())],
+            "",
+            arguments,
+        )
+    };
+    let push = ["policy", "push", "next.yaml"];
+    let refused = as_whom("root@example.com", &push);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(status(&format!("{url}/v1/next"), ""), "401");
+    let pushed = as_whom("ops@example.com", &push);
+    assert!(pushed.status.success(), "{}", text(&pushed.stderr));
+    assert_eq!(status(&format!("{url}/v1/next"), ""), "502");
+    let listed = as_whom("ops@example.com", &["policy", "versions"]);
+    assert_eq!(text(&listed.stdout).lines().count(), 3);
+    let back = as_whom("ops@example.com", &["policy", "rollback"]);
+    assert!(back.status.success(), "{}", text(&back.stderr));
+    assert_eq!(status(&format!("{url}/v1/next"), ""), "401");
+}
