@@ -37,7 +37,7 @@ fn bad() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         (
             "another world",
             other_world,
-            "it does not export",
+            "it exports neither",
             "wit/policy.wit",
         ),
         (

@@ -46,12 +46,14 @@ pub(crate) struct Key {
 #[derive(Debug, Subcommand)]
 enum KeyAction {
     /// Write a new private key to a new file
+    #[command(after_help = KEY_EXAMPLES)]
     New {
         /// The file; only its owner can read it
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
     /// Print the public half of a key
+    #[command(after_help = KEY_EXAMPLES)]
     Public {
         /// The private key's file
         #[arg(value_name = "FILE")]
