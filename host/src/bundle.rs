@@ -8,7 +8,10 @@ mod key;
 
 pub use key::{PolicyKeyError, PolicyPublicKey, PolicySigningKey};
 
-use crate::engine::sections::{self, Section};
+use crate::{
+    ed25519::ID_BYTES,
+    engine::sections::{self, Section},
+};
 
 /// A file of tests that a bundle carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,9 +116,6 @@ impl Trust {
         !self.0.is_empty()
     }
 }
-
-/// Hex digits of a key's id.
-const ID_BYTES: usize = 16;
 
 fn signatures(bundle: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     let signatures = sections::behind(bundle).filter(|section| section.name == sections::SIGNATURE);

@@ -25,7 +25,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use file::{KeyFile, create_private, malformed, new_file, read_file, write};
+use file::{KeyFile, malformed, new_file, read_file, write};
+
+use crate::private_file;
 
 pub use keys::Keys;
 pub use rotate::{KeyView, NewKey, Rotated, list, retire, rotate};
@@ -150,7 +152,7 @@ impl KeyRing {
     /// When the file exists already or cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyRingError> {
         let content = new_file()?;
-        create_private(path)
+        private_file::create(path)
             .and_then(|mut file| write(&mut file, &content))
             .map_err(|error| KeyRingError::File {
                 path: path.to_owned(),

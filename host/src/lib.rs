@@ -10,6 +10,7 @@ pub mod client;
 pub mod contract;
 pub mod counters;
 pub mod directory;
+mod ed25519;
 pub mod engine;
 pub mod factor;
 mod fetch;

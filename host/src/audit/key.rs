@@ -1,22 +1,18 @@
 //! The key that signs the audit's heads: Ed25519 (RFC 8032), in a file of its own, outside the store.
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use ring::{
-    rand::SystemRandom,
-    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
-};
 use secrecy::zeroize::{Zeroize, Zeroizing};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::private_file::{self, ReadError};
+use crate::{
+    ed25519::{self, NoRandomness, PUBLIC_BYTES, SigningKey, id_of},
+    private_file::{self, ReadError},
+};
 
 /// Why a key cannot be used. Never shows what is in the file.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +49,7 @@ pub enum AuditKeyError {
 /// A key that signs.
 pub struct AuditKey {
     id: String,
-    pair: Ed25519KeyPair,
+    key: SigningKey,
 }
 
 /// The half that verifies, which is no secret.
@@ -89,8 +85,7 @@ impl AuditKey {
     /// # Errors
     /// When there are no random bytes.
     pub fn ephemeral() -> Result<Self, AuditKeyError> {
-        let pkcs8 = new_pkcs8()?;
-        Self::from_pkcs8(&pkcs8).ok_or(AuditKeyError::NoRandomness)
+        Ok(new_key()?.0)
     }
 
     /// Writes a new key to a new file with mode 600.
@@ -98,8 +93,7 @@ impl AuditKey {
     /// # Errors
     /// When the file is there already or cannot be written.
     pub fn create(path: &Path) -> Result<Self, AuditKeyError> {
-        let pkcs8 = new_pkcs8()?;
-        let key = Self::from_pkcs8(&pkcs8).ok_or(AuditKeyError::NoRandomness)?;
+        let (key, pkcs8) = new_key()?;
         let content = KeyFile {
             key_id: key.id.clone(),
             private_key: Some(BASE64_STANDARD.encode(&*pkcs8)),
@@ -111,15 +105,7 @@ impl AuditKey {
         };
         let text = serde_json::to_string_pretty(&content).map_err(|error| failed(error.into()))?;
         let text = Zeroizing::new(text);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(failed)?;
+        private_file::write_new(path, &text).map_err(failed)?;
         Ok(key)
     }
 
@@ -151,7 +137,7 @@ impl AuditKey {
     pub fn public(&self) -> AuditPublicKey {
         AuditPublicKey {
             key_id: self.id.clone(),
-            public_key: self.pair.public_key().as_ref().to_vec(),
+            public_key: self.key.public().to_vec(),
         }
     }
 
@@ -161,15 +147,18 @@ impl AuditKey {
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.pair.sign(message).as_ref().to_vec()
+        self.key.sign(message)
+    }
+
+    fn of(key: SigningKey) -> Self {
+        Self {
+            id: id_of(&key.public()),
+            key,
+        }
     }
 
     fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
-        let pair = Ed25519KeyPair::from_pkcs8(pkcs8).ok()?;
-        Some(Self {
-            id: id_of(pair.public_key().as_ref()),
-            pair,
-        })
+        SigningKey::from_pkcs8(pkcs8).map(Self::of)
     }
 }
 
@@ -193,7 +182,7 @@ impl AuditPublicKey {
             .public_key
             .as_ref()
             .and_then(|key| BASE64_STANDARD.decode(key).ok())
-            .filter(|key| key.len() == 32)
+            .filter(|key| key.len() == PUBLIC_BYTES)
             .ok_or_else(|| malformed(path, "it has no `public_key` of 32 bytes in base64"))?;
         if id_of(&key) != file.key_id {
             return Err(malformed(path, "`key_id` is not that of the key"));
@@ -205,8 +194,7 @@ impl AuditPublicKey {
     }
 
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        let key = UnparsedPublicKey::new(&ED25519, &self.public_key);
-        key.verify(message, signature).is_ok()
+        ed25519::verifies(&self.public_key, message, signature)
     }
 }
 
@@ -218,16 +206,10 @@ impl std::fmt::Debug for AuditKey {
     }
 }
 
-fn new_pkcs8() -> Result<Zeroizing<Vec<u8>>, AuditKeyError> {
-    let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
-    made.map(|pkcs8| Zeroizing::new(pkcs8.as_ref().to_vec()))
-        .map_err(|_| AuditKeyError::NoRandomness)
-}
-
-fn id_of(public: &[u8]) -> String {
-    let mut hash = hex::encode(Sha256::digest(public));
-    hash.truncate(16);
-    hash
+fn new_key() -> Result<(AuditKey, Zeroizing<Vec<u8>>), AuditKeyError> {
+    let (key, pkcs8) =
+        SigningKey::generate().map_err(|NoRandomness| AuditKeyError::NoRandomness)?;
+    Ok((AuditKey::of(key), pkcs8))
 }
 
 fn parse(path: &Path, text: &str) -> Result<KeyFile, AuditKeyError> {

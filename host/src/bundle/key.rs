@@ -2,22 +2,17 @@
 //! PEM.
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use ring::{
-    rand::SystemRandom,
-    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
-};
 use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, pem::PemObject};
 use secrecy::zeroize::Zeroizing;
-use sha2::{Digest, Sha256};
 
-use crate::private_file::{self, ReadError};
+use crate::{
+    ed25519::{self, NoRandomness, PUBLIC_BYTES, SigningKey, id_of},
+    private_file::{self, ReadError, pem},
+};
 
 /// What stands before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [
@@ -57,13 +52,13 @@ pub enum PolicyKeyError {
 }
 
 /// A key that signs policies.
-pub struct PolicySigningKey(Ed25519KeyPair);
+pub struct PolicySigningKey(SigningKey);
 
 /// The half that verifies, which is no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyPublicKey {
     id: String,
-    bytes: [u8; 32],
+    bytes: [u8; PUBLIC_BYTES],
 }
 
 impl PolicySigningKey {
@@ -72,7 +67,7 @@ impl PolicySigningKey {
     /// # Errors
     /// When there are no random bytes.
     pub fn ephemeral() -> Result<Self, PolicyKeyError> {
-        Self::of_pkcs8(&new_pkcs8()?).ok_or(PolicyKeyError::NoRandomness)
+        Ok(new_key()?.0)
     }
 
     /// Writes a new key to a new file with mode 600.
@@ -80,19 +75,9 @@ impl PolicySigningKey {
     /// # Errors
     /// When the file is there already or cannot be written.
     pub fn create(path: &Path) -> Result<Self, PolicyKeyError> {
-        let pkcs8 = new_pkcs8()?;
-        let key = Self::of_pkcs8(&pkcs8).ok_or(PolicyKeyError::NoRandomness)?;
-        let text = Zeroizing::new(pem("PRIVATE KEY", &pkcs8));
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(|error| file_error(path, error))?;
+        let (key, pkcs8) = new_key()?;
+        private_file::write_new(path, &pem("PRIVATE KEY", &pkcs8))
+            .map_err(|error| file_error(path, error))?;
         Ok(key)
     }
 
@@ -110,30 +95,18 @@ impl PolicySigningKey {
         })?;
         let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).ok();
         pkcs8
-            .and_then(|pkcs8| Self::of_pkcs8(pkcs8.secret_pkcs8_der()))
+            .and_then(|pkcs8| SigningKey::from_pkcs8(pkcs8.secret_pkcs8_der()))
+            .map(Self)
             .ok_or_else(|| malformed(path, "private"))
     }
 
     /// The half that verifies.
     pub fn public(&self) -> PolicyPublicKey {
-        let mut bytes = [0; 32];
-        // It has as many.
-        bytes
-            .iter_mut()
-            .zip(self.0.public_key().as_ref())
-            .for_each(|(byte, from)| *byte = *from);
-        PolicyPublicKey::of(bytes)
+        PolicyPublicKey::of(self.0.public())
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.0.sign(message).as_ref().to_vec()
-    }
-
-    /// Those that `openssl` writes lack the public half.
-    fn of_pkcs8(pkcs8: &[u8]) -> Option<Self> {
-        Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
-            .ok()
-            .map(Self)
+        self.0.sign(message)
     }
 }
 
@@ -165,21 +138,19 @@ impl PolicyPublicKey {
 
     /// As a file has it.
     pub fn pem(&self) -> String {
-        pem(
-            "PUBLIC KEY",
-            &[SPKI_PREFIX.as_slice(), &self.bytes].concat(),
-        )
+        let spki = [SPKI_PREFIX.as_slice(), &self.bytes].concat();
+        pem("PUBLIC KEY", &spki).as_str().to_owned()
     }
 
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        let key = UnparsedPublicKey::new(&ED25519, &self.bytes);
-        key.verify(message, signature).is_ok()
+        ed25519::verifies(&self.bytes, message, signature)
     }
 
-    fn of(bytes: [u8; 32]) -> Self {
-        let mut id = hex::encode(Sha256::digest(bytes));
-        id.truncate(super::ID_BYTES);
-        Self { id, bytes }
+    fn of(bytes: [u8; PUBLIC_BYTES]) -> Self {
+        Self {
+            id: id_of(&bytes),
+            bytes,
+        }
     }
 }
 
@@ -191,26 +162,10 @@ impl std::fmt::Debug for PolicySigningKey {
     }
 }
 
-fn new_pkcs8() -> Result<Zeroizing<Vec<u8>>, PolicyKeyError> {
-    let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
-    made.map(|pkcs8| Zeroizing::new(pkcs8.as_ref().to_vec()))
-        .map_err(|_| PolicyKeyError::NoRandomness)
-}
-
-/// RFC 7468: lines of 64 characters.
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = Zeroizing::new(BASE64_STANDARD.encode(der));
-    let mut lines = Zeroizing::new(String::new());
-    for (place, char) in text.chars().enumerate() {
-        if place > 0 && place % 64 == 0 {
-            lines.push('\n');
-        }
-        lines.push(char);
-    }
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        *lines
-    )
+fn new_key() -> Result<(PolicySigningKey, Zeroizing<Vec<u8>>), PolicyKeyError> {
+    let (key, pkcs8) =
+        SigningKey::generate().map_err(|NoRandomness| PolicyKeyError::NoRandomness)?;
+    Ok((PolicySigningKey(key), pkcs8))
 }
 
 fn file_error(path: &Path, error: io::Error) -> PolicyKeyError {

@@ -1,16 +1,12 @@
 //! The key file: what is in it, how its keys are read, and who may read it.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey,
@@ -262,15 +258,6 @@ pub(super) fn read_file(path: &Path) -> Result<KeyFile, KeyRingError> {
         .map_err(|error| malformed(path, format!("line {}: {}", error.line(), category(&error))))
 }
 
-/// Makes a file that is not there yet and that only its owner may read.
-pub(super) fn create_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-}
-
 /// Writes a key file; it is on disk when this returns.
 pub(super) fn write(file: &mut File, content: &KeyFile) -> io::Result<()> {
     let text = Zeroizing::new(serde_json::to_string_pretty(content)?);
@@ -298,15 +285,6 @@ fn new_pem(kind: NewKey) -> Result<Secret, KeyRingError> {
         _ => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
     };
     let der = made.map_err(|_| KeyRingError::NoRandomness)?;
-    let text = Zeroizing::new(BASE64_STANDARD.encode(der.as_ref()));
-    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = more;
-    }
-    pem.push_str("-----END PRIVATE KEY-----\n");
-    Ok(Secret(pem))
+    let pem = private_file::pem("PRIVATE KEY", der.as_ref());
+    Ok(Secret(pem.as_str().to_owned()))
 }

@@ -12,8 +12,9 @@ use jsonwebtoken::Algorithm;
 
 use super::{
     KeyRing, KeyRingError,
-    file::{KeyEntry, KeyFile, create_private, malformed, read_file, write},
+    file::{KeyEntry, KeyFile, malformed, read_file, write},
 };
+use crate::private_file;
 
 /// A key to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +185,7 @@ impl Replacement {
         let mut new = path.clone().into_os_string();
         new.push(".new");
         let new = PathBuf::from(new);
-        match create_private(&new) {
+        match private_file::create(&new) {
             Ok(file) => Ok(Self {
                 path,
                 new,
