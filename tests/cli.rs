@@ -10,6 +10,7 @@ mod demo;
 mod embedding;
 mod kubernetes;
 pub(crate) mod own_gate;
+mod pages;
 mod policy_diff;
 mod policy_tests;
 mod policy_tools;

@@ -22,13 +22,18 @@ pub(crate) fn gate(contract: &str) -> tempfile::TempDir {
             .len()
             >= 16
     );
-    let path = directory.path().join("scopegate.yaml");
+    on_free_ports(directory.path());
+    directory
+}
+
+/// Changes what `init` wrote so that it listens on free ports.
+pub(crate) fn on_free_ports(gate: &Path) {
+    let path = gate.join("scopegate.yaml");
     let configuration = std::fs::read_to_string(&path).expect("written");
     let configuration = configuration
         .replace("127.0.0.1:8080", "127.0.0.1:0")
         .replace("127.0.0.1:9080", "127.0.0.1:0");
     std::fs::write(&path, configuration).expect("writable");
-    directory
 }
 
 /// Starts it and gives its URL and that of its management listener.

@@ -5,34 +5,14 @@ use std::fs;
 use serde_json::Value;
 
 use super::{
-    binary::{repository, run, run_ok, scopegate, shell, text},
-    readme::{blocks, matches},
+    binary::{repository, run, run_ok, text},
+    pages,
 };
 
 #[test]
 fn the_page_shows_what_happens() {
-    const END: &str = "---- end of a step";
     let directory = tempfile::tempdir().expect("a directory");
-    let binary = scopegate();
-    let path = binary.parent().expect("a directory").display();
-    let mut script = format!("cd '{}'\nPATH='{path}':$PATH\n", directory.path().display());
-    let page = blocks(&repository().join("docs/policy-diff.md"));
-    let steps: Vec<_> = page
-        .windows(2)
-        .filter(|pair| pair[0].info == "sh" && pair[1].info == "text")
-        .collect();
-    assert!(steps.len() >= 2, "only {} steps", steps.len());
-    for step in &steps {
-        script.push_str(&format!("{}\necho '{END}'\n", step[0].text));
-    }
-    let printed = text(&shell(&script).stdout);
-    for (step, printed) in steps.iter().zip(printed.split(END)) {
-        assert!(
-            matches(&step[1].text, printed),
-            "{printed}\nand not\n{}",
-            step[1].text
-        );
-    }
+    pages::run("docs/policy-diff.md", directory.path(), "");
 
     // The same for programs: gains first, each with its lines.
     let arguments = [

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    binary::{repository, run, run_ok, run_with, scopegate, shell, text},
-    readme::{blocks, matches},
+    binary::{repository, run, run_ok, run_with, text},
+    pages::{self, blocks},
 };
 
 /// A directory with the document of docs/policy.md as `policy.yaml`.
@@ -33,31 +33,11 @@ fn shown(directory: &TempDir, arguments: &[&str]) -> Value {
 #[test]
 fn the_page_of_the_tools_shows_what_they_do() {
     let directory = directory();
-    let page = blocks(&repository().join("docs/policy-tools.md"));
-    let bin = scopegate();
-    let bin = bin.parent().expect("a directory").display();
-    let prelude = format!("cd {}\nexport PATH={bin}:$PATH", directory.path().display());
-    let mut steps = 0;
     run_ok(
         directory.path(),
         &["policy", "build", "policy.yaml", "-o", "policy.wasm"],
     );
-    for pair in page.windows(2).filter(|pair| pair[0].info == "sh") {
-        let script = format!("{prelude}\nexec 2>&1\n{}", pair[0].text);
-        let printed = text(&shell(&script).stdout);
-        let promised = if pair[1].info == "text" {
-            &pair[1].text
-        } else {
-            "…"
-        };
-        assert!(
-            matches(promised, &printed),
-            "```\n{}```\nprinted\n{printed}\nand not\n{promised}",
-            pair[0].text
-        );
-        steps += 1;
-    }
-    assert!(steps >= 3, "only {steps} steps were found");
+    pages::run("docs/policy-tools.md", directory.path(), "exec 2>&1");
 }
 
 #[test]
