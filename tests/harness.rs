@@ -305,7 +305,6 @@ pub fn checks() -> Arc<Checks> {
         Arc::new(Checks {
             sandbox: Arc::new(Sandbox::new(SandboxConfig::default()).expect("a sandbox")),
             trust: Trust::default(),
-            run_tests: None,
         })
     });
     Arc::clone(&CHECKS)

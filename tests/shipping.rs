@@ -1,16 +1,22 @@
 //! Policies that change while a gate serves: pushed, refused, gone back to, taken from a file, kept over a restart.
 
 mod candidates;
+mod carried;
 mod file;
 
 use scopegate_host::{
+    Reason,
     engine::build_document,
     policies::{PolicyCommand, PolicyReply},
     store::{Actor as By, PolicyVersion},
 };
+use scopegate_policy::{Decision, Grant, Outcome, Restriction, Rule};
 use serde_json::Value;
 
-use crate::harness::{Actor, Options, Reply, World};
+use crate::{
+    harness::{Actor, Options, Reply, World},
+    sandbox::guest::Guest,
+};
 
 /// One route, for those who read; `extra` is what tells versions apart.
 pub fn document(version: u32, extra: &str) -> String {
@@ -24,6 +30,24 @@ pub fn document(version: u32, extra: &str) -> String {
 /// What a document is built to.
 pub fn component(version: u32, extra: &str) -> Vec<u8> {
     build_document("policy.yaml", &document(version, extra)).expect("a policy")
+}
+
+/// Written by hand: refuses everything, but traps where it is asked for `DELETE`, which no probe of it is.
+pub fn by_hand() -> Vec<u8> {
+    // The length of the method, in the record that it is asked with (canonical ABI).
+    let is_delete = "(i32.eq (i32.load offset=108 (local.get 0)) (i32.const 6))";
+    Guest {
+        decision: Decision {
+            outcome: Outcome::Deny(Reason::NoRoute),
+            rule: Rule {
+                route: None,
+                grant: Grant::None,
+                restriction: Restriction::None,
+            },
+        },
+        ..Guest::deciding(&format!("(if {is_delete} (then unreachable))"))
+    }
+    .build()
 }
 
 /// A world that serves the first version.

@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-pub use candidate::{BadCandidate, Checks, RunTests};
+pub use candidate::{BadCandidate, Checks};
 pub use command::{Component, PolicyCommand, PolicyReply};
 pub use error::PolicyError;
 
@@ -252,8 +252,7 @@ impl Inner {
         let _one_at_a_time = self.checking.lock().await;
         let checks = Arc::clone(&self.checks);
         let checked = tokio::task::spawn_blocking(move || checks.check(&component)).await;
-        let policy = checked.map_err(|_| BadCandidate::Crashed)??;
-        Ok(Arc::new(policy))
+        Ok(checked.map_err(|_| BadCandidate::Crashed)??)
     }
 
     /// A policy that is kept: it may have been loaded before.

@@ -102,3 +102,29 @@ fn an_operator_pushes_over_the_api_and_an_administrator_does_not() {
     assert!(back.status.success(), "{}", text(&back.stderr));
     assert_eq!(status(&format!("{url}/v1/next"), ""), "401");
 }
+
+#[test]
+fn a_policy_whose_own_tests_fail_is_not_built() {
+    let gate = gate("scopegate");
+    let directory = gate.path();
+    let tests = "document: policy.yaml\ncases:\n  - { name: open, caller: anonymous, request: GET /v1/clusters, expect: all }\n";
+    std::fs::write(directory.join("next.test.yaml"), tests).expect("writable");
+    let build = ["policy", "build", "policy.yaml", "-o", "next.wasm"];
+    let with_tests = [&build[..], &["--tests", "next.test.yaml"]].concat();
+    let refused = run(directory, &with_tests);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("nothing is built: the tests that the policy carries fail: next.test.yaml:3")
+            && said.contains("refused (not-authenticated) instead of allowed (none)")
+            && said.contains("help: correct the policy or its tests"),
+        "{said}"
+    );
+    assert!(!directory.join("next.wasm").exists());
+    let tests = tests.replace("expect: all", "expect: not-authenticated");
+    std::fs::write(directory.join("next.test.yaml"), tests).expect("writable");
+    run_ok(directory, &with_tests);
+    let (_server, _) = serve(directory);
+    let pushed = json(directory, &["policy", "push", "next.wasm"]);
+    assert_eq!(pushed["changed"], true);
+}

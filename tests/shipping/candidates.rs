@@ -1,9 +1,8 @@
 //! Bad candidates of every kind: each is refused in words that say what to do, and the policy before goes on.
 
-use scopegate_host::{Reason, engine::build_document};
-use scopegate_policy::{Decision, Grant, Outcome, Restriction, Rule};
+use scopegate_host::engine::build_document;
 
-use super::{active, component, operator, push, world};
+use super::{active, by_hand, component, operator, push, world};
 use crate::sandbox::guest::{Guest, component as guest_of};
 
 /// Each kind, what the refusal says of it, and what it says to do.
@@ -105,18 +104,7 @@ async fn each_is_refused_in_words_that_say_what_to_do() {
         assert_eq!(viewer.get("/v1/clusters/prod").await.status, 200, "{kind}");
     }
     // A good one that was written by hand is none of them: it refuses everything, and makes sense.
-    let by_hand = Guest {
-        decision: Decision {
-            outcome: Outcome::Deny(Reason::NoRoute),
-            rule: Rule {
-                route: None,
-                grant: Grant::None,
-                restriction: Restriction::None,
-            },
-        },
-        ..Guest::new()
-    };
-    let pushed = push(&operator, by_hand.build()).await;
+    let pushed = push(&operator, by_hand()).await;
     assert_eq!(pushed.status, 201, "{}", pushed.body);
     assert_ne!(active(&world), first);
 }
