@@ -2,12 +2,13 @@
 
 mod candidates;
 mod carried;
+mod faults;
 mod file;
 
 use scopegate_host::{
     Reason,
     engine::build_document,
-    policies::{PolicyCommand, PolicyReply},
+    policies::{Component, PolicyCommand, PolicyReply},
     store::{Actor as By, PolicyVersion},
 };
 use scopegate_policy::{Decision, Grant, Outcome, Restriction, Rule};
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     harness::{Actor, Options, Reply, World},
-    sandbox::guest::Guest,
+    sandbox::guest::{Guest, description},
 };
 
 /// One route, for those who read; `extra` is what tells versions apart.
@@ -34,9 +35,17 @@ pub fn component(version: u32, extra: &str) -> Vec<u8> {
 
 /// Written by hand: refuses everything, but traps where it is asked for `DELETE`, which no probe of it is.
 pub fn by_hand() -> Vec<u8> {
+    by_hand_of("by-hand")
+}
+
+/// The same under another name.
+pub fn by_hand_of(name: &str) -> Vec<u8> {
     // The length of the method, in the record that it is asked with (canonical ABI).
     let is_delete = "(i32.eq (i32.load offset=108 (local.get 0)) (i32.const 6))";
+    let mut description = description();
+    description.name = name.to_owned();
     Guest {
+        description,
         decision: Decision {
             outcome: Outcome::Deny(Reason::NoRoute),
             rule: Rule {
@@ -92,6 +101,12 @@ async fn on_the_machine(world: &World, command: PolicyCommand) -> PolicyVersion 
         PolicyReply::Active { version, .. } => version,
         other => panic!("{other:?}"),
     }
+}
+
+/// Pushes from the machine itself, which works whatever the active policy says.
+async fn push_there(world: &World, component: Vec<u8>) {
+    let component = Component(component.into());
+    on_the_machine(world, PolicyCommand::Push { component }).await;
 }
 
 #[tokio::test]
