@@ -1,12 +1,13 @@
 //! Policies that change while a gate serves: pushed, refused, gone back to, taken from a file, kept over a restart.
 
-mod candidates;
+pub mod candidates;
 mod carried;
 mod faults;
 mod file;
 
 use scopegate_host::{
     Reason,
+    bundle::PolicyPublicKey,
     engine::build_document,
     policies::{Component, PolicyCommand, PolicyReply},
     store::{Actor as By, PolicyVersion},
@@ -61,7 +62,13 @@ pub fn by_hand_of(name: &str) -> Vec<u8> {
 
 /// A world that serves the first version.
 async fn world() -> World {
+    world_that_trusts(Vec::new()).await
+}
+
+/// The same, where policies are signed by one of these keys.
+async fn world_that_trusts(policy_keys: Vec<PolicyPublicKey>) -> World {
     World::with(Options {
+        policy_keys,
         policy: Some(
             "policy: first\npermissions:\n  clusters:read: { category: C, unlocks: c }\nroles:\n  admin: ['*']\n  editor: [clusters:read]\n  viewer: [clusters:read]\nroutes:\n  - { match: \"GET /v1/clusters/{cluster}\", requires: clusters:read }\n",
         ),
