@@ -24,7 +24,7 @@ use scopegate_host::{
     Contract, KeyRing, Policies,
     audit::{AuditKey, AuditPublicKey, Evidence, ExportedHeads, Report, Seal, Sink},
     authenticate::Issuers,
-    bundle::Trust,
+    bundle::{PolicyPublicKey, Trust},
     engine::{Sandbox, SandboxConfig, build_document},
     keyring::Keys,
     lock::{StoreLock, socket_path},
@@ -91,6 +91,8 @@ pub struct Options {
     pub drain: Duration,
     /// Whether the upstream gets credentials.
     pub forward_credentials: bool,
+    /// Whose signatures on policies are good.
+    pub policy_keys: Vec<PolicyPublicKey>,
 }
 
 impl Options {
@@ -111,6 +113,7 @@ impl Options {
             partners: None,
             drain: Duration::from_secs(5),
             forward_credentials: false,
+            policy_keys: Vec::new(),
         }
     }
 }
@@ -186,7 +189,11 @@ impl World {
         let any = "127.0.0.1:0".parse().expect("an address");
         let target = options.upstream.unwrap_or_else(|| upstream.url.clone());
         let gate = Arc::new(gate);
-        let policies = Policies::start(Arc::clone(&gate), checks(), configured, START_MS)
+        let checks = Arc::new(Checks {
+            sandbox: Arc::clone(&checks().sandbox),
+            trust: Trust(options.policy_keys),
+        });
+        let policies = Policies::start(Arc::clone(&gate), checks, configured, START_MS)
             .await
             .expect("policies");
         let running = Server::start(ServerParts {
@@ -305,7 +312,6 @@ pub fn checks() -> Arc<Checks> {
         Arc::new(Checks {
             sandbox: Arc::new(Sandbox::new(SandboxConfig::default()).expect("a sandbox")),
             trust: Trust::default(),
-            run_tests: None,
         })
     });
     Arc::clone(&CHECKS)

@@ -1,16 +1,24 @@
 //! Policies that change while a gate serves: pushed, refused, gone back to, taken from a file, kept over a restart.
 
-mod candidates;
+pub mod candidates;
+mod carried;
+mod faults;
 mod file;
 
 use scopegate_host::{
+    Reason,
+    bundle::PolicyPublicKey,
     engine::build_document,
-    policies::{PolicyCommand, PolicyReply},
+    policies::{Component, PolicyCommand, PolicyReply},
     store::{Actor as By, PolicyVersion},
 };
+use scopegate_policy::{Decision, Grant, Outcome, Restriction, Rule};
 use serde_json::Value;
 
-use crate::harness::{Actor, Options, Reply, World};
+use crate::{
+    harness::{Actor, Options, Reply, World},
+    sandbox::guest::{Guest, description},
+};
 
 /// One route, for those who read; `extra` is what tells versions apart.
 pub fn document(version: u32, extra: &str) -> String {
@@ -26,9 +34,41 @@ pub fn component(version: u32, extra: &str) -> Vec<u8> {
     build_document("policy.yaml", &document(version, extra)).expect("a policy")
 }
 
+/// Written by hand: refuses everything, but traps where it is asked for `DELETE`, which no probe of it is.
+pub fn by_hand() -> Vec<u8> {
+    by_hand_of("by-hand")
+}
+
+/// The same under another name.
+pub fn by_hand_of(name: &str) -> Vec<u8> {
+    // The length of the method, in the record that it is asked with (canonical ABI).
+    let is_delete = "(i32.eq (i32.load offset=108 (local.get 0)) (i32.const 6))";
+    let mut description = description();
+    description.name = name.to_owned();
+    Guest {
+        description,
+        decision: Decision {
+            outcome: Outcome::Deny(Reason::NoRoute),
+            rule: Rule {
+                route: None,
+                grant: Grant::None,
+                restriction: Restriction::None,
+            },
+        },
+        ..Guest::deciding(&format!("(if {is_delete} (then unreachable))"))
+    }
+    .build()
+}
+
 /// A world that serves the first version.
 async fn world() -> World {
+    world_that_trusts(Vec::new()).await
+}
+
+/// The same, where policies are signed by one of these keys.
+async fn world_that_trusts(policy_keys: Vec<PolicyPublicKey>) -> World {
     World::with(Options {
+        policy_keys,
         policy: Some(
             "policy: first\npermissions:\n  clusters:read: { category: C, unlocks: c }\nroles:\n  admin: ['*']\n  editor: [clusters:read]\n  viewer: [clusters:read]\nroutes:\n  - { match: \"GET /v1/clusters/{cluster}\", requires: clusters:read }\n",
         ),
@@ -68,6 +108,12 @@ async fn on_the_machine(world: &World, command: PolicyCommand) -> PolicyVersion 
         PolicyReply::Active { version, .. } => version,
         other => panic!("{other:?}"),
     }
+}
+
+/// Pushes from the machine itself, which works whatever the active policy says.
+async fn push_there(world: &World, component: Vec<u8>) {
+    let component = Component(component.into());
+    on_the_machine(world, PolicyCommand::Push { component }).await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ mod caller;
 mod core;
 mod description;
 mod instance;
-mod lane;
+pub(crate) mod lane;
 mod limits;
 mod places;
 mod policy;

@@ -20,7 +20,8 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use scopegate_policy::{Caller, Outcome, Reason};
+use scopegate_policy::{Caller, Decision, Outcome, Reason};
+use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::{
@@ -33,6 +34,7 @@ use crate::{
     headers::REQUEST_ID,
     keyring::Keys,
     limit::Taken,
+    policies::faults::Failing,
     refusal::{self, limit_headers, uuid_value},
 };
 use question::{Active, Question};
@@ -74,6 +76,8 @@ pub struct Gate {
     authenticator: Authenticator,
     sessions: Sessions,
     active: ArcSwap<Active>,
+    /// The last active policy that failed for good.
+    failing: watch::Sender<Option<Failing>>,
     counters: Counters,
     trusted_proxies: Vec<IpNet>,
     audit: Audit,
@@ -150,6 +154,7 @@ impl Gate {
             },
             sessions,
             active: ArcSwap::from_pointee(Active::new(policy)),
+            failing: watch::Sender::default(),
             counters,
             trusted_proxies: parts.trusted_proxies,
             audit: parts.audit,
@@ -255,6 +260,11 @@ impl Gate {
         self.active.store(Arc::new(Active::new(policy)));
     }
 
+    /// Tells of an active policy that fails for good, again and again as long as it does.
+    pub(crate) fn failing(&self) -> watch::Receiver<Option<Failing>> {
+        self.failing.subscribe()
+    }
+
     /// Resolves when everything recorded so far is written.
     pub async fn flush(&self) {
         self.audit.flush().await;
@@ -313,6 +323,17 @@ impl Gate {
             .policy
             .decide_bounded(&caller, &question.as_ref(), registered)
             .await;
+        let decided = match decided {
+            Ok(decision) if principal.is_some() && is_for_nobody(&decision) => {
+                trail.rule = Some(decision.rule);
+                let why = "it takes an authenticated caller for nobody";
+                Err(DecideError::Fault(why.to_owned()))
+            }
+            decided => decided,
+        };
+        if let Some(counts) = active.faults.count(&decided, question.now_ms) {
+            self.fails(active, counts, question.now_ms);
+        }
         let decision = match decided {
             Ok(decision) => decision,
             Err(DecideError::Fault(why)) => return stop(Cause::PolicyFault(why)),
@@ -321,11 +342,6 @@ impl Gate {
         trail.rule = Some(decision.rule);
         let visible = match decision.outcome {
             Outcome::Allow(visible) => visible,
-            Outcome::Deny(Reason::NotAuthenticated) if principal.is_some() => {
-                return stop(Cause::PolicyFault(
-                    "it takes an authenticated caller for nobody".to_owned(),
-                ));
-            }
             Outcome::Deny(Reason::NotAuthenticated) => return stop(Cause::NotAuthenticated),
             Outcome::Deny(reason) => return stop(Cause::Denied(reason)),
         };
@@ -345,6 +361,16 @@ impl Gate {
             forward_credentials: self.forward_credentials,
             declared: &active.headers,
         }))
+    }
+
+    #[cold]
+    fn fails(&self, active: &Active, (faults, decisions): (u64, u64), at_ms: i64) {
+        self.failing.send_replace(Some(Failing {
+            digest: active.policy.digest().to_owned(),
+            faults,
+            decisions,
+            at_ms,
+        }));
     }
 
     fn trail<'r>(&self, request: &Request<'r>) -> Trail<'r> {
@@ -380,6 +406,11 @@ impl Gate {
             now_ms,
         )
     }
+}
+
+/// Whether a decision asks for a credential.
+fn is_for_nobody(decision: &Decision) -> bool {
+    matches!(decision.outcome, Outcome::Deny(Reason::NotAuthenticated))
 }
 
 impl std::fmt::Debug for Gate {

@@ -7,13 +7,15 @@
 mod candidate;
 mod command;
 mod error;
+pub(crate) mod faults;
+mod take_back;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-pub use candidate::{BadCandidate, Checks, RunTests};
+pub use candidate::{BadCandidate, Checks};
 pub use command::{Component, PolicyCommand, PolicyReply};
 pub use error::PolicyError;
 
@@ -63,6 +65,8 @@ struct Kept {
     configured: Configured,
     /// Those that failed, and were taken back by the gate itself.
     failed: BTreeSet<String>,
+    /// When the gate may do that again.
+    backoff: take_back::Backoff,
 }
 
 /// A policy that becomes the active one.
@@ -90,6 +94,7 @@ impl Policies {
             loaded: vec![Arc::clone(&configured.policy)],
             configured: configured.clone(),
             failed: BTreeSet::new(),
+            backoff: take_back::Backoff::default(),
         };
         let inner = Arc::new(Inner {
             gate,
@@ -97,7 +102,9 @@ impl Policies {
             checking: Mutex::default(),
             kept: Mutex::new(kept),
         });
-        let last = inner.versions().await?.into_iter().next();
+        let versions = inner.versions().await?;
+        inner.kept.lock().await.failed = take_back::failed_before(&versions);
+        let last = versions.into_iter().next();
         let is_configured = |last: &PolicyVersion| last.digest == configured.policy.digest();
         let stays = |last: &PolicyVersion| {
             !last.source.is_configuration() && last.configured == configured.key
@@ -196,18 +203,21 @@ impl Policies {
             let versions = inner.versions().await?;
             let digest = match to {
                 Some(name) => named(&versions, &name)?.digest.clone(),
-                None => match versions.get(1) {
-                    Some(before) => before.digest.clone(),
-                    None => return Err(PolicyError::NoneBefore),
-                },
+                None => {
+                    // One that has failed is wanted by its name alone.
+                    let is_good = |before: &&PolicyVersion| !kept.failed.contains(&before.digest);
+                    let good = versions.iter().skip(1).find(is_good);
+                    match good.or(versions.get(1)) {
+                        Some(before) => before.digest.clone(),
+                        None => return Err(PolicyError::NoneBefore),
+                    }
+                }
             };
             let next = Next {
                 policy: inner.load(&kept, &digest).await?,
                 component: None,
                 source: PolicySource::Rollback,
             };
-            // Whoever goes back to one that has failed wants it all the same.
-            kept.failed.remove(&digest);
             inner.activate(&mut kept, next, origin, now_ms).await
         })
         .await
@@ -252,8 +262,7 @@ impl Inner {
         let _one_at_a_time = self.checking.lock().await;
         let checks = Arc::clone(&self.checks);
         let checked = tokio::task::spawn_blocking(move || checks.check(&component)).await;
-        let policy = checked.map_err(|_| BadCandidate::Crashed)??;
-        Ok(Arc::new(policy))
+        Ok(checked.map_err(|_| BadCandidate::Crashed)??)
     }
 
     /// A policy that is kept: it may have been loaded before.
@@ -346,6 +355,8 @@ impl Inner {
             kept_max: KEPT_MAX,
         })));
         self.gate.directory().apply(change, origin, now_ms).await?;
+        // Whoever chooses one that has failed wants it all the same.
+        kept.failed.remove(policy.digest());
         metrics::counter!("scopegate_policy_activations_total", "source" => source.word())
             .increment(1);
         tracing::info!(

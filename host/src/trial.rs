@@ -8,6 +8,7 @@
 //! Nothing here reads a file: whoever reads a test file says what the policy that it names is.
 
 mod caller;
+mod carried;
 mod case;
 mod coverage;
 mod file;
@@ -16,6 +17,7 @@ mod run;
 mod subject;
 
 pub use caller::{Caller, Role, User};
+pub(crate) use carried::check_carried;
 pub use case::{Asked, Case, Outcome, REASONS};
 pub use coverage::{Coverage, Kind, Share};
 pub use file::{NOW_DEFAULT, TestFile, read};

@@ -1,9 +1,14 @@
 //! `scopegate policy push`, `rollback` and `versions`, on the machine and over the API.
 
+use std::path::Path;
+
+use serde_json::Value;
+
 use super::{
     binary::{run, run_ok, run_with, text},
     own_gate::{gate, json, serve, serve_managed, status},
 };
+use crate::shipping::candidates::{Bad, bad, fits};
 
 #[test]
 fn a_policy_is_pushed_and_taken_back_from_the_terminal() {
@@ -101,4 +106,109 @@ fn an_operator_pushes_over_the_api_and_an_administrator_does_not() {
     let back = as_whom("ops@example.com", &["policy", "rollback"]);
     assert!(back.status.success(), "{}", text(&back.stderr));
     assert_eq!(status(&format!("{url}/v1/next"), ""), "401");
+}
+
+#[test]
+fn a_policy_whose_own_tests_fail_is_not_built() {
+    let gate = gate("scopegate");
+    let directory = gate.path();
+    let tests = "document: policy.yaml\ncases:\n  - { name: open, caller: anonymous, request: GET /v1/clusters, expect: all }\n";
+    std::fs::write(directory.join("next.test.yaml"), tests).expect("writable");
+    let build = ["policy", "build", "policy.yaml", "-o", "next.wasm"];
+    let with_tests = [&build[..], &["--tests", "next.test.yaml"]].concat();
+    let refused = run(directory, &with_tests);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("nothing is built: the tests that the policy carries fail: next.test.yaml:3")
+            && said.contains("refused (not-authenticated) instead of allowed (none)")
+            && said.contains("help: correct the policy or its tests"),
+        "{said}"
+    );
+    assert!(!directory.join("next.wasm").exists());
+    let tests = tests.replace("expect: all", "expect: not-authenticated");
+    std::fs::write(directory.join("next.test.yaml"), tests).expect("writable");
+    run_ok(directory, &with_tests);
+    let (_server, _) = serve(directory);
+    let pushed = json(directory, &["policy", "push", "next.wasm"]);
+    assert_eq!(pushed["changed"], true);
+}
+
+/// The digest of the policy that decides a request for this path, as its record has it.
+fn decides(directory: &Path, url: &str, path: &str) -> Value {
+    assert_eq!(status(&format!("{url}{path}"), ""), "401");
+    loop {
+        let lines = std::fs::read_to_string(directory.join("audit.jsonl")).expect("lines");
+        let record = lines.lines().find(|line| line.contains(path));
+        if let Some(record) = record {
+            let record: Value = serde_json::from_str(record).expect("JSON");
+            return record["policy"].clone();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn bad_candidates_change_nothing_pushed_from_the_terminal_or_put_into_the_file() {
+    let gate = gate("scopegate");
+    let directory = gate.path();
+    let build = ["policy", "build", "policy.yaml", "-o", "policy.wasm"];
+    run_ok(directory, &build);
+    let path = directory.join("scopegate.yaml");
+    let configuration = std::fs::read_to_string(&path).expect("written");
+    let configuration = configuration.replace("policy: policy.yaml", "policy: policy.wasm");
+    std::fs::write(&path, configuration).expect("writable");
+    let (mut server, url) = serve(directory);
+    let active = decides(directory, &url, "/v1/before");
+    assert!(active.is_string(), "{active}");
+
+    std::fs::write(
+        directory.join("broken.yaml"),
+        "policy: shipped\nroutes: here\n",
+    )
+    .expect("writable");
+    let refused = run(directory, &["policy", "push", "broken.yaml"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("broken.yaml:2:9") && said.contains("`routes` must be a list"),
+        "{said}"
+    );
+    for Bad {
+        kind,
+        bytes,
+        said,
+        help,
+    } in bad()
+    {
+        let next = directory.join("next.wasm");
+        std::fs::write(&next, bytes).expect("writable");
+        let refused = run(directory, &["policy", "push", "next.wasm"]);
+        let told = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{kind}: {told}");
+        let expected = format!(
+            "error: the policy is refused, and the one before goes on: {said}\nhelp: {help}\n"
+        );
+        assert!(fits(&expected, &told), "{kind}: {told}");
+        if matches!(
+            kind,
+            "cut off" | "too large" | "an endless decide" | "failing tests"
+        ) {
+            std::fs::rename(&next, directory.join("policy.wasm")).expect("one step");
+            let line = loop {
+                let line = server.line();
+                if line.contains("the policy's file has changed") {
+                    break line;
+                }
+            };
+            assert!(
+                line.contains("ERROR") && line.contains(help) && fits(&format!("…{said}…"), &line),
+                "{kind}: {line}"
+            );
+        }
+    }
+    assert_eq!(decides(directory, &url, "/v1/after"), active);
+    let versions = json(directory, &["policy", "versions"]);
+    assert_eq!(versions.as_array().map(Vec::len), Some(1), "{versions}");
+    assert_eq!(versions[0]["digest"], active);
 }

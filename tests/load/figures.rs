@@ -27,6 +27,11 @@ impl Spread {
         self.0.push(duration);
     }
 
+    /// Adds all of another one.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
     /// The duration that so many of a hundred are not above; nothing where none was measured.
     pub(super) fn percentile(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();

@@ -1,90 +1,215 @@
 //! Bad candidates of every kind: each is refused in words that say what to do, and the policy before goes on.
 
-use scopegate_host::{Reason, engine::build_document};
-use scopegate_policy::{Decision, Grant, Outcome, Restriction, Rule};
+use scopegate_host::{
+    bundle::{CarriedTests, PolicySigningKey, sign, with_tests},
+    engine::build_document,
+};
 
-use super::{active, component, operator, push, world};
-use crate::sandbox::guest::{Guest, component as guest_of};
+use super::{active, by_hand, component, operator, push, world, world_that_trusts};
+use crate::{
+    harness::{Actor, World},
+    sandbox::guest::{Guest, component as guest_of, description},
+};
 
-/// Each kind, what the refusal says of it, and what it says to do.
-fn bad() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
-    let import = r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance)))"#;
+/// A bad candidate.
+pub struct Bad {
+    pub kind: &'static str,
+    pub bytes: Vec<u8>,
+    /// What is wrong with it, whole. `…` stands for words that are not ours.
+    pub said: &'static str,
+    /// What to do.
+    pub help: &'static str,
+}
+
+const NO_COMPONENT: &str = "push the whole file that `scopegate policy build` wrote, or a component of the world `policy` in `wit/`";
+const DESCRIBE: &str = "`describe` must end soon, within the memory that a policy has; try it with `scopegate policy inspect`";
+const DECIDE: &str = "correct `decide`: it must answer every question, soon and within its memory";
+
+/// Each kind but those of signatures, which not every gate looks at.
+pub fn bad() -> Vec<Bad> {
+    let mut all = of_no_policy();
+    all.extend(of_policies_that_fail());
+    all
+}
+
+fn of_no_policy() -> Vec<Bad> {
     let mut cut_off = component(2, "");
     cut_off.truncate(cut_off.len() / 2);
-    let other_world = guest_of(
+    let import = r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance)))"#;
+    let greeter = guest_of(
         r#"(module (memory (export "memory") 1) (func (export "hello") (result i32) (i32.const 1)))"#,
         "package other:hello@1.0.0; world greeter { export hello: func() -> u32; }",
         "greeter",
     );
-    let described = |instructions: &str| Guest {
+    vec![
+        Bad {
+            kind: "broken bytes",
+            bytes: b"not wasm at all".to_vec(),
+            said: "this is not a component that the sandbox can run: …",
+            help: NO_COMPONENT,
+        },
+        Bad {
+            kind: "nothing",
+            bytes: Vec::new(),
+            said: "this is not a component that the sandbox can run: …",
+            help: NO_COMPONENT,
+        },
+        Bad {
+            kind: "a document, which has a mistake besides",
+            bytes: b"policy: shipped\nroutes: [nonsense\n".to_vec(),
+            said: "this is not a component that the sandbox can run: …",
+            help: NO_COMPONENT,
+        },
+        Bad {
+            kind: "cut off",
+            bytes: cut_off,
+            said: "this is not a component that the sandbox can run: …",
+            help: NO_COMPONENT,
+        },
+        Bad {
+            kind: "imports",
+            bytes: wat::parse_str(import).expect("a component"),
+            said: "a policy has no imports, and this component imports `wasi:clocks/wall-clock@0.2.0`",
+            help: "build it without a standard library that reaches for the system, such as for `wasm32-unknown-unknown`",
+        },
+        Bad {
+            kind: "another world",
+            bytes: greeter,
+            said: "this component is not a policy: it exports neither `scopegate:policy/rules@1.1.0` nor `scopegate:policy/rules@1.0.0`",
+            help: "build it against the world `policy` in `wit/policy.wit`, of this version",
+        },
+        Bad {
+            kind: "too large",
+            bytes: [component(2, ""), vec![0; 8 << 20]].concat(),
+            said: "the component has … bytes, more than 8388608",
+            help: "build it for release and strip it: what `scopegate policy build` makes is far smaller",
+        },
+    ]
+}
+
+fn of_policies_that_fail() -> Vec<Bad> {
+    let endless = "(loop $again (br $again))";
+    let greedy = "(loop $again (drop (memory.grow (i32.const 16))) (br $again))";
+    let describing = |instructions: &str| Guest {
         describe: instructions.to_owned(),
         ..Guest::new()
     };
+    let mut nameless = description();
+    nameless.name = String::new();
+    let tests = "clusters: [prod]\ncallers: { viewer: { session: { role: viewer } } }\ncases:\n  \
+        - { name: closed, caller: viewer, request: GET /v1/clusters/prod, expect: no-route }\n";
+    let failing = CarriedTests {
+        name: "policy.test.yaml".to_owned(),
+        text: tests.to_owned(),
+    };
     vec![
-        (
-            "no component",
-            b"not wasm at all".to_vec(),
-            "not a component",
-            "push the whole file",
-        ),
-        ("cut off", cut_off, "not a component", "push the whole file"),
-        (
-            "imports",
-            wat::parse_str(import).unwrap(),
-            "imports `wasi:clocks",
-            "without a standard library",
-        ),
-        (
-            "another world",
-            other_world,
-            "it exports neither",
-            "wit/policy.wit",
-        ),
-        (
-            "an endless describe",
-            described("(loop $again (br $again))").build(),
-            "ran longer",
-            "`describe` must end soon",
-        ),
-        (
-            "a greedy describe",
-            described("(loop $again (drop (memory.grow (i32.const 16))) (br $again))").build(),
-            "its memory would grow",
-            "within the memory",
-        ),
-        (
-            "a decide that traps",
-            Guest::deciding("unreachable").build(),
-            "fails when it is asked",
-            "correct `decide`",
-        ),
-        (
-            "an endless decide",
-            Guest::deciding("(loop $again (br $again))").build(),
-            "ran longer",
-            "correct `decide`",
-        ),
-        (
-            "a greedy decide",
-            Guest::deciding("(drop (memory.grow (i32.const 60000)))").build(),
-            "its memory would grow",
-            "correct `decide`",
-        ),
-        (
-            "another description",
-            Guest {
-                description: {
-                    let mut description = crate::sandbox::guest::description();
-                    description.name = String::new();
-                    description
-                },
+        Bad {
+            kind: "an endless describe",
+            bytes: describing(endless).build(),
+            said: "the policy failed to describe itself: it ran longer than a policy may",
+            help: DESCRIBE,
+        },
+        Bad {
+            kind: "a greedy describe",
+            bytes: describing(greedy).build(),
+            said: "the policy failed to describe itself: …its memory would grow to … bytes, more than it may have",
+            help: DESCRIBE,
+        },
+        Bad {
+            kind: "another description",
+            bytes: Guest {
+                description: nameless,
                 ..Guest::new()
             }
             .build(),
-            "description makes no sense",
-            "correct what `describe` gives",
-        ),
+            said: "the policy's description makes no sense: …",
+            help: "correct what `describe` gives",
+        },
+        Bad {
+            kind: "a decide that traps",
+            bytes: Guest::deciding("unreachable").build(),
+            said: "the policy fails when it is asked: …unreachable…, asked about `GET /v1/health`",
+            help: DECIDE,
+        },
+        Bad {
+            kind: "an endless decide",
+            bytes: Guest::deciding(endless).build(),
+            said: "the policy fails when it is asked: it ran longer than a policy may, asked about `GET /v1/health`",
+            help: DECIDE,
+        },
+        Bad {
+            kind: "a greedy decide",
+            bytes: Guest::deciding(greedy).build(),
+            said: "the policy fails when it is asked: …its memory would grow to … bytes, more than it may have, asked about `GET /v1/health`",
+            help: DECIDE,
+        },
+        Bad {
+            kind: "failing tests",
+            bytes: with_tests(component(2, ""), &[failing]),
+            said: "the tests that the policy carries fail: policy.test.yaml:4 \"closed\": `viewer` asks for `GET /v1/clusters/prod`: allowed (prod) instead of refused (no-route)",
+            help: "correct the policy or its tests, and build it again",
+        },
     ]
+}
+
+/// Whether this was said, `…` in it standing for anything.
+pub fn fits(expected: &str, said: &str) -> bool {
+    let expected = regex::escape(expected).replace('…', ".*");
+    let expected = regex::Regex::new(&format!("(?s)^{expected}$"));
+    expected.expect("a pattern").is_match(said)
+}
+
+/// Those that only a gate refuses that names keys, which these are.
+fn badly_signed() -> (Vec<Bad>, PolicySigningKey) {
+    let [ours, others] = [(); 2].map(|()| PolicySigningKey::ephemeral().expect("a key"));
+    let mut changed = sign(component(2, ""), &ours);
+    // In the document that it carries.
+    let place = changed.windows(7).rposition(|text| text == b"shipped");
+    changed[place.expect("its name")] ^= 1;
+    let signed_by_others = sign(component(2, ""), &others);
+    let kinds = [
+        ("unsigned", component(2, "")),
+        ("signed by others", signed_by_others),
+        ("changed after it was signed", changed),
+    ];
+    let bad = kinds.map(|(kind, bytes)| Bad {
+        kind,
+        bytes,
+        said: "",
+        help: "sign it with `scopegate policy sign`, by a key whose public half `policy_keys` names",
+    });
+    (bad.into(), ours)
+}
+
+/// Pushes it to a gate that serves: it is refused, and requests before and after are decided by the same policy. Gives
+/// what was said.
+async fn refused(world: &World, operator: &Actor, viewer: &Actor, bad: Bad) -> String {
+    let Bad {
+        kind, bytes, help, ..
+    } = bad;
+    let before = active(world);
+    assert_eq!(viewer.get("/v1/clusters/prod").await.status, 200, "{kind}");
+    let refused = push(operator, bytes).await;
+    assert_eq!(refused.status, 422, "{kind}: {}", refused.body);
+    assert_eq!(viewer.get("/v1/clusters/prod").await.status, 200, "{kind}");
+    assert_eq!(active(world), before, "{kind}");
+    let refused = refused.json();
+    let detail = refused["detail"].as_str().expect("a detail");
+    let said = detail.strip_prefix("the policy is refused, and the one before goes on: ");
+    let said = said.and_then(|said| said.strip_suffix(help)?.strip_suffix(": "));
+    said.unwrap_or_else(|| panic!("{kind}: {detail}"))
+        .to_owned()
+}
+
+/// That one policy decided all that was asked.
+async fn assert_one_policy(world: &World, requests: usize) {
+    let digest = active(world);
+    let mut records = world.audit().await;
+    records.retain(|record| record["path"] == "/v1/clusters/prod");
+    assert_eq!(records.len(), requests);
+    for record in records {
+        assert_eq!(record["policy"], digest, "{record}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,43 +218,52 @@ async fn each_is_refused_in_words_that_say_what_to_do() {
     let operator = operator(&world).await;
     let viewer = world.session("viewer").await;
     let first = active(&world);
-    for (kind, component, why, help) in bad() {
-        let refused = push(&operator, component).await;
-        assert_eq!(refused.status, 422, "{kind}: {}", refused.body);
-        assert!(
-            refused.body.contains(why) && refused.body.contains(help),
-            "{kind}: {}",
-            refused.body
-        );
-        assert_eq!(active(&world), first, "{kind}");
-        assert_eq!(viewer.get("/v1/clusters/prod").await.status, 200, "{kind}");
+    let bad = bad();
+    let requests = 2 * bad.len();
+    let mut wrong = Vec::new();
+    for bad in bad {
+        let (kind, expected) = (bad.kind, bad.said);
+        let said = refused(&world, &operator, &viewer, bad).await;
+        if !fits(expected, &said) {
+            wrong.push(format!("{kind}: {said}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_one_policy(&world, requests).await;
     // A good one that was written by hand is none of them: it refuses everything, and makes sense.
-    let by_hand = Guest {
-        decision: Decision {
-            outcome: Outcome::Deny(Reason::NoRoute),
-            rule: Rule {
-                route: None,
-                grant: Grant::None,
-                restriction: Restriction::None,
-            },
-        },
-        ..Guest::new()
-    };
-    let pushed = push(&operator, by_hand.build()).await;
+    let pushed = push(&operator, by_hand()).await;
     assert_eq!(pushed.status, 201, "{}", pushed.body);
     assert_ne!(active(&world), first);
 }
 
-#[test]
-fn one_that_is_too_large_is_not_even_compiled() {
-    let checks = crate::harness::checks();
-    let refused = checks.check(&vec![0; (8 << 20) + 1]).map(drop).unwrap_err();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_keys_are_named_so_is_what_none_of_them_signed() {
+    let (bad, key) = badly_signed();
+    let world = world_that_trusts(vec![key.public()]).await;
+    let operator = operator(&world).await;
+    let viewer = world.session("viewer").await;
+    let requests = 2 * bad.len();
+    let mut told = Vec::new();
+    for bad in bad {
+        told.push(refused(&world, &operator, &viewer, bad).await);
+    }
+    let [unsigned, by_others, changed] = told.try_into().expect("three");
+    assert_eq!(unsigned, "the policy is not trusted: it is not signed");
     assert!(
-        refused.to_string().contains("more than 8388608"),
-        "{refused}"
+        by_others.starts_with("the policy is not trusted: it is signed by `")
+            && by_others.ends_with("`, and none of these keys is trusted"),
+        "{by_others}"
     );
-    assert!(refused.help().contains("strip it"));
+    let id = key.public().id().to_owned();
+    assert_eq!(
+        changed,
+        format!(
+            "the policy is not trusted: the signature by `{id}` does not fit: it was changed after it was signed"
+        )
+    );
+    assert_one_policy(&world, requests).await;
+    let signed = push(&operator, sign(component(2, ""), &key)).await;
+    assert_eq!(signed.status, 201, "{}", signed.body);
 }
 
 #[test]

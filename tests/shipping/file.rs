@@ -10,8 +10,8 @@ use scopegate_host::{
 };
 use scopegate_server::{Running, Server, assemble, assemble::AssembleError};
 
-use super::{component, document};
-use crate::harness::config;
+use super::{by_hand, by_hand_of, component, document};
+use crate::harness::{Actor, config};
 
 /// What a configuration in this directory starts, with a store that was there before.
 async fn start(directory: &Path) -> Running {
@@ -190,5 +190,40 @@ async fn where_keys_are_configured_nothing_unsigned_decides() {
     assert_eq!(version(&running), "2");
     ship(sign(component_of(3), &ours));
     soon(&running, "3").await;
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_failed_is_not_served_again_before_its_file_changes() {
+    const COMPONENT: &str = "policy: policy.wasm";
+    let directory = directory().await;
+    let path = directory.path();
+    let ship = |bytes: Vec<u8>| {
+        std::fs::write(path.join("next.wasm"), bytes).expect("writable");
+        std::fs::rename(path.join("next.wasm"), path.join("policy.wasm")).expect("one step");
+    };
+    ship(component(5, ""));
+    let running = try_start(path, COMPONENT).await.expect("served");
+    ship(by_hand());
+    soon(&running, "1").await;
+    let stranger = Actor::new(&format!("http://{}", running.public_addr()), None);
+    for _ in 0..20 {
+        let reply = stranger.call("DELETE", "/v1/clusters/prod").await;
+        assert_eq!(reply.code(), "policy-fault");
+    }
+    soon(&running, "5").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(version(&running), "5");
+    running.shutdown().await;
+
+    let running = try_start(path, COMPONENT).await.expect("served");
+    assert_eq!(version(&running), "5");
+    let versions = running.policies().versions().await.expect("versions");
+    assert_eq!(versions[0].source, PolicySource::Fault);
+    ship(by_hand());
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(version(&running), "5");
+    ship(by_hand_of("another"));
+    soon(&running, "1").await;
     running.shutdown().await;
 }

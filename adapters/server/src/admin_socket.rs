@@ -30,8 +30,8 @@ use scopegate_host::{
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The largest command, in bytes. An import of 10,000 keys fits, and the largest policy in base64.
-const COMMAND_BYTES_MAX: usize = 12 << 20;
+/// The largest command, in bytes. An import of 10,000 keys fits, and the largest policy that any sandbox takes, in base64.
+const COMMAND_BYTES_MAX: usize = 48 << 20;
 /// The largest reply, in bytes.
 const REPLY_BYTES_MAX: usize = 64 << 20;
 /// For a command's header to come.

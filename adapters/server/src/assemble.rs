@@ -232,7 +232,6 @@ pub fn checks(isolation: Isolation, limits: Limits, trust: Trust) -> Result<Chec
     Ok(Checks {
         sandbox: Arc::new(sandbox),
         trust,
-        run_tests: None,
     })
 }
 
@@ -266,7 +265,7 @@ async fn configured(file: &PolicyFile, checks: &Arc<Checks>) -> Result<Configure
             Ok(policy) => Ok(Configured {
                 key,
                 component,
-                policy: Arc::new(policy),
+                policy,
             }),
             Err(error) => Err(AssembleError::Policy { name, error }),
         }

@@ -271,6 +271,7 @@ fn watch(
     (file, policies, clock): (Option<(PolicyFile, String)>, Policies, Clock),
 ) {
     tasks.spawn(watch_keys(keys.clone(), stopping.clone()));
+    tasks.spawn(policies.clone().mind(stopping.clone()));
     if let Some((file, key)) = file {
         tasks.spawn(file.watch(key, policies, clock, stopping.clone()));
     }

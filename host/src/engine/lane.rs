@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Lanes at most. More threads than this share them.
-pub(super) const COUNT: u32 = 16;
+pub(crate) const COUNT: u32 = 16;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -13,7 +13,7 @@ thread_local! {
 }
 
 /// Every part, this thread's own first.
-pub(super) fn from_own<T>(parts: &[T]) -> impl Iterator<Item = &T> {
+pub(crate) fn from_own<T>(parts: &[T]) -> impl Iterator<Item = &T> {
     let own = THREAD.with(|thread| *thread) % parts.len().max(1);
     let (before, from) = parts.split_at(own.min(parts.len()));
     from.iter().chain(before)

@@ -236,15 +236,16 @@ impl Policy {
         Ok(decision)
     }
 
-    /// Asks a fresh instance on this thread, apart from what requests share, and bounds the answer. For trying a policy
-    /// out.
+    /// Asks a fresh instance on this thread, apart from what requests share, and bounds the answer as
+    /// [`Policy::decide_bounded`] does. For trying a policy out, one question at a time.
     ///
     /// # Errors
     /// How it failed.
-    pub(super) fn try_out(
+    pub(crate) fn try_out(
         &self,
         caller: &CallerRef<'_>,
         request: &RequestRef<'_>,
+        registered: &BTreeSet<String>,
     ) -> Result<Decision, String> {
         let mut instance = Instance::new(
             &self.core.engine,
@@ -259,7 +260,7 @@ impl Policy {
             &self.description,
             caller.caller,
             request,
-            &BTreeSet::new(),
+            registered,
         )
     }
 

@@ -5,13 +5,17 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc};
 use http::{HeaderMap, HeaderName};
 use scopegate_policy::{ClusterSource, is_management_path, packed::RequestRef};
 
-use crate::{Cause, Request, audit::Judge, engine::Policy, headers, path};
+use crate::{
+    Cause, Request, audit::Judge, engine::Policy, headers, path, policies::faults::Faults,
+};
 
 /// The active policy and what it reads of requests. One value, so that a request sees one policy from start to end.
 pub(super) struct Active {
     pub(super) policy: Arc<Policy>,
     /// The policy, for records.
     pub(super) judge: Arc<Judge>,
+    /// How often it fails.
+    pub(super) faults: Faults,
     /// Query parameters.
     queries: Vec<String>,
     /// Headers; never one that carries a credential.
@@ -46,6 +50,7 @@ impl Active {
         Self {
             policy,
             judge,
+            faults: Faults::new(),
             queries,
             headers,
         }
@@ -64,7 +69,7 @@ pub(super) struct Question<'r> {
     /// The declared headers.
     pub(super) fields: Vec<(String, String)>,
     pub(super) headers: &'r HeaderMap,
-    now_ms: i64,
+    pub(super) now_ms: i64,
     /// The client's address.
     client: IpAddr,
 }

@@ -5,13 +5,8 @@ use std::{fmt, sync::Arc};
 use crate::{
     bundle::{BadSignature, Trust},
     engine::{BadPolicy, Policy, Sandbox},
+    trial::check_carried,
 };
-
-/// Runs the tests that a component carries, if it carries any, against the policy that it is.
-///
-/// # Errors
-/// Which tests fail, in words.
-pub type RunTests = fn(component: &[u8], policy: &Policy) -> Result<(), String>;
 
 /// What candidates are looked at with.
 pub struct Checks {
@@ -19,8 +14,6 @@ pub struct Checks {
     pub sandbox: Arc<Sandbox>,
     /// Whose signatures are good; of nobody, none is asked for.
     pub trust: Trust,
-    /// Runs the tests that candidates carry; without it, nobody does.
-    pub run_tests: Option<RunTests>,
 }
 
 /// Why a candidate does not become the active policy.
@@ -48,7 +41,7 @@ impl Checks {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn check(&self, component: &[u8]) -> Result<Policy, BadCandidate> {
+    pub fn check(&self, component: &[u8]) -> Result<Arc<Policy>, BadCandidate> {
         // First, so that what nobody answers for is not even compiled.
         if self.trust.is_asked_for() {
             self.trust.verify(component)?;
@@ -60,12 +53,10 @@ impl Checks {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn check_unsigned(&self, component: &[u8]) -> Result<Policy, BadCandidate> {
-        let policy = self.sandbox.load(component)?;
+    pub fn check_unsigned(&self, component: &[u8]) -> Result<Arc<Policy>, BadCandidate> {
+        let policy = Arc::new(self.sandbox.load(component)?);
         policy.probe().map_err(BadCandidate::Fault)?;
-        if let Some(run_tests) = self.run_tests {
-            run_tests(component, &policy).map_err(BadCandidate::Tests)?;
-        }
+        check_carried(component, &policy).map_err(BadCandidate::Tests)?;
         Ok(policy)
     }
 }

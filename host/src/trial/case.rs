@@ -155,3 +155,24 @@ impl Outcome {
         }
     }
 }
+
+/// Such as `allowed (prod, dev)` and `refused (missing-permission, clusters:write)`.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allow(visible) if visible.is_empty() => f.write_str("allowed (none)"),
+            Self::Allow(visible) => {
+                let ids: Vec<&str> = visible.iter().map(String::as_str).collect();
+                write!(f, "allowed ({})", ids.join(", "))
+            }
+            Self::Deny {
+                reason,
+                about: None,
+            } => write!(f, "refused ({reason})"),
+            Self::Deny {
+                reason,
+                about: Some(about),
+            } => write!(f, "refused ({reason}, {about})"),
+        }
+    }
+}

@@ -168,7 +168,8 @@ async fn answer_compiled(
     }
 }
 
-fn answer(decision: Decision, file: &TestFile) -> Answer {
+/// A decision as cases state it.
+pub(super) fn answer(decision: Decision, file: &TestFile) -> Answer {
     Answer {
         outcome: Outcome::of(decision.outcome, &file.clusters),
         rule: decision.rule,

@@ -22,9 +22,9 @@ enum Kind {
         text: String,
         tables: Box<Tables>,
         /// Compiled when it is first asked for.
-        policy: Box<OnceLock<Policy>>,
+        policy: OnceLock<Arc<Policy>>,
     },
-    Component(Box<Policy>),
+    Component(Arc<Policy>),
 }
 
 impl Subject {
@@ -38,7 +38,7 @@ impl Subject {
             kind: Kind::Document {
                 tables: Box::new(document::compile(name, text)?),
                 text: text.to_owned(),
-                policy: Box::default(),
+                policy: OnceLock::new(),
             },
         })
     }
@@ -48,7 +48,11 @@ impl Subject {
     /// # Errors
     /// Why the sandbox does not accept it.
     pub fn component(name: &str, bytes: &[u8], sandbox: &Sandbox) -> Result<Self, BadPolicy> {
-        let policy = sandbox.load(bytes)?;
+        Ok(Self::loaded(name, bytes, Arc::new(sandbox.load(bytes)?)))
+    }
+
+    /// A component that is loaded already, as this policy.
+    pub(super) fn loaded(name: &str, bytes: &[u8], policy: Arc<Policy>) -> Self {
         let document = document_of(bytes).filter(|_| policy.is_from_document());
         if let Some(text) = document
             && let Ok(subject) = Self::document(name, text)
@@ -56,12 +60,12 @@ impl Subject {
             if let Kind::Document { policy: place, .. } = &subject.kind {
                 place.get_or_init(|| policy);
             }
-            return Ok(subject);
+            return subject;
         }
-        Ok(Self {
+        Self {
             name: name.to_owned(),
-            kind: Kind::Component(Box::new(policy)),
-        })
+            kind: Kind::Component(policy),
+        }
     }
 
     /// What results are reported under.
@@ -122,7 +126,7 @@ impl Subject {
         let policy = sandbox
             .load(&component)
             .map_err(|error| error.to_string())?;
-        Ok(place.get_or_init(|| policy))
+        Ok(place.get_or_init(|| Arc::new(policy)))
     }
 }
 

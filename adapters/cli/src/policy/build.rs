@@ -3,13 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
 use scopegate_host::{
-    bundle::{self, CarriedTests},
+    bundle::{self, CarriedTests, Trust},
     engine::{Sandbox, SandboxConfig, build_document},
+    policies::Checks,
 };
 use serde_json::json;
 
@@ -61,12 +63,18 @@ pub(super) fn run(
     };
     let tests: Result<Vec<_>> = tests.iter().map(|path| carried(path)).collect();
     let component = bundle::with_tests(component, &tests?);
-    // As the server will: what is written has been loaded.
-    let policy = Sandbox::new(SandboxConfig {
+    // As the server will: what is written has been loaded, asked and tested.
+    let sandbox = Sandbox::new(SandboxConfig {
         limits: limits.limits(),
         ..SandboxConfig::default()
-    })?
-    .load(&component)?;
+    })?;
+    let checks = Checks {
+        sandbox: Arc::new(sandbox),
+        trust: Trust::default(),
+    };
+    let policy = checks
+        .check_unsigned(&component)
+        .map_err(|bad| Failure::new(format!("nothing is built: {bad}")).help(bad.help()))?;
     replaceable(out)?;
     write_in_one_step(out, &component)?;
     let mut entry = json!({

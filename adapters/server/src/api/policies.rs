@@ -23,8 +23,9 @@ use super::{
 };
 use crate::body;
 
-/// The largest component, in bytes: as large as the sandbox takes.
-const COMPONENT_BYTES_MAX: usize = 8 << 20;
+/// The largest component that is read, in bytes: a little more than any sandbox takes, so that it is the sandbox that
+/// says what is too large.
+const COMPONENT_BYTES_MAX: usize = 33 << 20;
 
 /// A policy that is kept
 #[derive(Debug, Serialize, ToSchema)]

@@ -18,6 +18,8 @@ const OUTCOMES: &str = "write `all`, `none`, a list of clusters, or the reason o
 
 /// Cases of a file at most. Lists multiply, and a file may come from somebody who means no good.
 const CASES_MAX: usize = 100_000;
+/// What the requests of all cases take at most.
+const CASES_BYTES_MAX: usize = 64 << 20;
 
 /// What cases are read in.
 pub(in crate::trial) struct Asking<'a> {
@@ -37,6 +39,7 @@ pub(in crate::trial) fn read(asking: &Asking<'_>, fields: &Fields<'_>) -> Vec<Ca
         asking,
         line_starts: text.match_indices('\n').map(|(at, _)| at + 1).collect(),
         read: Vec::new(),
+        bytes: 0,
         asked: BTreeMap::new(),
     };
     for node in fields.list("cases").unwrap_or_default() {
@@ -53,6 +56,8 @@ struct Cases<'a> {
     /// Where each line but the first starts.
     line_starts: Vec<usize>,
     read: Vec<Case>,
+    /// What their requests take.
+    bytes: usize,
     /// What was asked by whom and when: the line and the answer.
     asked: BTreeMap<(String, Asked, i64), (usize, Outcome)>,
 }
@@ -78,13 +83,17 @@ impl Cases<'_> {
         for caller in &callers {
             self.check_caller(*caller);
         }
-        let requests: Vec<(Text<'_>, Asked)> = one_or_more(reader, requests?, "`request`")
+        let requests = one_or_more(reader, requests?, "`request`");
+        let bytes: usize = requests.iter().map(|text| text.len()).sum();
+        let bytes = bytes.saturating_add(requests.len().saturating_mul(bytes_of(&headers)));
+        let count = requests.len().saturating_mul(callers.len());
+        self.check_room(node.span, count, bytes.saturating_mul(callers.len()))?;
+        let requests: Vec<(Text<'_>, Asked)> = requests
             .into_iter()
             .filter_map(|text| Some((text, self.request(text, "", &headers)?)))
             .map(|(text, asked)| (text, Asked { address, ..asked }))
             .collect();
         let (name, expected) = (name?, expected?);
-        self.check_room(node.span, requests.len().saturating_mul(callers.len()))?;
         for (text, asked) in requests {
             for caller in &callers {
                 self.push(name, *caller, text.span, (&asked, now), &expected);
@@ -146,7 +155,11 @@ impl Cases<'_> {
         } else {
             prefixes.iter().map(|p| p.text).collect()
         };
-        self.check_room(node.span, prefixes.len().saturating_mul(callers.len()))?;
+        let bytes: usize = prefixes.iter().map(|prefix| prefix.len()).sum();
+        let each = request.len().saturating_add(bytes_of(&headers));
+        let bytes = bytes.saturating_add(prefixes.len().saturating_mul(each));
+        let count = prefixes.len().saturating_mul(callers.len());
+        self.check_room(node.span, count, bytes.saturating_mul(callers.len()))?;
         for (caller, cell) in callers.iter().zip(cells) {
             let about = match cell.as_text().map(|text| text.text) {
                 Some("missing-permission") => needs,
@@ -172,12 +185,16 @@ impl Cases<'_> {
         Some(())
     }
 
-    /// Whether so many more cases may be read.
-    fn check_room(&self, span: Span, more: usize) -> Option<()> {
-        if more <= CASES_MAX.saturating_sub(self.read.len()) {
+    /// Whether so many more cases may be read, whose requests take so many bytes.
+    fn check_room(&mut self, span: Span, more: usize, bytes: usize) -> Option<()> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let message = if more > CASES_MAX.saturating_sub(self.read.len()) {
+            format!("the file has more than {CASES_MAX} cases")
+        } else if self.bytes > CASES_BYTES_MAX {
+            format!("the cases of the file take more than {CASES_BYTES_MAX} bytes")
+        } else {
             return Some(());
-        }
-        let message = format!("the file has more than {CASES_MAX} cases");
+        };
         self.asking
             .reader
             .problem(span, message)
@@ -382,4 +399,9 @@ impl Cases<'_> {
         }
         None
     }
+}
+
+fn bytes_of(headers: &[(String, String)]) -> usize {
+    let bytes = headers.iter().map(|(name, value)| name.len() + value.len());
+    bytes.sum()
 }

@@ -90,7 +90,7 @@ fn disagreement(ran: &Ran<'_>, description: &Description) -> Vec<Field> {
     let shown = |answer: &Option<Result<Answer, String>>| match answer {
         Some(Ok(answer)) => format!(
             "{}; {}",
-            sentence(&answer.outcome),
+            answer.outcome,
             in_words(&answer.rule, description)
         ),
         Some(Err(why)) => why.clone(),
@@ -98,18 +98,10 @@ fn disagreement(ran: &Ran<'_>, description: &Description) -> Vec<Field> {
     };
     let case = |name, answer| Field {
         name,
-        expected: sentence(&ran.case.expected),
+        expected: ran.case.expected.to_string(),
         got: shown(answer),
     };
     vec![case("native", &ran.native), case("compiled", &ran.compiled)]
-}
-
-/// An outcome in one line.
-pub(super) fn sentence(outcome: &Outcome) -> String {
-    let [outcome, reason, about, clusters] = parts(outcome);
-    let told = [reason, about, clusters].into_iter();
-    let told: Vec<String> = told.filter(|part| part != "-").collect();
-    format!("{outcome} ({})", told.join(", "))
 }
 
 /// The rule that decided, such as ``route `GET /v1/nodes`, granted by the role `viewer` ``.
