@@ -2,6 +2,7 @@
 
 mod candidates;
 mod file;
+mod shadow;
 
 use scopegate_host::{
     engine::build_document,

@@ -9,6 +9,7 @@ mod invitation;
 mod leaks;
 mod question;
 mod session;
+mod shadow;
 mod trail;
 
 use std::{
@@ -41,6 +42,7 @@ use trail::{RequestIds, Trail};
 pub use admission::Identity;
 pub use introspect::Introspection;
 pub use session::{Answer, Reply};
+pub(crate) use shadow::{Shadow, Understudy};
 
 /// What a gate is put together from.
 #[derive(Debug)]
@@ -252,7 +254,21 @@ impl Gate {
 
     /// Makes a policy the active one. Requests that are under way end under the one that they began with.
     pub fn activate(&self, policy: Arc<Policy>) {
-        self.active.store(Arc::new(Active::new(policy)));
+        let next = Active::new(policy);
+        self.active.rcu(|before| {
+            let shadow = before.shadow.as_ref();
+            next.beside(shadow.map(|shadow| Arc::clone(&shadow.understudy)))
+        });
+    }
+
+    /// The policy in the shadow of the active one.
+    pub(crate) fn shadow(&self) -> Option<Shadow> {
+        self.active.load().shadow.clone()
+    }
+
+    /// Has a policy decide in the shadow of the active one, in place of the one that does so now; or none.
+    pub(crate) fn put_shadow(&self, understudy: Option<Arc<Understudy>>) {
+        self.active.rcu(|before| before.beside(understudy.clone()));
     }
 
     /// Resolves when everything recorded so far is written.
@@ -313,6 +329,10 @@ impl Gate {
             .policy
             .decide_bounded(&caller, &question.as_ref(), registered)
             .await;
+        if let Some(shadow) = &active.shadow {
+            let known = counted.authenticated.as_ref();
+            shadow.hand(question, known.map(|known| &known.principal), &decided);
+        }
         let decision = match decided {
             Ok(decision) => decision,
             Err(DecideError::Fault(why)) => return stop(Cause::PolicyFault(why)),

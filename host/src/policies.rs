@@ -7,6 +7,7 @@
 mod candidate;
 mod command;
 mod error;
+pub mod shadow;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,6 +17,7 @@ use tokio::sync::Mutex;
 pub use candidate::{BadCandidate, Checks, RunTests};
 pub use command::{Component, PolicyCommand, PolicyReply};
 pub use error::PolicyError;
+pub use shadow::ShadowStatus;
 
 use crate::{
     Gate,
@@ -117,6 +119,7 @@ impl Policies {
                     .await?;
             }
         }
+        inner.resume_shadow(now_ms).await?;
         Ok(Self { inner })
     }
 

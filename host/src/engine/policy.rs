@@ -236,15 +236,17 @@ impl Policy {
         Ok(decision)
     }
 
-    /// Asks a fresh instance on this thread, apart from what requests share, and bounds the answer. For trying a policy
-    /// out.
+    /// Asks a fresh instance on this thread, apart from what requests share, and bounds the answer as
+    /// [`Policy::decide_bounded`] does. It takes no place, and its faults are not counted: for a policy that is tried out,
+    /// or that decides in the shadow of another one. One thread at a time for each of the two.
     ///
     /// # Errors
     /// How it failed.
-    pub(super) fn try_out(
+    pub(crate) fn decide_apart(
         &self,
         caller: &CallerRef<'_>,
         request: &RequestRef<'_>,
+        registered: &BTreeSet<String>,
     ) -> Result<Decision, String> {
         let mut instance = Instance::new(
             &self.core.engine,
@@ -259,7 +261,7 @@ impl Policy {
             &self.description,
             caller.caller,
             request,
-            &BTreeSet::new(),
+            registered,
         )
     }
 

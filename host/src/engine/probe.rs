@@ -1,5 +1,7 @@
 //! Trying a policy out before anybody depends on it: a few questions about its own routes, each in a fresh instance.
 
+use std::collections::BTreeSet;
+
 use scopegate_policy::{
     Caller, CallerKind, Clusters, Description, Request, RouteInfo,
     packed::RequestRef,
@@ -34,7 +36,7 @@ impl Policy {
                     caller,
                     packed: &packed,
                 };
-                self.try_out(&caller, &RequestRef::from(&request))
+                self.decide_apart(&caller, &RequestRef::from(&request), &BTreeSet::new())
                     .map_err(|why| {
                         format!("{why}, asked about `{} {}`", request.method, request.path)
                     })?;
