@@ -4,6 +4,7 @@ pub mod candidates;
 mod carried;
 mod faults;
 mod file;
+mod shadow;
 
 use scopegate_host::{
     Reason,

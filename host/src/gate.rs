@@ -9,6 +9,7 @@ mod invitation;
 mod leaks;
 mod question;
 mod session;
+mod shadow;
 mod trail;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use scopegate_policy::{Caller, Decision, Outcome, Reason};
+use scopegate_policy::{Caller, Outcome, Reason};
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -43,6 +44,7 @@ use trail::{RequestIds, Trail};
 pub use admission::Identity;
 pub use introspect::Introspection;
 pub use session::{Answer, Reply};
+pub(crate) use shadow::{Shadow, Understudy};
 
 /// What a gate is put together from.
 #[derive(Debug)]
@@ -257,7 +259,21 @@ impl Gate {
 
     /// Makes a policy the active one. Requests that are under way end under the one that they began with.
     pub fn activate(&self, policy: Arc<Policy>) {
-        self.active.store(Arc::new(Active::new(policy)));
+        let next = Active::new(policy);
+        self.active.rcu(|before| {
+            let shadow = before.shadow.as_ref();
+            next.beside(shadow.map(|shadow| Arc::clone(&shadow.understudy)))
+        });
+    }
+
+    /// The policy in the shadow of the active one.
+    pub(crate) fn shadow(&self) -> Option<Shadow> {
+        self.active.load().shadow.clone()
+    }
+
+    /// Has a policy decide in the shadow of the active one, in place of the one that does so now; or none.
+    pub(crate) fn put_shadow(&self, understudy: Option<Arc<Understudy>>) {
+        self.active.rcu(|before| before.beside(understudy.clone()));
     }
 
     /// Tells of an active policy that fails for good, again and again as long as it does.
@@ -323,16 +339,12 @@ impl Gate {
             .policy
             .decide_bounded(&caller, &question.as_ref(), registered)
             .await;
-        let decided = match decided {
-            Ok(decision) if principal.is_some() && is_for_nobody(&decision) => {
-                trail.rule = Some(decision.rule);
-                let why = "it takes an authenticated caller for nobody";
-                Err(DecideError::Fault(why.to_owned()))
-            }
-            decided => decided,
-        };
         if let Some(counts) = active.faults.count(&decided, question.now_ms) {
             self.fails(active, counts, question.now_ms);
+        }
+        if let Some(shadow) = &active.shadow {
+            let known = counted.authenticated.as_ref();
+            shadow.hand(question, known.map(|known| &known.principal), &decided);
         }
         let decision = match decided {
             Ok(decision) => decision,
@@ -406,11 +418,6 @@ impl Gate {
             now_ms,
         )
     }
-}
-
-/// Whether a decision asks for a credential.
-fn is_for_nobody(decision: &Decision) -> bool {
-    matches!(decision.outcome, Outcome::Deny(Reason::NotAuthenticated))
 }
 
 impl std::fmt::Debug for Gate {

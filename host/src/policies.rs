@@ -8,6 +8,7 @@ mod candidate;
 mod command;
 mod error;
 pub(crate) mod faults;
+pub mod shadow;
 mod take_back;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -18,6 +19,7 @@ use tokio::sync::Mutex;
 pub use candidate::{BadCandidate, Checks};
 pub use command::{Component, PolicyCommand, PolicyReply};
 pub use error::PolicyError;
+pub use shadow::ShadowStatus;
 
 use crate::{
     Gate,
@@ -124,6 +126,7 @@ impl Policies {
                     .await?;
             }
         }
+        inner.resume_shadow(now_ms).await?;
         Ok(Self { inner })
     }
 

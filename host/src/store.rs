@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub use backup::{BackupError, InPlace, back_up, restore};
 pub use change::{
     Change, Code, Confirmation, LogIn, NewCredential, NewInvitation, NewUser, PolicyActivation,
-    PolicyChange, Touch,
+    PolicyChange, PolicyShadow, Touch,
 };
 pub use conflict::Conflict;
 pub use error::{ChangeError, OpenError, StoreError};
@@ -31,7 +31,7 @@ pub use precondition::{Expected, Idempotency};
 pub use records::{
     Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Factor, LoginFacts,
     OpenSession, Organization, Owner, PolicySource, PolicyVersion, Role, Session, SessionFacts,
-    State, User,
+    ShadowVersion, State, User,
 };
 pub use sqlite::path_of_url;
 
@@ -373,6 +373,13 @@ impl Store {
     pub async fn find_component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
         match self {
             Self::Sqlite(store) => store.find_component(digest).await,
+        }
+    }
+
+    /// The policy in the shadow of the active one, and its component.
+    pub async fn find_shadow(&self) -> Result<Option<(ShadowVersion, Vec<u8>)>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.find_shadow().await,
         }
     }
 }

@@ -54,6 +54,10 @@ const TABLE: &str = "
     GET    /-/api/policies                                        401   404    403    403   403   403 403    403      200
     POST   /-/api/policies                                        401   404    403    403   403   403 403    403      201
     POST   /-/api/policies/{policy}/activate                      401   404    403    403   403   403 403    403      200
+    GET    /-/api/policies/shadow                                 401   404    403    403   403   403 403    403      200
+    POST   /-/api/policies/shadow                                 401   404    403    403   403   403 403    403      201
+    DELETE /-/api/policies/shadow                                 401   404    403    403   403   403 403    403      204
+    POST   /-/api/policies/shadow/promote                         401   404    403    403   403   403 403    403      200
     POST   /-/api/revoke                                          401   404    200    200   200   200 200    200      200
     GET    /-/api/roles                                           401   404    200    200   200   200 200    200      403
     GET    /-/api/roles/{role}                                    401   404    200    200   200   404 200    200      403

@@ -1,6 +1,6 @@
-//! `scopegate policy push`, `rollback` and `versions`, on the machine and over the API.
+//! `scopegate policy push`, `shadow`, `rollback` and `versions`, on the machine and over the API.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 
@@ -103,6 +103,26 @@ fn an_operator_pushes_over_the_api_and_an_administrator_does_not() {
     assert_eq!(status(&format!("{url}/v1/next"), ""), "502");
     let listed = as_whom("ops@example.com", &["policy", "versions"]);
     assert_eq!(text(&listed.stdout).lines().count(), 3);
+    let back = as_whom("ops@example.com", &["policy", "rollback"]);
+    assert!(back.status.success(), "{}", text(&back.stderr));
+    let shadow = ["policy", "push", "next.yaml", "--shadow"];
+    assert!(!as_whom("root@example.com", &shadow).status.success());
+    let pushed = as_whom("ops@example.com", &shadow);
+    assert!(pushed.status.success(), "{}", text(&pushed.stderr));
+    for (action, said) in [
+        ("status", "is in the shadow: sha256:"),
+        ("drop", "no policy is in the shadow any more"),
+    ] {
+        let done = as_whom("ops@example.com", &["policy", "shadow", action]);
+        let printed = text(&done.stdout);
+        assert!(printed.contains(said), "{printed}{}", text(&done.stderr));
+    }
+    let shadow = as_whom("ops@example.com", &shadow);
+    assert!(shadow.status.success(), "{}", text(&shadow.stderr));
+    assert_eq!(status(&format!("{url}/v1/next"), ""), "401");
+    let promoted = as_whom("ops@example.com", &["policy", "shadow", "promote"]);
+    assert!(promoted.status.success(), "{}", text(&promoted.stderr));
+    assert_eq!(status(&format!("{url}/v1/next"), ""), "502");
     let back = as_whom("ops@example.com", &["policy", "rollback"]);
     assert!(back.status.success(), "{}", text(&back.stderr));
     assert_eq!(status(&format!("{url}/v1/next"), ""), "401");
@@ -211,4 +231,70 @@ fn bad_candidates_change_nothing_pushed_from_the_terminal_or_put_into_the_file()
     let versions = json(directory, &["policy", "versions"]);
     assert_eq!(versions.as_array().map(Vec::len), Some(1), "{versions}");
     assert_eq!(versions[0]["digest"], active);
+}
+
+/// What is told of the shadow once this many requests were compared.
+fn compared(directory: &Path, requests: u64) -> Value {
+    for _ in 0..500 {
+        let status = json(directory, &["policy", "shadow", "status"]);
+        if status["asked"].as_u64().expect("a number") >= requests {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{}", json(directory, &["policy", "shadow", "status"]));
+}
+
+#[test]
+fn a_policy_is_tried_in_the_shadow_from_the_terminal() {
+    let gate = gate("scopegate");
+    let directory = gate.path();
+    let document = std::fs::read_to_string(directory.join("policy.yaml")).expect("readable");
+    let next = format!("{document}  - {{ match: GET /v1/next, public: true }}\n");
+    std::fs::write(directory.join("next.yaml"), next).expect("writable");
+    let (_server, url) = serve(directory);
+    let next = format!("{url}/v1/next");
+
+    let none = run(directory, &["policy", "shadow", "status"]);
+    assert_eq!(none.status.code(), Some(1));
+    let said = text(&none.stderr);
+    assert!(
+        said.contains("no policy is in the shadow") && said.contains("push FILE --shadow"),
+        "{said}"
+    );
+    let pushed = run_ok(directory, &["policy", "push", "next.yaml", "--shadow"]);
+    assert!(pushed.contains("is in the shadow: sha256:"), "{pushed}");
+    assert!(pushed.contains("0 requests compared: 0 same"), "{pushed}");
+    assert_eq!(status(&next, ""), "401");
+    let told = compared(directory, 1);
+    let difference = &told["differences"][0];
+    assert_eq!(
+        (
+            &difference["kind"],
+            &difference["route"],
+            &difference["count"]
+        ),
+        (&"newly-allowed".into(), &"GET /v1/next".into(), &1.into())
+    );
+    let shown = run_ok(directory, &["policy", "shadow", "status"]);
+    assert!(
+        shown.contains("\n\nnewly-allowed on GET /v1/next: 1\n  ")
+            && shown
+                .contains("Z GET /v1/next by nobody: deny, not-authenticated -> allow, no cluster"),
+        "{shown}"
+    );
+    let promoted = json(directory, &["policy", "shadow", "promote"]);
+    assert_eq!(promoted["source"], "promote");
+    assert_eq!(status(&next, ""), "502");
+
+    run_ok(directory, &["policy", "push", "policy.yaml", "--shadow"]);
+    let dropped = run_ok(directory, &["policy", "shadow", "drop"]);
+    assert!(
+        dropped.contains("no policy is in the shadow any more"),
+        "{dropped}"
+    );
+    for action in ["promote", "drop"] {
+        let none = run(directory, &["policy", "shadow", action]);
+        assert_eq!(none.status.code(), Some(1), "{action}");
+    }
 }

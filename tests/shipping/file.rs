@@ -14,7 +14,7 @@ use super::{by_hand, by_hand_of, component, document};
 use crate::harness::{Actor, config};
 
 /// What a configuration in this directory starts, with a store that was there before.
-async fn start(directory: &Path) -> Running {
+pub(super) async fn start(directory: &Path) -> Running {
     try_start(directory, "policy: policy.yaml")
         .await
         .expect("parts")
@@ -30,7 +30,7 @@ async fn try_start(directory: &Path, policy: &str) -> Result<Running, AssembleEr
     Ok(Server::start(parts).await.expect("a server"))
 }
 
-async fn directory() -> tempfile::TempDir {
+pub(super) async fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();
     KeyRing::create(&path.join("keys.json")).expect("a key ring");
@@ -49,7 +49,7 @@ fn write_text(directory: &Path, text: &str) {
     std::fs::write(directory.join("policy.yaml"), text).expect("writable");
 }
 
-fn version(running: &Running) -> String {
+pub(super) fn version(running: &Running) -> String {
     running.gate().policy().description().version.clone()
 }
 

@@ -14,6 +14,7 @@ mod limits;
 mod lint;
 mod new;
 mod schema;
+mod shadow;
 mod ship;
 mod sign;
 mod subject;
@@ -34,6 +35,7 @@ Examples:
   scopegate policy lint policy.yaml
   scopegate policy fmt --check policy.yaml
   scopegate policy push policy.wasm
+  scopegate policy shadow status
   scopegate policy rollback";
 
 /// Check, compile, test, format, explain, compare and ship policies
@@ -61,6 +63,7 @@ enum Action {
     Sign(sign::Sign),
     Verify(sign::Verify),
     Push(ship::Push),
+    Shadow(shadow::Shadow),
     Rollback(ship::Rollback),
     Versions(ship::Versions),
 }
@@ -83,6 +86,7 @@ pub(crate) fn run(policy: Policy, common: &Common) -> Result<()> {
         Action::Sign(sign) => sign::sign(&sign, output),
         Action::Verify(verify) => sign::verify(&verify, output),
         Action::Push(push) => asynchronously(ship::push(push, common)),
+        Action::Shadow(shadow) => asynchronously(shadow::run(shadow, common)),
         Action::Rollback(rollback) => asynchronously(ship::rollback(rollback, common)),
         Action::Versions(_) => asynchronously(ship::versions(common)),
     }

@@ -19,6 +19,7 @@ mod policies;
 mod policy;
 mod roles;
 mod sessions;
+mod shadow;
 mod slip;
 mod tokens;
 mod users;
@@ -91,6 +92,8 @@ fn endpoints() -> OpenApiRouter<State> {
         .routes(routes!(policy::read))
         .routes(routes!(policies::list, policies::push))
         .routes(routes!(policies::activate))
+        .routes(routes!(shadow::read, shadow::push, shadow::drop))
+        .routes(routes!(shadow::promote))
         .routes(routes!(audit::search))
         .routes(routes!(me::read))
         .routes(routes!(me::change_password))

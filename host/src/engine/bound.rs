@@ -74,14 +74,18 @@ pub fn bound(
     request: &RequestRef<'_>,
     registered: &BTreeSet<String>,
 ) -> Result<Decision, String> {
-    let Outcome::Allow(visible) = decision.outcome else {
-        return Ok(decision);
+    let is_anonymous = caller.kind == CallerKind::Anonymous;
+    let visible = match decision.outcome {
+        Outcome::Allow(visible) => visible,
+        Outcome::Deny(Reason::NotAuthenticated) if !is_anonymous => {
+            return Err("it takes an authenticated caller for nobody".to_owned());
+        }
+        Outcome::Deny(_) => return Ok(decision),
     };
     let rule = decision.rule;
     let Some(route) = route_of(&rule, description)? else {
         return Err("it allows without a route".to_owned());
     };
-    let is_anonymous = caller.kind == CallerKind::Anonymous;
     if let Some(reason) = refused_management(route, caller, request) {
         let outcome = Outcome::Deny(reason);
         return Ok(Decision { outcome, rule });

@@ -85,6 +85,9 @@ const RESIDENT_BYTES: usize = 128 << 10;
 /// ones that it can go back to, one in the shadow and one that is being looked at. Those that rest hold no memory.
 pub(super) const POOLED_POLICIES_MAX: u32 = 12;
 
+/// Instances that take no place: of a policy that is tried out, and of the one in the shadow.
+const APART_MAX: u32 = 2;
+
 impl Limits {
     /// Idle instances that one pooled policy keeps.
     pub(super) fn idle_max(&self) -> u32 {
@@ -115,7 +118,7 @@ impl Limits {
             .cranelift_opt_level(OptLevel::Speed)
             .memory_init_cow(true);
 
-        let instances = self.places + POOLED_POLICIES_MAX * self.idle_max() + 1;
+        let instances = self.places + POOLED_POLICIES_MAX * self.idle_max() + APART_MAX;
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(instances)
             .total_core_instances(instances * MODULES_MAX)

@@ -237,11 +237,12 @@ impl Policy {
     }
 
     /// Asks a fresh instance on this thread, apart from what requests share, and bounds the answer as
-    /// [`Policy::decide_bounded`] does. For trying a policy out, one question at a time.
+    /// [`Policy::decide_bounded`] does. It takes no place, and its faults are not counted: for a policy that is tried out,
+    /// or that decides in the shadow of another one. One thread at a time for each of the two.
     ///
     /// # Errors
     /// How it failed.
-    pub(crate) fn try_out(
+    pub(crate) fn decide_apart(
         &self,
         caller: &CallerRef<'_>,
         request: &RequestRef<'_>,

@@ -36,7 +36,7 @@ impl Policy {
                     caller,
                     packed: &packed,
                 };
-                self.try_out(&caller, &RequestRef::from(&request), &BTreeSet::new())
+                self.decide_apart(&caller, &RequestRef::from(&request), &BTreeSet::new())
                     .map_err(|why| {
                         format!("{why}, asked about `{} {}`", request.method, request.path)
                     })?;

@@ -3,46 +3,55 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName};
-use scopegate_policy::{ClusterSource, is_management_path, packed::RequestRef};
+use scopegate_policy::{ClusterSource, Description, is_management_path, packed::RequestRef};
 
+use super::shadow::{Shadow, Understudy};
 use crate::{
     Cause, Request, audit::Judge, engine::Policy, headers, path, policies::faults::Faults,
 };
 
-/// The active policy and what it reads of requests. One value, so that a request sees one policy from start to end.
+/// The active policy, what it reads of requests, and the one in its shadow. One value, so that a request sees one policy
+/// from start to end, and that the answers of both are compared with each other and never with those of a third.
 pub(super) struct Active {
     pub(super) policy: Arc<Policy>,
     /// The policy, for records.
     pub(super) judge: Arc<Judge>,
     /// How often it fails.
-    pub(super) faults: Faults,
+    pub(super) faults: Arc<Faults>,
     /// Query parameters.
     queries: Vec<String>,
     /// Headers; never one that carries a credential.
     pub(super) headers: Vec<HeaderName>,
+    pub(super) shadow: Option<Shadow>,
+}
+
+/// The query parameters and the headers that a policy reads; never a header that carries a credential.
+pub(super) fn declared(description: &Description) -> (Vec<String>, Vec<HeaderName>) {
+    let (mut queries, mut headers) = (Vec::new(), Vec::new());
+    for route in &description.routes {
+        match &route.cluster {
+            ClusterSource::Query(name) if !queries.contains(name) => queries.push(name.clone()),
+            ClusterSource::Header(name) => {
+                let name = HeaderName::from_bytes(name.as_bytes())
+                    .ok()
+                    .filter(|name| !headers::is_withheld(name));
+                headers.extend(name.filter(|name| !headers.contains(name)));
+            }
+            _ => {}
+        }
+    }
+    for name in &description.headers {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .ok()
+            .filter(|name| !headers::is_withheld(name));
+        headers.extend(name.filter(|name| !headers.contains(name)));
+    }
+    (queries, headers)
 }
 
 impl Active {
     pub(super) fn new(policy: Arc<Policy>) -> Self {
-        let (mut queries, mut headers) = (Vec::new(), Vec::new());
-        for route in &policy.description().routes {
-            match &route.cluster {
-                ClusterSource::Query(name) if !queries.contains(name) => queries.push(name.clone()),
-                ClusterSource::Header(name) => {
-                    let name = HeaderName::from_bytes(name.as_bytes())
-                        .ok()
-                        .filter(|name| !headers::is_withheld(name));
-                    headers.extend(name.filter(|name| !headers.contains(name)));
-                }
-                _ => {}
-            }
-        }
-        for name in &policy.description().headers {
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .ok()
-                .filter(|name| !headers::is_withheld(name));
-            headers.extend(name.filter(|name| !headers.contains(name)));
-        }
+        let (queries, headers) = declared(policy.description());
         let judge = Arc::new(Judge {
             digest: policy.digest().to_owned(),
             description: Arc::clone(policy.description()),
@@ -50,9 +59,22 @@ impl Active {
         Self {
             policy,
             judge,
-            faults: Faults::new(),
+            faults: Arc::new(Faults::new()),
             queries,
             headers,
+            shadow: None,
+        }
+    }
+
+    /// The same policy with another shadow, or none. What is counted starts anew.
+    pub(super) fn beside(&self, understudy: Option<Arc<Understudy>>) -> Self {
+        Self {
+            policy: Arc::clone(&self.policy),
+            judge: Arc::clone(&self.judge),
+            faults: Arc::clone(&self.faults),
+            queries: self.queries.clone(),
+            headers: self.headers.clone(),
+            shadow: understudy.map(|understudy| Shadow::new(understudy, &self.judge)),
         }
     }
 }
@@ -71,7 +93,7 @@ pub(super) struct Question<'r> {
     pub(super) headers: &'r HeaderMap,
     pub(super) now_ms: i64,
     /// The client's address.
-    client: IpAddr,
+    pub(super) client: IpAddr,
 }
 
 impl<'r> Question<'r> {

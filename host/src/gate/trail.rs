@@ -129,7 +129,7 @@ fn door(path: &str) -> Door {
 }
 
 /// The method; the common ones cost no memory.
-fn method_text(method: &str) -> Cow<'static, str> {
+pub(super) fn method_text(method: &str) -> Cow<'static, str> {
     ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
         .into_iter()
         .find(|known| *known == method)

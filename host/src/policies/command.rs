@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Policies;
+use super::{Policies, ShadowStatus};
 use crate::{
     admin::AdminError,
     store::{Origin, PolicyVersion},
@@ -29,6 +29,17 @@ pub enum PolicyCommand {
     },
     /// Lists the policies that are kept.
     Versions,
+    /// Checks a component and has it decide in the shadow of the active policy.
+    PushShadow {
+        /// It.
+        component: Component,
+    },
+    /// Shows the policy in the shadow, and what it answers otherwise.
+    Shadow,
+    /// Makes the policy in the shadow the active one.
+    Promote,
+    /// Ends the policy in the shadow.
+    DropShadow,
 }
 
 /// What a command about policies answers.
@@ -47,6 +58,13 @@ pub enum PolicyReply {
         /// The active one first.
         versions: Vec<PolicyVersion>,
     },
+    /// The policy in the shadow.
+    Shadow {
+        /// It, and what was counted.
+        shadow: Box<ShadowStatus>,
+    },
+    /// There is no policy in the shadow any more.
+    Dropped,
 }
 
 /// A component, in base64 on its way.
@@ -64,6 +82,9 @@ impl Policies {
         origin: Origin,
         now_ms: i64,
     ) -> Result<PolicyReply, AdminError> {
+        let shadow = |shadow| PolicyReply::Shadow {
+            shadow: Box::new(shadow),
+        };
         let active = |(version, changed)| PolicyReply::Active { version, changed };
         match command {
             PolicyCommand::Push { component } => {
@@ -73,6 +94,16 @@ impl Policies {
             PolicyCommand::Versions => Ok(PolicyReply::Versions {
                 versions: self.versions().await?,
             }),
+            PolicyCommand::PushShadow { component } => {
+                let pushed = self.push_shadow(component.0, origin, now_ms).await?;
+                Ok(shadow(pushed))
+            }
+            PolicyCommand::Shadow => Ok(shadow(self.shadow()?)),
+            PolicyCommand::Promote => Ok(active(self.promote(origin, now_ms).await?)),
+            PolicyCommand::DropShadow => {
+                self.drop_shadow(origin, now_ms).await?;
+                Ok(PolicyReply::Dropped)
+            }
         }
     }
 }

@@ -21,6 +21,9 @@ pub enum PolicyError {
     /// There is none to go back to.
     #[error("no policy was active before this one")]
     NoneBefore,
+    /// There is none in the shadow.
+    #[error("no policy is in the shadow")]
+    NoShadow,
     /// The store did not take it, or whoever asked for it may no longer.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -42,6 +45,10 @@ impl From<PolicyError> for AdminError {
             ),
             PolicyError::Ambiguous(_) => (ErrorKind::Invalid, "give more of the digest"),
             PolicyError::NoneBefore => (ErrorKind::Conflict, "push the one that is wanted"),
+            PolicyError::NoShadow => (
+                ErrorKind::Missing,
+                "`scopegate policy push FILE --shadow` puts one there",
+            ),
             PolicyError::Change(change) => return change.clone().into(),
         };
         Self {

@@ -272,6 +272,23 @@ pub struct PolicyVersion {
     pub configured: String,
 }
 
+/// The policy in the shadow of the active one, without its component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowVersion {
+    /// `sha256:` and the hash of its component in hex.
+    pub digest: String,
+    /// Its name, in its own words.
+    pub name: String,
+    /// Its version, in its own words.
+    pub version: String,
+    /// The size of its component.
+    pub bytes: i64,
+    /// When it was pushed, in seconds since the epoch.
+    pub pushed_at: i64,
+    /// By whom: `machine`, or a user's id.
+    pub pushed_by: String,
+}
+
 /// What made a policy the active one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

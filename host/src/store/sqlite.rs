@@ -23,7 +23,7 @@ use sqlx::{
 use super::{Missing, OpenError, Purpose, StoreError};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "store", include_str!("../../migrations/0001_store.sql")),
     (
         2,
@@ -40,6 +40,11 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         5,
         "policies",
         include_str!("../../migrations/0005_policies.sql"),
+    ),
+    (
+        6,
+        "shadow",
+        include_str!("../../migrations/0006_shadow.sql"),
     ),
 ];
 

@@ -99,7 +99,7 @@ fn ask<'f>(file: &TestFile, case: &'f Case, policy: &Policy) -> Ran<'f> {
         packed: &packed,
     };
     let request = RequestRef::from(&case.question);
-    let compiled = policy.try_out(&asking, &request, &file.clusters);
+    let compiled = policy.decide_apart(&asking, &request, &file.clusters);
     let tables = file.subject.tables();
     Ran {
         case,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use scopegate_host::{
     admin::{AgentRequest, Command, Reply as AdminReply},
     engine::build_document,
+    store::Actor as By,
 };
 use scopegate_policy::documents;
 use serde_json::{Value, json};
@@ -106,6 +107,9 @@ impl Stage {
                 .actor
                 .post("/-/api/me/factor/confirm", json!({ "otp": otp }));
             assert_eq!(confirm.await.status, 201);
+        }
+        if endpoint.template.starts_with("/-/api/policies/shadow") {
+            self.put_shadow().await;
         }
         let mut places = BTreeMap::new();
         for name in endpoint.placeholders() {
@@ -213,6 +217,16 @@ impl Stage {
         Some(totp.generate(now).to_string())
     }
 
+    /// There is something to show, to drop and to promote: what is active, so that nothing changes.
+    async fn put_shadow(&self) {
+        let document = documents::builtin("scopegate").expect("it is built in");
+        let component = build_document("policy.yaml", document).expect("a policy");
+        let policies = self.world.running().policies();
+        let now_ms = self.world.clock.now_ms();
+        let put = policies.push_shadow(component.into(), By::Machine.into(), now_ms);
+        put.await.expect("a shadow");
+    }
+
     async fn key_of(&self, organization: &str, owner: &str) -> String {
         let key = Key {
             organization,
@@ -291,7 +305,7 @@ impl Stage {
                 }] })
             }
             // The one that is active, so that all others find what they need.
-            "POST /-/api/policies" => {
+            "POST /-/api/policies" | "POST /-/api/policies/shadow" => {
                 json!(documents::builtin("scopegate").expect("it is built in"))
             }
             _ => panic!("say what is sent to {endpoint}"),

@@ -12,7 +12,10 @@ use scopegate_host::{
 };
 use serde_json::{Value, json};
 
-use super::file::{extend, read, text, unreadable};
+use super::{
+    file::{extend, read, text, unreadable},
+    shadow,
+};
 use crate::{
     Common,
     admin::Admin,
@@ -23,6 +26,7 @@ const PUSH_EXAMPLES: &str = "\
 Examples:
   scopegate policy push policy.wasm
   scopegate policy push policy.yaml
+  scopegate policy push policy.wasm --shadow
   scopegate policy push policy.wasm --url https://gate.example:9080
 
 The gate checks it from every side, and only then is it active: no request is lost, and each is
@@ -51,6 +55,9 @@ pub(crate) struct Push {
     /// A component, or a policy document, which is built first
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Let it decide in the shadow of the active one, without effect: `scopegate policy shadow` says what differs
+    #[arg(long)]
+    shadow: bool,
 }
 
 /// Go back to a policy that was active before
@@ -70,7 +77,10 @@ pub(crate) struct Versions {}
 pub(crate) async fn push(push: Push, common: &Common) -> Result<()> {
     // Before the gate is looked for: a document's mistakes need none.
     let component = Component(component(&push.file)?.into());
-    activate(PolicyCommand::Push { component }, common).await
+    match push.shadow {
+        true => shadow::show(PolicyCommand::PushShadow { component }, common).await,
+        false => activate(PolicyCommand::Push { component }, common).await,
+    }
 }
 
 pub(crate) async fn rollback(rollback: Rollback, common: &Common) -> Result<()> {
@@ -112,7 +122,7 @@ pub(super) fn component(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).map_err(|error| unreadable(file, &error).into())
 }
 
-async fn activate(command: PolicyCommand, common: &Common) -> Result<()> {
+pub(super) async fn activate(command: PolicyCommand, common: &Common) -> Result<()> {
     match ask(command, common).await? {
         PolicyReply::Active { version, changed } => {
             let mut shown = view(&version, true);
@@ -129,7 +139,7 @@ async fn activate(command: PolicyCommand, common: &Common) -> Result<()> {
     }
 }
 
-async fn ask(command: PolicyCommand, common: &Common) -> Result<PolicyReply> {
+pub(super) async fn ask(command: PolicyCommand, common: &Common) -> Result<PolicyReply> {
     let admin = Admin::open(common).await?;
     match admin.execute(Command::Policy(command)).await? {
         Reply::Policy(reply) => Ok(reply),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use jiff::Timestamp;
 use scopegate_host::{
-    policies::{PolicyCommand, PolicyReply},
+    policies::{PolicyCommand, PolicyReply, ShadowStatus},
     store::{PolicySource, PolicyVersion},
 };
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use super::Remote;
 use crate::failure::Failure;
 
 const POLICIES: &str = "policies";
+const SHADOW: [&str; 2] = [POLICIES, "shadow"];
 
 /// A policy as the API shows it.
 #[derive(Debug, Deserialize)]
@@ -65,6 +66,20 @@ impl Remote {
             PolicyCommand::Versions => Ok(PolicyReply::Versions {
                 versions: self.policy_versions().await?,
             }),
+            PolicyCommand::PushShadow { component } => {
+                let pushed = self.gate.post(&SHADOW, None);
+                let pushed = pushed.component(component.0.into());
+                Ok(shadow(pushed.json().await?))
+            }
+            PolicyCommand::Shadow => Ok(shadow(self.gate.get(&SHADOW).json().await?)),
+            PolicyCommand::Promote => {
+                let promoted = self.gate.post(&[POLICIES, "shadow", "promote"], None);
+                Ok(active(promoted.json().await?))
+            }
+            PolicyCommand::DropShadow => {
+                self.gate.delete(&SHADOW).send().await?;
+                Ok(PolicyReply::Dropped)
+            }
         }
     }
 
@@ -86,6 +101,12 @@ impl Remote {
         }
         let versions: Versions = self.gate.get(&[POLICIES]).json().await?;
         Ok(versions.items.into_iter().map(Into::into).collect())
+    }
+}
+
+fn shadow(status: ShadowStatus) -> PolicyReply {
+    PolicyReply::Shadow {
+        shadow: Box::new(status),
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) struct Activated {
 }
 
 /// A component, as it came.
-pub(super) struct Component(Bytes);
+pub(super) struct Component(pub(super) Bytes);
 
 impl FromRequest<State> for Component {
     type Rejection = Failed;
@@ -157,7 +157,7 @@ pub(super) async fn activate(
     Ok(activated(version, changed))
 }
 
-fn activated(version: PolicyVersion, changed: bool) -> Reply<Activated> {
+pub(super) fn activated(version: PolicyVersion, changed: bool) -> Reply<Activated> {
     Reply(Activated {
         policy: view(version, true),
         changed,

@@ -10,23 +10,31 @@ use crate::store::PolicySource;
 pub enum PolicyChange {
     /// Makes one the active one.
     Activate(PolicyActivation),
-    /// Has one decide in the shadow of the active one. Only the record is kept.
-    Shadow {
-        /// Its digest.
-        digest: String,
-        /// Its name.
-        name: String,
-        /// Its version.
-        version: String,
-    },
-    /// Ends the one in the shadow. Only the record is kept.
+    /// Has one decide in the shadow of the active one, in place of the one that does so now.
+    Shadow(PolicyShadow),
+    /// Ends the one in the shadow.
     DropShadow {
         /// Its digest.
         digest: String,
     },
 }
 
-/// A policy that becomes the active one.
+/// A policy that decides without effect, to be compared with the active one.
+#[derive(Debug)]
+pub struct PolicyShadow {
+    /// `sha256:` and the hash of its component in hex.
+    pub digest: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// It, whole.
+    pub component: Bytes,
+    /// The digest of the one in the shadow that it replaces, for the record.
+    pub replaces: Option<String>,
+}
+
+/// A policy that becomes the active one. One that is promoted leaves the shadow in the same step.
 #[derive(Debug)]
 pub struct PolicyActivation {
     /// `sha256:` and the hash of its component in hex.
@@ -51,7 +59,7 @@ impl PolicyChange {
     pub(super) fn action(&self) -> &'static str {
         match self {
             Self::Activate(_) => "policy.activate",
-            Self::Shadow { .. } => "policy.shadow",
+            Self::Shadow(_) => "policy.shadow",
             Self::DropShadow { .. } => "policy.drop-shadow",
         }
     }
@@ -59,7 +67,7 @@ impl PolicyChange {
     pub(super) fn digest(&self) -> &str {
         match self {
             Self::Activate(PolicyActivation { digest, .. })
-            | Self::Shadow { digest, .. }
+            | Self::Shadow(PolicyShadow { digest, .. })
             | Self::DropShadow { digest } => digest,
         }
     }
@@ -72,7 +80,11 @@ impl PolicyChange {
                 "source": activation.source,
                 "replaces": activation.replaces,
             }),
-            Self::Shadow { name, version, .. } => json!({ "name": name, "version": version }),
+            Self::Shadow(shadow) => json!({
+                "name": shadow.name,
+                "version": shadow.version,
+                "replaces": shadow.replaces,
+            }),
             Self::DropShadow { .. } => json!({}),
         }
     }

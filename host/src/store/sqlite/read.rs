@@ -15,7 +15,7 @@ use crate::{
     key::KeyHash,
     store::{
         Cluster, Credential, CredentialFacts, CredentialKind, LoginFacts, Organization,
-        PolicyVersion, Role, SessionFacts, StoreError, User,
+        PolicyVersion, Role, SessionFacts, ShadowVersion, StoreError, User,
     },
 };
 
@@ -193,6 +193,16 @@ impl Sqlite {
             .bind(digest.to_owned())
             .fetch_optional(&self.searchers);
         found.await.map_err(unavailable)
+    }
+
+    pub(in crate::store) async fn find_shadow(
+        &self,
+    ) -> Result<Option<(ShadowVersion, Vec<u8>)>, StoreError> {
+        let query = sqlx::query(
+            "SELECT digest, name, version, bytes, pushed_at, pushed_by, component FROM shadow",
+        );
+        let found = self.search(query, row::shadow).await?;
+        Ok(found.into_iter().next())
     }
 
     async fn of_organization<T>(

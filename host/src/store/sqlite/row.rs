@@ -13,8 +13,8 @@ use crate::{
     password::PasswordHash,
     store::{
         Cluster, Credential, CredentialFacts, CredentialKind, Factor, LoginFacts, OpenSession,
-        Organization, Owner, PolicySource, PolicyVersion, Role, Session, SessionFacts, StoreError,
-        User,
+        Organization, Owner, PolicySource, PolicyVersion, Role, Session, SessionFacts,
+        ShadowVersion, StoreError, User,
     },
 };
 
@@ -146,6 +146,20 @@ pub(super) fn policy(row: &SqliteRow) -> Result<PolicyVersion, StoreError> {
         source: source.ok_or_else(|| fields.corrupt("source", "is not a known word"))?,
         configured: fields.get("configured")?,
     })
+}
+
+/// With its component.
+pub(super) fn shadow(row: &SqliteRow) -> Result<(ShadowVersion, Vec<u8>), StoreError> {
+    let fields = Fields::new(row, "shadow", "", "digest");
+    let version = ShadowVersion {
+        digest: fields.get("digest")?,
+        name: fields.get("name")?,
+        version: fields.get("version")?,
+        bytes: fields.get("bytes")?,
+        pushed_at: fields.time("pushed_at")?,
+        pushed_by: fields.get("pushed_by")?,
+    };
+    Ok((version, fields.get("component")?))
 }
 
 /// From columns whose names begin with `alias`.

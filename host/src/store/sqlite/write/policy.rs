@@ -1,8 +1,9 @@
-//! Policies: the active one, and those that were before it.
+//! Policies: the active one, those that were before it, and the one in its shadow.
 
 use super::{Done, Tx};
 use crate::store::{
-    ChangeError, Conflict, PolicyActivation, PolicyChange, StoreError, sqlite::unavailable,
+    ChangeError, Conflict, PolicyActivation, PolicyChange, PolicyShadow, PolicySource, StoreError,
+    sqlite::unavailable,
 };
 
 impl Tx<'_> {
@@ -12,8 +13,8 @@ impl Tx<'_> {
     ) -> Result<Done, ChangeError> {
         match change {
             PolicyChange::Activate(activation) => self.activate_policy(activation).await,
-            // Whose record is all there is.
-            PolicyChange::Shadow { .. } | PolicyChange::DropShadow { .. } => Ok(Done::new(None)),
+            PolicyChange::Shadow(shadow) => self.put_shadow(shadow).await,
+            PolicyChange::DropShadow { digest } => self.drop_shadow(digest).await,
         }
     }
 
@@ -30,7 +31,34 @@ impl Tx<'_> {
         )
         .bind(i64::from(activation.kept_max.max(1)));
         self.run(forget).await?;
+        match activation.source {
+            PolicySource::Promote => self.drop_shadow(&activation.digest).await,
+            _ => Ok(Done::new(None)),
+        }
+    }
+
+    async fn put_shadow(&mut self, shadow: &PolicyShadow) -> Result<Done, ChangeError> {
+        let put = sqlx::query(
+            "INSERT OR REPLACE INTO shadow (one, digest, name, version, pushed_at, pushed_by, bytes, component) \
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(shadow.digest.clone())
+        .bind(shadow.name.clone())
+        .bind(shadow.version.clone())
+        .bind(self.now)
+        .bind(self.by.text())
+        .bind(i64::try_from(shadow.component.len()).unwrap_or(i64::MAX))
+        .bind(shadow.component.to_vec());
+        self.run(put).await?;
         Ok(Done::new(None))
+    }
+
+    async fn drop_shadow(&mut self, digest: &str) -> Result<Done, ChangeError> {
+        let drop = sqlx::query("DELETE FROM shadow WHERE digest = ?").bind(digest.to_owned());
+        match self.run(drop).await? {
+            0 => Err(Conflict::UnknownPolicy(digest.to_owned()).into()),
+            _ => Ok(Done::new(None)),
+        }
     }
 
     /// How many rows it made or changed: none where the component is neither given nor there.

@@ -1,0 +1,193 @@
+//! The policy in the shadow: it is asked what the active one is asked, and what it answers has no effect but that the
+//! differences are counted and listed. Then it is promoted, or dropped.
+//!
+//! It is kept in the store, so that a restart goes on with it; what was counted is not.
+
+mod asker;
+mod status;
+mod tally;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+pub(crate) use asker::{Asked, Asker, Told};
+pub use status::{
+    Counted, Difference, DifferenceKind, Example, ExampleAnswer, ExampleCaller, ShadowStatus,
+};
+pub(crate) use tally::{Answer, Tally};
+
+use super::{Inner, Next, Policies, PolicyError};
+use crate::{
+    engine::Policy,
+    gate::{Shadow, Understudy},
+    store::{
+        Actor, Change, Origin, PolicyChange, PolicyShadow, PolicySource, PolicyVersion,
+        ShadowVersion, StoreError,
+    },
+};
+
+impl Policies {
+    /// Checks a component, and has it decide in the shadow of the active policy, in place of the one that does so now.
+    ///
+    /// # Errors
+    /// When it is refused, or the store does not take it; the shadow is as it was.
+    pub async fn push_shadow(
+        &self,
+        component: Bytes,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<ShadowStatus, PolicyError> {
+        self.apart(move |inner| async move {
+            let policy = inner.check(component.clone()).await?;
+            let asker = start(&policy)?;
+            let _kept = inner.kept.lock().await;
+            let before = inner.gate.shadow();
+            let digest = policy.digest().to_owned();
+            let change = PolicyChange::Shadow(PolicyShadow {
+                name: policy.description().name.clone(),
+                version: policy.description().version.clone(),
+                component,
+                replaces: before
+                    .map(|before| before.understudy.version.digest.clone())
+                    .filter(|replaced| *replaced != digest),
+                digest,
+            });
+            inner.apply(change, origin, now_ms).await?;
+            let (version, _) = inner.stored_shadow().await?.ok_or(PolicyError::NoShadow)?;
+            tracing::info!(digest = version.digest, "a policy is in the shadow");
+            let understudy = Understudy::new(version, policy, asker);
+            inner.gate.put_shadow(Some(Arc::new(understudy)));
+            inner.shadow_status()
+        })
+        .await
+    }
+
+    /// The policy in the shadow, and what it answers otherwise than the active one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn shadow(&self) -> Result<ShadowStatus, PolicyError> {
+        self.inner.shadow_status()
+    }
+
+    /// Makes the policy in the shadow the active one.
+    ///
+    /// # Errors
+    /// When there is none, or the store does not take it; everything is as it was.
+    pub async fn promote(
+        &self,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<(PolicyVersion, bool), PolicyError> {
+        self.apart(move |inner| async move {
+            let mut kept = inner.kept.lock().await;
+            let shadow = inner.gate.shadow().ok_or(PolicyError::NoShadow)?;
+            let stored = inner.stored_shadow().await?;
+            let policy = Arc::clone(&shadow.understudy.policy);
+            let next = Next {
+                component: stored.map(|(_, component)| component.into()),
+                source: PolicySource::Promote,
+                policy: Arc::clone(&policy),
+            };
+            inner.make_active(&mut kept, next, origin, now_ms).await?;
+            inner.gate.put_shadow(None);
+            // Whoever wants one that has failed wants it all the same.
+            kept.failed.remove(policy.digest());
+            let versions = inner.versions().await?;
+            let version = versions
+                .into_iter()
+                .find(|one| one.digest == policy.digest());
+            let unknown = || PolicyError::Unknown(policy.digest().to_owned());
+            Ok((version.ok_or_else(unknown)?, true))
+        })
+        .await
+    }
+
+    /// Ends the policy in the shadow.
+    ///
+    /// # Errors
+    /// When there is none, or the store does not take it.
+    pub async fn drop_shadow(&self, origin: Origin, now_ms: i64) -> Result<(), PolicyError> {
+        self.apart(move |inner| async move {
+            let _kept = inner.kept.lock().await;
+            let shadow = inner.gate.shadow().ok_or(PolicyError::NoShadow)?;
+            let digest = shadow.understudy.version.digest.clone();
+            let change = PolicyChange::DropShadow { digest };
+            inner.apply(change, origin, now_ms).await?;
+            inner.gate.put_shadow(None);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// Goes on with the policy that was in the shadow before the start. One that would be refused by now is dropped.
+    pub(super) async fn resume_shadow(&self, now_ms: i64) -> Result<(), PolicyError> {
+        let Some((version, component)) = self.stored_shadow().await? else {
+            return Ok(());
+        };
+        let digest = version.digest.clone();
+        match self.understudy(version, component.into()).await {
+            Ok(understudy) => {
+                tracing::info!(digest, "the policy in the shadow goes on");
+                self.gate.put_shadow(Some(Arc::new(understudy)));
+            }
+            Err(PolicyError::Refused(error)) => {
+                tracing::error!(digest, %error, "the policy in the shadow is refused by now, and dropped");
+                let change = PolicyChange::DropShadow { digest };
+                self.apply(change, Actor::Gate.into(), now_ms).await?;
+            }
+            Err(error) => {
+                tracing::error!(digest, %error, "the policy in the shadow does not go on");
+            }
+        }
+        Ok(())
+    }
+
+    async fn understudy(
+        &self,
+        version: ShadowVersion,
+        component: Bytes,
+    ) -> Result<Understudy, PolicyError> {
+        let policy = self.check(component).await?;
+        let asker = start(&policy)?;
+        Ok(Understudy::new(version, policy, asker))
+    }
+
+    async fn apply(
+        &self,
+        change: PolicyChange,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<(), PolicyError> {
+        let change = Change::Policy(Box::new(change));
+        self.gate.directory().apply(change, origin, now_ms).await?;
+        Ok(())
+    }
+
+    async fn stored_shadow(&self) -> Result<Option<(ShadowVersion, Vec<u8>)>, StoreError> {
+        self.gate.directory().store().find_shadow().await
+    }
+
+    fn shadow_status(&self) -> Result<ShadowStatus, PolicyError> {
+        let Shadow { understudy, tally } = self.gate.shadow().ok_or(PolicyError::NoShadow)?;
+        let version = understudy.version.clone();
+        Ok(ShadowStatus {
+            digest: version.digest,
+            name: version.name,
+            version: version.version,
+            bytes: version.bytes,
+            pushed_at: Timestamp::from_second(version.pushed_at).unwrap_or_default(),
+            pushed_by: version.pushed_by,
+            counted: tally.counted(),
+        })
+    }
+}
+
+fn start(policy: &Arc<Policy>) -> Result<Asker, StoreError> {
+    let started = Asker::start(Arc::clone(policy));
+    started.map_err(|error| StoreError::Unavailable(format!("no thread for the shadow: {error}")))
+}
