@@ -20,11 +20,12 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use scopegate_policy::{Caller, Outcome, Reason};
+use scopegate_policy::{Caller, Decision, Outcome, Reason};
 use tracing::Instrument;
 
 use crate::{
     Admission, Audit, Cause, Contract, Directory, Principal, Refusal, Request, Sessions, Verdict,
+    audit::Visible,
     authenticate::{Authenticated, Authenticator, Door, Issuers},
     client,
     contract::{Errors, Login},
@@ -309,9 +310,14 @@ impl Gate {
                 &none,
             ),
         };
+        let own = |decision: &Decision| {
+            if let (true, Outcome::Allow(clusters)) = (self.audit.is_on(), &decision.outcome) {
+                trail.visible = Some(Visible::of(clusters));
+            }
+        };
         let decided = active
             .policy
-            .decide_bounded(&caller, &question.as_ref(), registered)
+            .decide_and_bound(&caller, &question.as_ref(), registered, own)
             .await;
         let decision = match decided {
             Ok(decision) => decision,
