@@ -11,6 +11,7 @@ mod embedding;
 mod kubernetes;
 pub(crate) mod own_gate;
 mod policy_diff;
+mod policy_replay;
 mod policy_tests;
 mod policy_tools;
 mod readme;

@@ -135,16 +135,42 @@ impl Recorded {
         *outcome == Outcome::Refuse && reason.as_deref().is_some_and(is_of_gate)
     }
 
+    /// The clusters that were registered, where the record shows that one which it names was not; nothing where all that it
+    /// names may have been.
+    pub fn registered_otherwise(&self) -> Option<BTreeSet<String>> {
+        let Answer {
+            outcome,
+            reason,
+            about,
+            visible,
+            ..
+        } = &self.answer;
+        let is_unregistered = *outcome == Outcome::Refuse
+            && visible.is_some()
+            && reason.as_deref() == Some("cluster-not-allowed");
+        let unregistered = about.as_deref().filter(|_| is_unregistered)?;
+        let mut registered = self.named();
+        registered.remove(unregistered);
+        Some(registered)
+    }
+
     /// Every text that could be a cluster which the question names.
-    fn named(&self) -> BTreeSet<String> {
+    pub fn named(&self) -> BTreeSet<String> {
         let Self {
             caller, request, ..
         } = self;
         let fields = request.query.iter().chain(&request.headers);
+        let lists = [&caller.clusters, &caller.allowed_clusters];
+        let listed = lists.into_iter().flat_map(|clusters| match clusters {
+            Clusters::Only(ids) => ids.as_slice(),
+            Clusters::All => &[],
+        });
         fields
-            .map(|(_, value)| value.as_str())
+            .map(|(_, value)| value)
+            .chain(listed)
+            .chain(&caller.agent_cluster)
+            .map(String::as_str)
             .chain(request.path.split('/'))
-            .chain(caller.agent_cluster.as_deref())
             .map(str::to_owned)
             .collect()
     }
