@@ -12,6 +12,7 @@ mod kubernetes;
 pub(crate) mod own_gate;
 mod pages;
 mod policy_diff;
+mod policy_replay;
 mod policy_tests;
 mod policy_tools;
 mod readme;

@@ -21,12 +21,13 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use scopegate_policy::{Caller, Outcome, Reason};
+use scopegate_policy::{Caller, Decision, Outcome, Reason};
 use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::{
     Admission, Audit, Cause, Contract, Directory, Principal, Refusal, Request, Sessions, Verdict,
+    audit::Visible,
     authenticate::{Authenticated, Authenticator, Door, Issuers},
     client,
     contract::{Errors, Login},
@@ -335,9 +336,14 @@ impl Gate {
                 &none,
             ),
         };
+        let own = |decision: &Decision| {
+            if let (true, Outcome::Allow(clusters)) = (self.audit.is_on(), &decision.outcome) {
+                trail.visible = Some(Visible::of(clusters));
+            }
+        };
         let decided = active
             .policy
-            .decide_bounded(&caller, &question.as_ref(), registered)
+            .decide_and_bound(&caller, &question.as_ref(), registered, own)
             .await;
         if let Some(counts) = active.faults.count(&decided, question.now_ms) {
             self.fails(active, counts, question.now_ms);

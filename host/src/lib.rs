@@ -27,6 +27,7 @@ pub mod policies;
 pub mod principal;
 mod private_file;
 pub mod refusal;
+pub mod replay;
 pub mod request;
 pub mod scanning;
 pub mod session;

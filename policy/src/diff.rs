@@ -10,7 +10,10 @@ mod changes;
 mod example;
 mod smallest;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -64,9 +67,19 @@ pub struct Group {
     pub after: String,
     /// Cases that were answered so.
     pub cases: usize,
+    /// How many of them were not generated, but recorded or in a file of tests.
+    pub met: usize,
+    /// Where the first of those stand.
+    pub places: Vec<String>,
     /// One for each kind of caller who is concerned, the smallest first.
     pub examples: Vec<Example>,
 }
+
+/// How many places a group names.
+const PLACES_MAX: usize = 5;
+
+/// Where a case comes from that was not generated: a recorded request, such as `audit.jsonl:12`, or a test case.
+pub type Origin = Arc<str>;
 
 /// What two policies answer differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -98,6 +111,17 @@ pub fn diff(
     cases: impl IntoIterator<Item = Case>,
     ask: impl FnMut(Side, &Case) -> Decision,
 ) -> Diff {
+    let generated = cases.into_iter().map(|case| (case, None));
+    diff_of(old, new, generated, ask)
+}
+
+/// The same, of cases of which some were met elsewhere: in a recorded log, or in a file of tests.
+pub fn diff_of(
+    old: &Description,
+    new: &Description,
+    cases: impl IntoIterator<Item = (Case, Option<Origin>)>,
+    ask: impl FnMut(Side, &Case) -> Decision,
+) -> Diff {
     let mut roles: Vec<&str> = Vec::new();
     for role in old.roles.iter().chain(&new.roles) {
         if !roles.contains(&role.name.as_str()) && roles.len() < CALLERS_MAX {
@@ -115,14 +139,17 @@ pub fn diff(
         changes: changes::between(old, new),
         ..Diff::default()
     };
-    for case in cases {
+    for (case, origin) in cases {
         found.cases += 1;
         let Some(key) = comparison.key(&case) else {
             continue;
         };
         found.differing += 1;
         match groups.of(&key) {
-            Some(group) => group.note(&mut comparison, key, case),
+            Some(group) => {
+                group.met(origin.as_ref());
+                group.note(&mut comparison, key, case, origin.as_ref());
+            }
             None => found.left_out += 1,
         }
     }
@@ -182,24 +209,35 @@ impl Groups {
 #[derive(Default)]
 struct Found {
     cases: usize,
+    met: usize,
+    places: Vec<String>,
     /// Who was looked at already, before anything was taken away from them.
     seen: BTreeSet<String>,
     examples: BTreeMap<String, Example>,
 }
 
 impl Found {
+    fn met(&mut self, origin: Option<&Origin>) {
+        let Some(origin) = origin else { return };
+        self.met += 1;
+        if self.places.len() < PLACES_MAX {
+            self.places.push(origin.to_string());
+        }
+    }
+
     fn note<A: FnMut(Side, &Case) -> Decision>(
         &mut self,
         comparison: &mut Comparison<'_, A>,
         key: Key,
         case: Case,
+        origin: Option<&Origin>,
     ) {
         self.cases += 1;
         if self.seen.len() == CALLERS_MAX || !self.seen.insert(signature(&case.caller)) {
             return;
         }
         let is_first = self.examples.is_empty();
-        let smallest = self.keep(comparison, &key, case);
+        let smallest = self.keep(comparison, &key, case, origin);
         if !is_first || (smallest.caller.roles.is_empty() && smallest.caller.permissions.is_empty())
         {
             return;
@@ -210,7 +248,7 @@ impl Found {
             other.caller.roles = vec![role.to_owned()];
             other.caller.permissions.clear();
             if comparison.key(&other).as_ref() == Some(&key) {
-                self.keep(comparison, &key, other);
+                self.keep(comparison, &key, other, None);
             }
         }
     }
@@ -221,13 +259,14 @@ impl Found {
         comparison: &mut Comparison<'_, A>,
         key: &Key,
         case: Case,
+        origin: Option<&Origin>,
     ) -> Case {
         let case = smallest::smallest(case, &key.requires(), |smaller| {
             comparison.key(smaller).as_ref() == Some(key)
         });
         let old = (comparison.ask)(Side::Old, &case).outcome;
         let new = (comparison.ask)(Side::New, &case).outcome;
-        let example = Example::new(case.clone(), old, new);
+        let example = Example::new(case.clone(), origin, old, new);
         let kept = self.examples.entry(example.who.clone());
         let kept = kept.or_insert_with(|| example.clone());
         if example.facts() < kept.facts() {
@@ -247,6 +286,8 @@ impl Found {
             before,
             after,
             cases: self.cases,
+            met: self.met,
+            places: self.places,
             examples,
         }
     }

@@ -73,3 +73,54 @@ fn differences_are_an_exit_code_only_where_that_is_asked_for() {
     );
     assert!(limited.contains("more: `--limit` shows them"), "{limited}");
 }
+
+#[test]
+fn what_a_log_recorded_is_asked_as_well() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    let document = "policy: acme\npermissions:\n  costs:read:\nroles:\n  viewer: [\"costs:read\"]\nroutes:\n  - { match: GET /v1/costs, requires: costs:read, cluster: none }\n";
+    fs::write(path.join("old.yaml"), document).expect("writable");
+    let closed = document.replace("roles:\n  viewer: [\"costs:read\"]", "roles:\n  viewer: []");
+    fs::write(path.join("new.yaml"), closed).expect("writable");
+    let record = r#"{"time":"2026-03-31T12:00:00Z","request_id":"0197f0c2-6c1e-7d55-9d7e-0a5a3a1c9b11","kind":"session","organization":"o","user":"u","credential":"c","facts":{"roles":["viewer"]},"address":"192.0.2.1","method":"GET","path":"/v1/costs","outcome":"admit","rule":{"route":0,"grant":{"role":0},"restriction":"none"},"visible":"*","policy":"sha256:00"}"#;
+    let without = record.replace(r#""facts":{"roles":["viewer"]},"#, "");
+    let limited = r#"{"time":"2026-03-31T12:00:00Z","kind":"anonymous","outcome":"refuse","reason":"rate-limited"}"#;
+    fs::write(
+        path.join("log.jsonl"),
+        format!("{limited}\n{record}\n{record}\n{without}\n"),
+    )
+    .expect("writable");
+    let arguments = [
+        "policy",
+        "diff",
+        "old.yaml",
+        "new.yaml",
+        "--audit",
+        "log.jsonl",
+    ];
+    let shown = run_ok(path, &[&arguments[..], &["--output", "json"]].concat());
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    let group = &shown["differences"][0];
+    assert_eq!(group["effect"], "loses");
+    assert_eq!(group["met"], 2);
+    assert_eq!(
+        group["places"],
+        serde_json::json!(["log.jsonl:2", "log.jsonl:3"])
+    );
+    assert_eq!(group["examples"][0]["from"], "log.jsonl:2");
+    assert_eq!(shown["from_audit"], 2);
+    assert_eq!(shown["from_tests"], 0);
+    let not_asked = shown["not_asked"].as_object().expect("an object");
+    assert_eq!(not_asked.values().next(), Some(&Value::from(1)));
+    let said = run_ok(path, &arguments);
+    assert!(
+        said.contains("    met at log.jsonl:2, log.jsonl:3\n"),
+        "{said}"
+    );
+
+    fs::write(path.join("log.jsonl"), format!("{record}\nnothing\n")).expect("writable");
+    let broken = run(path, &arguments);
+    assert_eq!(broken.status.code(), Some(1));
+    let said = text(&broken.stderr);
+    assert!(said.contains("log.jsonl:2: this is no record"), "{said}");
+}

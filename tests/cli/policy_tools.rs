@@ -231,3 +231,57 @@ fn fmt_changes_the_layout_and_loses_nothing() {
     assert_eq!(fmt(&["p.yaml"]), Some(1));
     assert_eq!(fs::read_to_string(&path).expect("readable"), refused);
 }
+
+#[test]
+fn a_case_of_a_test_file_is_explained_by_its_own_policy_or_another() {
+    let directory = directory();
+    let path = directory.path();
+    let tests = "document: ./policy.yaml\nclusters: [prod, dev]\ncallers:\n  viewer: { session: { role: viewer, clusters: [dev] } }\n  admin: { session: { role: admin } }\n\
+        cases:\n  - { name: viewers read theirs, caller: viewer, request: GET /v1/clusters/prod, expect: cluster-not-allowed, about: prod }\n  \
+        - { name: everybody reads, caller: [viewer, admin], request: GET /v1/clusters/dev, expect: [dev] }\n";
+    fs::write(path.join("policy.test.yaml"), tests).expect("writable");
+    let case = |name: &str| format!("policy.test.yaml:{name}");
+    let own = shown(
+        &directory,
+        &["policy", "explain", "--case", &case("viewers read theirs")],
+    );
+    assert_eq!(own["reason"], "cluster-not-allowed");
+    assert_eq!(own["about"], "prod");
+    assert_eq!(own["registered"], json!(["dev", "prod"]));
+    let other = [
+        "policy",
+        "explain",
+        "kubeadapt",
+        "--case",
+        &case("everybody reads (admin)"),
+    ];
+    assert_eq!(shown(&directory, &other)["policy"], "kubeadapt");
+
+    for (arguments, code, said) in [
+        (
+            &["--case", &case("everybody reads")][..],
+            1,
+            "say whose: everybody reads (viewer), everybody reads (admin)",
+        ),
+        (&["--case", &case("nobody")], 1, "has no case `nobody`"),
+        (&["--case", "nothing"], 2, "is no case of a test file"),
+        (&["--record", "log"], 2, "is no line of a log"),
+        (
+            &["--record", "policy.test.yaml:1"],
+            1,
+            "policy.test.yaml:1: this is no record",
+        ),
+        (&["--record", "policy.test.yaml:999"], 1, "lines"),
+        (
+            &["--record", "log:1", "--role", "viewer"],
+            2,
+            "cannot be used with",
+        ),
+        (&[], 2, "required"),
+    ] {
+        let refused = run(path, &[&["policy", "explain"], arguments].concat());
+        let stderr = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}

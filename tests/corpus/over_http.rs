@@ -9,7 +9,9 @@ use std::{
 use scopegate_host::{
     admin::{AgentRequest, Command, KeyRequest, Reply, UserRequest},
     contract::Scheme,
+    engine::{Sandbox, SandboxConfig, build_document},
     password,
+    replay::{self, Entry, Library, Replayed, Way},
     store::{Actor, Change, Expected},
     trial::{Caller, Case, NOW_DEFAULT, Outcome, Role, TestFile, User},
 };
@@ -43,20 +45,49 @@ pub async fn differences(file: &TestFile) -> Vec<String> {
         }
         answers.push(ask(&world, case, credentials.get(&case.caller)).await);
     }
-    let records: BTreeMap<String, Value> = world
-        .audit()
-        .await
+    let records = world.audit().await;
+    let mut differences = replayed(file, &records).await;
+    let records: BTreeMap<String, Value> = records
         .into_iter()
         .map(|record| {
             let id = record["request_id"].as_str().unwrap_or_default().to_owned();
             (id, record)
         })
         .collect();
-    cases
-        .into_iter()
-        .zip(&answers)
-        .filter_map(|(case, answer)| difference(file, case, answer, &records))
-        .collect()
+    let asked = cases.into_iter().zip(&answers);
+    differences.extend(asked.filter_map(|(case, answer)| difference(file, case, answer, &records)));
+    differences
+}
+
+/// Every record that a policy decided, decided again, in the component and natively: what is not as it was.
+async fn replayed(file: &TestFile, records: &[Value]) -> Vec<String> {
+    let text = file.subject.text().expect("a document");
+    let sandbox = Sandbox::new(SandboxConfig::default()).expect("a sandbox");
+    let mut library = Library::new(sandbox);
+    let digest = library.add(
+        &file.name,
+        build_document(&file.name, text).expect("a component"),
+    );
+    let known = library.get(&digest).expect("it").expect("a policy");
+    let (mut differences, mut decided) = (Vec::new(), 0);
+    for record in records {
+        match replay::read(&record.to_string()) {
+            Ok(Entry::Decided(recorded)) => {
+                decided += 1;
+                assert_eq!(recorded.policy, digest);
+                for way in [Way::Component, Way::Native] {
+                    match replay::decide_again(&recorded, known, way).await {
+                        Replayed::Identical => {}
+                        other => differences.push(format!("{record}\n    {way:?}: {other:?}")),
+                    }
+                }
+            }
+            Ok(Entry::Undecided(_)) => {}
+            other => differences.push(format!("{record}\n    {other:?}")),
+        }
+    }
+    assert!(decided > 0, "{}: nothing was decided", file.name);
+    differences
 }
 
 /// Whether the server puts the request to its policy and, if allowed, to the upstream. What is under `/-/` it answers

@@ -13,6 +13,8 @@ mod inspect;
 mod limits;
 mod lint;
 mod new;
+mod recorded;
+mod replay;
 mod schema;
 mod shadow;
 mod ship;
@@ -34,6 +36,7 @@ Examples:
   scopegate policy inspect policy.wasm
   scopegate policy lint policy.yaml
   scopegate policy fmt --check policy.yaml
+  scopegate policy replay audit.jsonl --policy policy.wasm
   scopegate policy push policy.wasm
   scopegate policy shadow status
   scopegate policy rollback";
@@ -58,6 +61,7 @@ enum Action {
     Bench(bench::Bench),
     Diff(diff::DiffArgs),
     New(new::New),
+    Replay(replay::Replay),
     Test(test::Test),
     Key(sign::Key),
     Sign(sign::Sign),
@@ -73,7 +77,7 @@ pub(crate) fn run(policy: Policy, common: &Common) -> Result<()> {
     match policy.action {
         Action::Check(check) => check::run(&check, output),
         Action::Build(build) => build::run(&build, output),
-        Action::Explain(explain) => explain::run(&explain, output),
+        Action::Explain(explain) => explain::run(&explain, common),
         Action::Inspect(inspect) => inspect::run(&inspect, output),
         Action::Lint(lint) => lint::run(&lint, output),
         Action::Fmt(fmt) => fmt::run(&fmt, output),
@@ -81,6 +85,7 @@ pub(crate) fn run(policy: Policy, common: &Common) -> Result<()> {
         Action::Bench(bench) => bench::run(&bench, output),
         Action::Diff(args) => diff::run(&args, output),
         Action::New(new) => new::run(&new, output),
+        Action::Replay(replay) => asynchronously(replay::run(replay, common)),
         Action::Test(test) => test::run(&test, output),
         Action::Key(key) => sign::key(&key, output),
         Action::Sign(sign) => sign::sign(&sign, output),

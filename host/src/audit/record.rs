@@ -4,20 +4,22 @@ use std::{borrow::Cow, fmt::Write as _, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use scopegate_policy::{ClusterSource, Description, RouteInfo, Rule};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::told::{self, Visible};
 use crate::{Cause, Principal, refusal::cut};
 
 /// Room for most lines.
-const LINE_BYTES: usize = 768;
+const LINE_BYTES: usize = 1024;
 /// How much is recorded of a text that may repeat what the caller sent, in bytes.
 const ABOUT_BYTES_MAX: usize = 512;
 /// And of a reason, which is a word unless a policy written by hand says more.
 const REASON_BYTES_MAX: usize = 128;
 
 /// What came of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was let through.
@@ -48,6 +50,8 @@ pub struct Record {
     pub cause: Option<Cause>,
     /// The rule that decided.
     pub rule: Option<Rule>,
+    /// What the policy's own answer shows, where it allowed.
+    pub visible: Option<Visible>,
     /// The policy that was asked.
     pub policy: Option<Arc<Judge>>,
     /// How long the gate took.
@@ -110,7 +114,8 @@ impl Record {
         }
         line.field("address", &self.client)?;
         line.field("method", &self.method)?;
-        line.field("path", &without_secrets(&self.path))?;
+        let path = without_secrets(&self.path);
+        line.field("path", &path)?;
         line.optional("cluster", self.cluster().map(without_secrets))?;
         line.optional("route", self.route().map(|route| &route.pattern))?;
         line.field("outcome", &self.outcome)?;
@@ -118,16 +123,59 @@ impl Record {
         let about = self.cause.as_ref().and_then(about);
         // Cut first: what is cut off hides no secret from the search for one.
         let about = about.map(|text| cut(text, ABOUT_BYTES_MAX));
-        line.optional("about", about.map(without_secrets))?;
+        let about = about.map(without_secrets);
+        line.optional("about", about.as_ref())?;
         line.optional("rule", self.rule)?;
+        line.optional("visible", self.visible.as_ref())?;
         line.optional("policy", self.policy.as_ref().map(|policy| &policy.digest))?;
         line.field("micros", &self.micros)?;
         line.fields("query", &self.query)?;
         line.fields("headers", &self.headers)?;
         line.optional("count", (self.count > 1).then_some(self.count))?;
+        if self.policy.is_some() {
+            line.optional("redacted", self.redacted(&path, about.as_deref()))?;
+        }
         line.out.push(b'}');
         Ok(())
     }
+
+    /// Hashes of what a policy was told, or answered, and the line must not say: by where it would stand.
+    fn redacted(&self, path: &str, about: Option<&str>) -> Option<Redacted> {
+        let mut redacted = Redacted::default();
+        let mut hide = |place: String, text: &str| {
+            let hash = redacted_sha256(&self.request_id.to_string(), text);
+            redacted.0.push((place, hash));
+        };
+        if path != &*self.path {
+            hide("path".to_owned(), &self.path);
+        }
+        let whole = self.cause.as_ref().and_then(self::about);
+        if let Some(whole) = whole.filter(|whole| about != Some(cut(whole, ABOUT_BYTES_MAX))) {
+            hide("about".to_owned(), whole);
+        }
+        for (of, fields) in [("query", &self.query), ("headers", &self.headers)] {
+            let hidden = fields.iter().filter(|(_, value)| shows_a_secret(value));
+            hidden.for_each(|(name, value)| hide(format!("{of}.{name}"), value));
+        }
+        Some(redacted).filter(|redacted| !redacted.0.is_empty())
+    }
+}
+
+/// The hash of a text that a record must not say, which proves that a text is the same: SHA-256 in hex. It is of this record
+/// alone, so that it tells nobody where else the text stands, and looks like no hash of a credential.
+pub(crate) fn redacted_sha256(request_id: &str, text: &str) -> String {
+    let lines = format!("scopegate redacted 1\n{request_id}\n{text}");
+    hex::encode(Sha256::digest(lines))
+}
+
+/// As a record says a text that it is about.
+pub(crate) fn recorded_about(text: &str) -> Cow<'_, str> {
+    without_secrets(cut(text, ABOUT_BYTES_MAX))
+}
+
+/// As a record says a reason.
+pub(crate) fn recorded_reason(code: &str) -> &str {
+    cut(code, REASON_BYTES_MAX)
 }
 
 /// What a line says of a caller: the same for every request, so it is written once for each.
@@ -141,6 +189,7 @@ fn facts(principal: &Principal) -> Box<[u8]> {
     let _ = line.field("name", &principal.name);
     let _ = line.optional("agent", principal.key_name.as_deref());
     line.uuid("credential", principal.credential);
+    line.json("facts", &told::facts(principal));
     out.into_boxed_slice()
 }
 
@@ -189,6 +238,12 @@ impl Line<'_> {
         self.out.push(b'"');
     }
 
+    /// A value that is JSON already.
+    fn json(&mut self, name: &'static str, value: &[u8]) {
+        self.name(name);
+        self.out.extend_from_slice(value);
+    }
+
     fn uuid(&mut self, name: &'static str, value: Uuid) {
         self.text(
             name,
@@ -207,6 +262,16 @@ impl Serialize for Fields<'_> {
             map.serialize_entry(name, &without_secrets(value))?;
         }
         map.end()
+    }
+}
+
+/// Places and hashes as one JSON object.
+#[derive(Default)]
+struct Redacted(Vec<(String, String)>);
+
+impl Serialize for Redacted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(place, hash)| (place, hash)))
     }
 }
 
@@ -231,7 +296,7 @@ impl Times {
 }
 
 fn reason(cause: &Cause) -> &str {
-    cut(cause.code(), REASON_BYTES_MAX)
+    recorded_reason(cause.code())
 }
 
 /// What the log knows beyond the code.
@@ -255,20 +320,28 @@ fn about(cause: &Cause) -> Option<&str> {
 
 /// A path or a value with what looks like a key or a token taken out, because people paste them into the wrong place.
 pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
-    let shows_one =
-        |text: &str| text.contains("_live_") || text.contains("_agent_") || text.contains("eyJ");
-    // A path that was refused for its shape is recorded as it came.
-    let hides_one = |text: &str| {
-        text.contains('%')
-            && shows_one(&percent_encoding::percent_decode_str(text).decode_utf8_lossy())
-    };
-    let has_secret = |text: &str| shows_one(text) || hides_one(text);
-    if !has_secret(text) {
+    if !shows_a_secret(text) {
         return Cow::Borrowed(text);
     }
     let segments: Vec<&str> = text
         .split('/')
-        .map(|part| if has_secret(part) { "[redacted]" } else { part })
+        .map(|part| {
+            if shows_a_secret(part) {
+                "[redacted]"
+            } else {
+                part
+            }
+        })
         .collect();
     Cow::Owned(segments.join("/"))
+}
+
+/// Whether something in a text looks like a key or a token, encoded or not: a path that was refused for its shape is
+/// recorded as it came.
+pub(super) fn shows_a_secret(text: &str) -> bool {
+    let shows_one =
+        |text: &str| text.contains("_live_") || text.contains("_agent_") || text.contains("eyJ");
+    shows_one(text)
+        || (text.contains('%')
+            && shows_one(&percent_encoding::percent_decode_str(text).decode_utf8_lossy()))
 }

@@ -7,12 +7,14 @@ use std::{
     sync::Barrier,
 };
 
-use scopegate_policy::Reason;
-use serde_json::Value;
+use scopegate_policy::{
+    Caller, CallerKind, Clusters, Description, Grant, Reason, Restriction, Rule,
+};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::Cause;
+use crate::{Cause, Principal, engine::PackedCaller};
 
 const AT: i64 = 1_775_000_040_000;
 
@@ -31,6 +33,7 @@ fn record(cause: Option<Cause>) -> Record {
         },
         cause,
         rule: None,
+        visible: None,
         policy: None,
         micros: 7,
         query: Vec::new(),
@@ -110,6 +113,188 @@ fn a_line_says_what_happened() {
         assert_eq!(shown, "/v1/[redacted]");
     }
     assert!(lines[0].get("query").is_none() && lines[0].get("count").is_none());
+}
+
+fn principal(caller: Caller) -> Arc<Principal> {
+    Arc::new(Principal {
+        credential: Uuid::from_u128(2),
+        kind: caller.kind,
+        organization: Uuid::from_u128(3),
+        user: None,
+        name: "ada@acme.example".to_owned(),
+        key_name: Some("ci".to_owned()),
+        expires_at: None,
+        caller,
+        packed: PackedCaller::default(),
+        registered: Arc::default(),
+        standing: Default::default(),
+        version: None,
+        is_successor: false,
+        identity: Default::default(),
+        in_log: Default::default(),
+    })
+}
+
+fn line(record: &Record) -> Value {
+    let line = record.line(&mut record::Times::default()).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+#[test]
+fn facts_leave_out_what_most_callers_have() {
+    let key = Caller {
+        kind: CallerKind::ApiKey,
+        subject: Uuid::from_u128(2).to_string(),
+        organization: Uuid::from_u128(3).to_string(),
+        clusters: Clusters::All,
+        allowed_clusters: Clusters::All,
+        ..Caller::anonymous()
+    };
+    let shown = |caller: Caller| {
+        let record = Record {
+            principal: Some(principal(caller)),
+            ..record(None)
+        };
+        line(&record)["facts"].clone()
+    };
+    assert_eq!(shown(key.clone()), json!({}));
+    let full = Caller {
+        subject: "https://issuer.example#7".to_owned(),
+        organization: String::new(),
+        roles: vec!["viewer".to_owned()],
+        permissions: vec!["costs:read".to_owned()],
+        scopes: Some(Vec::new()),
+        clusters: Clusters::only(["dev", "prod"]),
+        allowed_clusters: Clusters::Only(Vec::new()),
+        agent_cluster: Some("dev".to_owned()),
+        operator: true,
+        mfa: true,
+        auth_time: Some(7),
+        credential_created: Some(8),
+        ..key.clone()
+    };
+    let expected = json!({
+        "subject": "https://issuer.example#7", "organization": "", "roles": ["viewer"],
+        "permissions": ["costs:read"], "scopes": [], "clusters": ["dev", "prod"], "allowed_clusters": [],
+        "agent_cluster": "dev", "operator": true, "mfa": true, "auth_time": 7, "credential_created": 8,
+    });
+    assert_eq!(shown(full), expected);
+
+    // What looks like a secret, and what would fill the log, is there as a hash alone.
+    let many = (0..1000).map(|number| format!("cluster-{number}"));
+    for clusters in [Clusters::only(["sg_live_abc"]), Clusters::only(many)] {
+        let withheld = shown(Caller {
+            clusters,
+            ..key.clone()
+        });
+        let members: Vec<&String> = withheld.as_object().unwrap().keys().collect();
+        assert_eq!(members, ["sha256"]);
+    }
+}
+
+fn judge() -> Arc<Judge> {
+    let description = Description {
+        name: "x".to_owned(),
+        version: String::new(),
+        permissions: Vec::new(),
+        roles: Vec::new(),
+        routes: Vec::new(),
+        headers: Vec::new(),
+    };
+    let judge = Judge {
+        digest: format!("sha256:{}", "0".repeat(64)),
+        description: Arc::new(description),
+    };
+    Arc::new(judge)
+}
+
+#[test]
+fn what_a_policy_was_told_and_the_log_must_not_say_is_hashed() {
+    let asked = Record {
+        path: "/v1/sg_live_abc".into(),
+        query: vec![("cluster".to_owned(), "sg_agent_abc".to_owned())],
+        policy: Some(judge()),
+        ..record(Some(Cause::Denied(Reason::ClusterNotAllowed(
+            "sg_agent_abc".to_owned(),
+        ))))
+    };
+    let hash = |text: &str| redacted_sha256(&asked.request_id.to_string(), text);
+    let expected = json!({
+        "path": hash("/v1/sg_live_abc"),
+        "about": hash("sg_agent_abc"),
+        "query.cluster": hash("sg_agent_abc"),
+    });
+    assert_eq!(line(&asked)["redacted"], expected);
+    // Of no other record, so that it links nothing.
+    let other = Record {
+        request_id: Uuid::from_u128(9),
+        ..asked.clone()
+    };
+    assert_ne!(line(&other)["redacted"]["path"], expected["path"]);
+    // And no hash of what no policy was told.
+    let unasked = Record {
+        policy: None,
+        ..asked
+    };
+    assert!(line(&unasked).get("redacted").is_none());
+}
+
+/// How long lines are and take, for docs/audit.md: `cargo test -p scopegate-host --lib lines_cost -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn lines_cost() {
+    let key = Caller {
+        kind: CallerKind::ApiKey,
+        subject: Uuid::from_u128(2).to_string(),
+        organization: Uuid::from_u128(3).to_string(),
+        roles: vec!["editor".to_owned()],
+        scopes: Some(vec!["clusters:read".to_owned(), "costs:read".to_owned()]),
+        clusters: Clusters::All,
+        allowed_clusters: Clusters::only(["dev", "prod"]),
+        credential_created: Some(1_775_000_000),
+        ..Caller::anonymous()
+    };
+    let with = Record {
+        principal: Some(principal(key)),
+        policy: Some(judge()),
+        rule: Some(Rule {
+            route: Some(4),
+            grant: Grant::Role(1),
+            restriction: Restriction::KeyClusters,
+        }),
+        visible: Some(Visible::Only(
+            vec!["dev".to_owned(), "prod".to_owned()].into(),
+        )),
+        headers: Vec::new(),
+        ..record(None)
+    };
+    let without = Record {
+        visible: None,
+        ..with.clone()
+    };
+    let known = with.principal.clone().unwrap();
+    let mut times = record::Times::default();
+    let mut measure = |record: &Record| {
+        const LINES: u32 = 200_000;
+        let began = std::time::Instant::now();
+        let mut bytes = 0;
+        for _ in 0..LINES {
+            bytes = record.line(&mut times).unwrap().len();
+        }
+        (bytes, began.elapsed() / LINES)
+    };
+    let now = measure(&with);
+    // As it was: without the facts.
+    let bytes = known.in_log.get().unwrap();
+    let facts = bytes.windows(9).position(|part| part == b",\"facts\":");
+    let old = bytes[..facts.unwrap()].to_vec();
+    let mut before = principal(known.caller.clone());
+    Arc::get_mut(&mut before).unwrap().in_log = old.into_boxed_slice().into();
+    let before = measure(&Record {
+        principal: Some(before),
+        ..without
+    });
+    println!("before: {before:?}, now: {now:?}");
 }
 
 #[test]

@@ -157,7 +157,20 @@ impl Policy {
         request: &RequestRef<'_>,
         registered: &BTreeSet<String>,
     ) -> Result<Decision, DecideError> {
+        self.decide_and_bound(caller, request, registered, |_| {})
+            .await
+    }
+
+    /// The same, and shows its own answer to `own` before that is bounded.
+    pub(crate) async fn decide_and_bound(
+        &self,
+        caller: &CallerRef<'_>,
+        request: &RequestRef<'_>,
+        registered: &BTreeSet<String>,
+        own: impl FnOnce(&Decision),
+    ) -> Result<Decision, DecideError> {
         let decision = self.decide(caller, request).await?;
+        own(&decision);
         bound::bound(
             decision,
             &self.description,

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Gate, Stop, question::Active, question::Question};
 use crate::{
     Admission, Cause, Principal, Request,
-    audit::{Outcome, Record, without_secrets},
+    audit::{Outcome, Record, Visible, without_secrets},
     authenticate::Door,
     cause::CODES,
     path::is_own,
@@ -36,6 +36,8 @@ pub(super) struct Trail<'r> {
     pub(super) client: IpAddr,
     pub(super) principal: Option<Arc<Principal>>,
     pub(super) rule: Option<Rule>,
+    /// What the policy's own answer shows.
+    pub(super) visible: Option<Visible>,
     pub(super) door: Door,
     pub(super) span: Span,
     at_ms: i64,
@@ -54,6 +56,7 @@ impl<'r> Trail<'r> {
             client,
             principal: None,
             rule: None,
+            visible: None,
             door: door(request.path),
             span,
             at_ms: request.now_ms,
@@ -112,6 +115,7 @@ impl<'r> Trail<'r> {
             },
             cause: cause.cloned(),
             rule: self.rule,
+            visible: self.visible.clone().filter(|_| asked.is_some()),
             policy: asked.map(|active| Arc::clone(&active.judge)),
             micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             query: self.query.clone(),

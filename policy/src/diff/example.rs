@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Origin;
 use crate::facts::{Caller, CallerKind, Clusters, Outcome, Request};
 use crate::generate::Case;
 
@@ -12,6 +13,9 @@ use crate::generate::Case;
 pub struct Example {
     /// Who is concerned, such as `` `viewer` `` or `any user`.
     pub who: String,
+    /// Where the case comes from that it was made of: `generated`, or the place of a recorded request or a test case. What
+    /// the difference does not need is taken away.
+    pub from: String,
     /// Who asks.
     pub caller: Caller,
     /// For what.
@@ -28,8 +32,14 @@ pub struct Example {
 }
 
 impl Example {
-    pub(super) fn new(case: Case, before: Outcome, after: Outcome) -> Self {
+    pub(super) fn new(
+        case: Case,
+        origin: Option<&Origin>,
+        before: Outcome,
+        after: Outcome,
+    ) -> Self {
         Self {
+            from: origin.map_or("generated", |origin| origin).to_owned(),
             who: who(&case.caller, case.request.now),
             caller: case.caller,
             request: case.request,

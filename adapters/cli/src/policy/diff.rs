@@ -1,5 +1,7 @@
 //! `scopegate policy diff`: what two policies answer differently, and to whom.
 
+mod met;
+
 use std::fmt::Write as _;
 
 use anyhow::Result;
@@ -10,6 +12,7 @@ use scopegate_policy::{
 };
 use serde_json::{Value, json};
 
+use self::met::Sources;
 use super::asked::Asked;
 use crate::{failure::Failure, output::Output};
 
@@ -18,11 +21,13 @@ Examples:
   scopegate policy diff old.yaml policy.yaml
   scopegate policy diff kubeadapt policy.yaml --exit-code
   scopegate policy diff policy.wasm policy.yaml --output json
+  scopegate policy diff old.yaml policy.yaml --tests policy.test.yaml --audit audit.jsonl
 
 Each of the two is a document, a component (asked in the sandbox) or the name of a built-in
 policy. Both are asked the same generated cases: every route of either, every role, with and
 without the scope, restricted to clusters or not. The answers are those of a gate, in an
-organization with three clusters. Each difference comes with its smallest example, in lines
+organization with three clusters. With `--tests` and `--audit` they are asked what test files ask and
+what was asked of a gate as well, and each difference says where it was met. Each difference comes with its smallest example, in lines
 that can be pasted into a file of tests.";
 
 /// Show what two policies answer differently
@@ -35,6 +40,8 @@ pub(super) struct DiffArgs {
     /// The policy that is to come
     #[arg(value_name = "NEW")]
     new: String,
+    #[command(flatten)]
+    sources: Sources,
     /// Show at most this many differences; the others are counted
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -47,10 +54,14 @@ pub(super) fn run(args: &DiffArgs, output: Output) -> Result<()> {
     let old = Asked::load(&args.old)?;
     let new = Asked::load(&args.new)?;
     let generator = Generator::new(&[old.description(), new.description()]);
-    let registered = generator.registered();
-    // Recorded requests and files of tests come before these, and are compared in the same way.
-    let cases = generator.cases().take(CASES_MAX);
-    let diff = diff::diff(
+    let mut met = args.sources.read(old.description(), new.description())?;
+    let mut registered = generator.registered();
+    registered.append(&mut met.registered);
+    // First what was met: it has the first examples.
+    let generated = generator.cases().take(CASES_MAX);
+    let cases = met.cases.into_iter();
+    let cases = cases.chain(generated.map(|case| (case, None)));
+    let diff = diff::diff_of(
         old.description(),
         new.description(),
         cases,
@@ -59,7 +70,7 @@ pub(super) fn run(args: &DiffArgs, output: Output) -> Result<()> {
             Side::New => new.decide(case, &registered),
         },
     );
-    let data = json!({
+    let mut data = json!({
         "old": args.old,
         "new": args.new,
         "cases": diff.cases,
@@ -68,6 +79,11 @@ pub(super) fn run(args: &DiffArgs, output: Output) -> Result<()> {
         "left_out": left_out(&diff, args.limit),
         "changes": diff.changes,
     });
+    if !args.sources.is_empty() {
+        data["from_tests"] = json!(met.tests);
+        data["from_audit"] = json!(met.recorded);
+        data["not_asked"] = json!(met.not_asked);
+    }
     output.print(&data, |data| text(data, &diff, args.limit))?;
     if args.exit_code && !diff.is_empty() {
         return Err(Failure::new("the policies differ").into());
@@ -88,6 +104,20 @@ fn text(data: &Value, diff: &Diff, limit: usize) -> String {
         diff.differing,
         diff.cases
     );
+    if let (Some(tests), Some(recorded)) =
+        (data["from_tests"].as_u64(), data["from_audit"].as_u64())
+    {
+        line(
+            &mut text,
+            format_args!("{tests} of them are in files of tests, {recorded} were recorded"),
+        );
+        for (why, count) in data["not_asked"].as_object().into_iter().flatten() {
+            line(
+                &mut text,
+                format_args!("{count} recorded ones cannot be asked: {why}"),
+            );
+        }
+    }
     let mut shown = 0;
     for (effect, title) in [
         (Effect::Gains, "who gains"),
@@ -133,6 +163,16 @@ fn write_group(text: &mut String, group: &Group) {
         text,
         format_args!("    {} -> {}", group.before, group.after),
     );
+    if group.met > 0 {
+        let more = match group.met - group.places.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        line(
+            text,
+            format_args!("    met at {}{more}", group.places.join(", ")),
+        );
+    }
     let lines = smallest.map(|one| [&one.test_caller, &one.test_case]);
     for one in lines.into_iter().flatten().flatten() {
         line(text, format_args!("    {one}"));

@@ -1,9 +1,10 @@
 //! `scopegate policy explain`: why a request is answered as it is, and what would change the answer.
 
+mod met;
 mod question;
 mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -15,9 +16,9 @@ use scopegate_policy::{
 };
 use serde_json::{Value, json};
 
-use self::question::Asked;
+use self::{met::Met, question::Asked};
 use super::subject::{POLICY_HELP, Subject};
-use crate::output::Output;
+use crate::Common;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +28,9 @@ Examples:
     --key --role admin --scope clusters:read --allowed-cluster prod
   scopegate policy explain scopegate --request 'POST /v1/metrics' --agent prod --header x-cluster-id=dev
   scopegate policy explain scopegate --request 'GET /v1/users' --anonymous --output json
+  scopegate policy explain --record audit.jsonl:12
+  scopegate policy explain policy.yaml --record audit.jsonl:12
+  scopegate policy explain --case 'policy.test.yaml:viewers may read'
 
 Nothing is sent anywhere, and no server is needed. What it suggests has been tried: with those
 changes the answer is the other one. The exit code is 0 for both answers.";
@@ -35,15 +39,25 @@ changes the answer is the other one. The exit code is 0 for both answers.";
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Explain {
-    #[arg(value_name = "POLICY", help = POLICY_HELP)]
-    policy: PathBuf,
+    #[arg(value_name = "POLICY", help = POLICY_HELP, required_unless_present_any = ["record", "case"])]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    met: Met,
     #[command(flatten)]
     asked: Asked,
 }
 
-pub(super) fn run(explain_this: &Explain, output: Output) -> Result<()> {
-    let subject = Subject::open(&explain_this.policy)?;
-    let question = explain_this.asked.question(&subject.description)?;
+pub(super) fn run(explain_this: &Explain, common: &Common) -> Result<()> {
+    let Explain { policy, met, asked } = explain_this;
+    let output = common.output;
+    let (subject, question) = match met.question(policy.as_deref(), &common.config)? {
+        Some(met) => met,
+        None => {
+            let subject = Subject::open(policy.as_deref().unwrap_or(Path::new("")))?;
+            let question = asked.question(&subject.description)?;
+            (subject, question)
+        }
+    };
     let explanation = explain(&subject.description, &question, |question| {
         subject.ask(question)
     })?;

@@ -55,7 +55,8 @@ impl Subject {
         Self::of_document(name, &text)
     }
 
-    fn of_document(name: String, text: &str) -> Result<Self> {
+    /// A document's text.
+    pub(super) fn of_document(name: String, text: &str) -> Result<Self> {
         let document = compile_with_places(&name, text)?;
         Ok(Self {
             description: Arc::new(document.tables.description().clone()),
@@ -66,7 +67,8 @@ impl Subject {
         })
     }
 
-    fn of_component(name: String, bytes: Vec<u8>) -> Result<Self> {
+    /// A component's bytes.
+    pub(super) fn of_component(name: String, bytes: Vec<u8>) -> Result<Self> {
         let policy = load(&bytes, Isolation::Fresh)
             .map_err(|error| Failure::new(format!("`{name}`: {error:#}")))?;
         let document = match carried_document(&bytes) {

@@ -16,7 +16,8 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use scopegate_host::trial::{TestFile, Ways};
 
-use self::{policies::Policies, results::Results};
+pub(super) use self::policies::Policies;
+use self::results::Results;
 use crate::{
     failure::Failure,
     output::{Output, line},

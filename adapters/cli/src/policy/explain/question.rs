@@ -17,8 +17,8 @@ use crate::failure::Failure;
 #[derive(Args, Debug)]
 pub(in crate::policy) struct Asked {
     /// What is asked for, as a client sends it: `GET /v1/costs?cluster_id=prod`
-    #[arg(long, value_name = "METHOD PATH")]
-    request: String,
+    #[arg(long, value_name = "METHOD PATH", required_unless_present_any = ["record", "case"])]
+    request: Option<String>,
     /// A header of the request that the policy reads, repeatable
     #[arg(long = "header", value_name = "NAME=VALUE")]
     headers: Vec<String>,
@@ -183,12 +183,12 @@ impl Asked {
 
     fn request(&self, vocabulary: &Vocabulary, now: i64) -> Result<Request> {
         let help = || Some("such as `GET /v1/clusters/prod?page=2`".to_owned());
+        let asked = self.request.as_deref().unwrap_or_default();
         let bad = |what: &str| {
-            let message = format!("`{}` is not a request: {what}", self.request);
+            let message = format!("`{asked}` is not a request: {what}");
             wrong(message, help())
         };
-        let (method, target) = self
-            .request
+        let (method, target) = asked
             .trim()
             .split_once(' ')
             .ok_or_else(|| bad("it is a method and a path"))?;

@@ -17,7 +17,8 @@ use scopegate_policy::yaml::Report;
 
 use super::super::file::read;
 
-pub(super) struct Policies {
+/// Opens them.
+pub(in crate::policy) struct Policies {
     /// The policy under test, whatever the files name.
     given: Option<PathBuf>,
     sandbox: OnceCell<Sandbox>,
@@ -26,7 +27,8 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    pub(super) fn new(given: Option<PathBuf>) -> Self {
+    /// With the policy under test, whatever the files name.
+    pub(in crate::policy) fn new(given: Option<PathBuf>) -> Self {
         Self {
             given,
             sandbox: OnceCell::new(),
@@ -66,7 +68,7 @@ impl Policies {
     }
 
     /// Reads a test file. The inner error is a report of its mistakes.
-    pub(super) fn read(&self, path: &Path) -> Result<Result<TestFile, Report>> {
+    pub(in crate::policy) fn read(&self, path: &Path) -> Result<Result<TestFile, Report>> {
         let text = read(path)?;
         let name = path.display().to_string();
         let load = |wanted: Wanted<'_>| self.load(path, &name, wanted);

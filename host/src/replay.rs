@@ -1,0 +1,107 @@
+//! Deciding recorded requests again: from a line of the audit to the question that a policy was asked and the answer that it
+//! gave, and from the policy of the same digest to the answer that it gives now. A policy is a pure function, so
+//! the two are the same, or the record or the gate is wrong.
+//!
+//! ```ignore
+//! let mut library = Library::new(sandbox);
+//! library.add("policy.wasm", component);
+//! if let Entry::Decided(recorded) = replay::read(line)? {
+//!     let policy = library.get(&recorded.policy).transpose()?;
+//!     let replayed = replay::decide_again(&recorded, policy, Way::Component).await;
+//! }
+//! ```
+//!
+//! What a record says is what came of a request *at the gate*: behind the policy's own answer stands what the gate made of
+//! it. It never opens more than the policy did, and what it may refuse of an allow is checked as far as it can be without
+//! the clusters that were registered then. docs/policy-replay.md says what is proven.
+
+mod answer;
+mod library;
+mod read;
+
+use scopegate_policy::{Caller, Request};
+use uuid::Uuid;
+
+pub use answer::Answer;
+pub use library::{Known, Library, Way};
+pub use read::{BadLine, read};
+
+use crate::engine::DecideError;
+
+/// What a line of the audit is for a replay.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A request that a policy decided.
+    Decided(Box<Recorded>),
+    /// One that a policy decided, and that cannot be decided again.
+    Unknown {
+        /// The policy's digest.
+        policy: String,
+        /// Why not.
+        why: WhyNot,
+    },
+    /// A request that no policy decided: the reason, or nothing where the gate itself let it in, as a log-in.
+    Undecided(Option<String>),
+    /// A change of the store.
+    Change,
+}
+
+/// Why a record cannot be decided again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WhyNot {
+    /// It is of a version that did not record the facts.
+    #[error("it was recorded before the facts given to the policy were")]
+    NoFacts,
+    /// The facts are too long for the log, or have what looks like a secret in them.
+    #[error("the facts given to the policy are not in the log, only their hash is")]
+    FactsWithheld,
+    /// What was asked looked like a secret. The places: `path`, `query.NAME`, `headers.NAME`.
+    #[error("what looked like a secret was not recorded: {}", .0.join(", "))]
+    Redacted(Vec<String>),
+}
+
+/// A recorded request: what a policy was asked, and what the record says came of it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The request's id.
+    pub request_id: Uuid,
+    /// The digest of the policy that decided.
+    pub policy: String,
+    /// What it was told of the caller.
+    pub caller: Caller,
+    /// What it was told of the request.
+    pub request: Request,
+    /// What the record says came of it.
+    pub answer: Answer,
+}
+
+/// What came of deciding a recorded request again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// The same in every field that the record has.
+    Identical,
+    /// Something else: what the record would have to say.
+    Different(Box<Answer>),
+    /// The policy failed, though once it answered. The text says how.
+    Failed(String),
+}
+
+/// Puts a recorded request to the policy that once decided it.
+pub async fn decide_again(recorded: &Recorded, policy: &Known, way: Way) -> Replayed {
+    let decided = policy
+        .decide(way, &recorded.caller, &recorded.request)
+        .await;
+    let own = match decided {
+        Ok(own) => own,
+        Err(DecideError::Fault(why)) => return Replayed::Failed(why),
+        Err(error @ DecideError::Overloaded) => return Replayed::Failed(error.to_string()),
+    };
+    let answer = recorded.answer_after(&own, policy.description());
+    match answer == recorded.answer {
+        true => Replayed::Identical,
+        false => Replayed::Different(Box::new(answer)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
