@@ -200,7 +200,12 @@ fn coverage_is_what_decisions_named() {
     let missing = coverage.missing(file.subject.description());
     assert_eq!(missing, [], "everything was tried");
     assert_eq!(coverage.total().per_mille(), 1000);
-    assert!(Kind::ALL.iter().all(|kind| coverage.share(*kind).total > 0));
+    let is_there = |kind: &Kind| coverage.share(*kind).total > 0;
+    assert!(
+        Kind::ALL
+            .iter()
+            .all(|kind| is_there(kind) || *kind == Kind::Conditions)
+    );
 
     let less = policies::acme_tests("a writer writes");
     let mut coverage = Coverage::new(&less.subject, [&less.contract]);
@@ -216,6 +221,50 @@ fn coverage_is_what_decisions_named() {
     ];
     assert_eq!(missing, untried);
     assert!(coverage.total().per_mille() < 1000);
+}
+
+#[test]
+fn a_condition_is_covered_when_it_was_true_and_when_it_was_not() {
+    let missing = |cases: &str| {
+        let file = file(&format!(
+            "document: |\n{}callers: {{ careful: {{ session: {{ role: careful }} }}, admin: {{ session: {{ role: admin }} }} }}\ncases:\n{cases}",
+            policies::indented(policies::CONDITIONS)
+        ));
+        let mut coverage = Coverage::new(&file.subject, [&file.contract]);
+        assert_eq!(failures(&file), Vec::<String>::new());
+        coverage.note(&file, &natively(&file));
+        let share = coverage.share(Kind::Conditions);
+        let missing = coverage.missing(file.subject.description()).into_iter();
+        let missing = missing.filter(|(kind, _)| *kind == Kind::Conditions);
+        let missing: Vec<String> = missing.map(|(_, what)| what).collect();
+        assert_eq!(
+            (share.total, share.total - share.covered),
+            (6, missing.len())
+        );
+        missing
+    };
+    let roles = "  - { name: roles, caller: [careful, admin], request: GET /v1/nowhere, expect: no-route }\n";
+    let refused = "  - { name: a, caller: careful, request: GET /v1/things, expect: missing-permission, about: 'things:read' }\n";
+    let outside = "  - { name: b, caller: admin, request: GET /v1/things, address: 192.0.2.1, expect: condition-not-met }\n";
+    let inside = "  - { name: c, caller: admin, request: [GET /v1/things, GET /v1/open], address: 10.0.0.1, expect: none }\n";
+    // Whoever is refused before a condition is asked tries none.
+    assert_eq!(
+        missing(&[roles, refused].concat()),
+        [
+            "the condition of `GET /v1/things` is never false",
+            "the condition of `GET /v1/things` is never true",
+            "the condition of `GET /v1/open` is never false",
+            "the condition of `GET /v1/open` is never true",
+            "the condition of the role `careful` is never true",
+        ]
+    );
+    assert_eq!(
+        missing(&[refused, outside, inside].concat()),
+        [
+            "the condition of `GET /v1/open` is never false",
+            "the condition of the role `careful` is never true",
+        ]
+    );
 }
 
 #[test]

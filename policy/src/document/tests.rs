@@ -393,7 +393,11 @@ routes:
             ..caller(CallerKind::Session, "")
         };
         let decision = decide(&tables, &caller, &request("GET", path));
-        asked_conditions(tables.description(), &caller, &decision)
+        let refused = match &decision.outcome {
+            Outcome::Allow(_) => None,
+            Outcome::Deny(reason) => Some(reason.code()),
+        };
+        asked_conditions(tables.description(), &caller, &decision.rule, refused)
     };
     let (role, route) = (ConditionOf::Role, ConditionOf::Route);
     assert_eq!(
