@@ -1,16 +1,17 @@
 //! `scopegate policy diff`: what two policies answer differently, and to whom.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use scopegate_policy::{
+    Decision, Grant, Outcome, Reason, Restriction, Rule,
     diff::{self, Change, Diff, Effect, Example, Group, Side},
     generate::{CASES_MAX, Generator},
 };
 use serde_json::{Value, json};
 
-use super::asked::Asked;
+use super::subject::Subject;
 use crate::{failure::Failure, output::Output};
 
 const EXAMPLES: &str = "\
@@ -31,10 +32,10 @@ that can be pasted into a file of tests.";
 pub(super) struct DiffArgs {
     /// The policy that is there: a document, a component or the name of a built-in policy
     #[arg(value_name = "OLD")]
-    old: String,
+    old: PathBuf,
     /// The policy that is to come
     #[arg(value_name = "NEW")]
-    new: String,
+    new: PathBuf,
     /// Show at most this many differences; the others are counted
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -44,24 +45,23 @@ pub(super) struct DiffArgs {
 }
 
 pub(super) fn run(args: &DiffArgs, output: Output) -> Result<()> {
-    let old = Asked::load(&args.old)?;
-    let new = Asked::load(&args.new)?;
-    let generator = Generator::new(&[old.description(), new.description()]);
+    let old = Subject::open(&args.old)?;
+    let new = Subject::open(&args.new)?;
+    let generator = Generator::new(&[&old.description, &new.description]);
     let registered = generator.registered();
     // Recorded requests and files of tests come before these, and are compared in the same way.
     let cases = generator.cases().take(CASES_MAX);
-    let diff = diff::diff(
-        old.description(),
-        new.description(),
-        cases,
-        |side, case| match side {
-            Side::Old => old.decide(case, &registered),
-            Side::New => new.decide(case, &registered),
-        },
-    );
+    let diff = diff::diff(&old.description, &new.description, cases, |side, case| {
+        let subject = match side {
+            Side::Old => &old,
+            Side::New => &new,
+        };
+        let decision = subject.decide(&case.caller, &case.request, &registered);
+        decision.unwrap_or_else(|_| fault())
+    });
     let data = json!({
-        "old": args.old,
-        "new": args.new,
+        "old": old.name,
+        "new": new.name,
         "cases": diff.cases,
         "differing": diff.differing,
         "differences": diff.groups.iter().take(args.limit).collect::<Vec<_>>(),
@@ -136,6 +136,18 @@ fn write_group(text: &mut String, group: &Group) {
     let lines = smallest.map(|one| [&one.test_caller, &one.test_case]);
     for one in lines.into_iter().flatten().flatten() {
         line(text, format_args!("    {one}"));
+    }
+}
+
+/// What a gate answers where the policy gives no answer that makes sense.
+fn fault() -> Decision {
+    Decision {
+        outcome: Outcome::Deny(Reason::Other("policy-fault".to_owned())),
+        rule: Rule {
+            route: None,
+            grant: Grant::None,
+            restriction: Restriction::None,
+        },
     }
 }
 
