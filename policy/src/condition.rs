@@ -21,6 +21,8 @@ mod eval;
 mod literal;
 #[cfg(feature = "document")]
 mod parse;
+#[cfg(feature = "document")]
+pub(crate) mod probe;
 
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +187,25 @@ impl Condition {
             Op::Fact(Fact::Header(name)) | Op::Has(Fact::Header(name)) => Some(name.as_str()),
             _ => None,
         })
+    }
+
+    /// Whether it is true, where it asks for no fact.
+    #[cfg(feature = "document")]
+    pub(crate) fn constant(&self) -> Option<bool> {
+        let is_fact = |op: &Op| matches!(op, Op::Fact(_) | Op::Has(_));
+        if self.code.iter().any(is_fact) {
+            return None;
+        }
+        let (caller, request) = probe::nothing();
+        let parts = probe::Parts::of(&[self]);
+        parts.truths(&caller, &request).first().copied()
+    }
+
+    /// Whether it asks for the method or the path.
+    #[cfg(feature = "document")]
+    pub(crate) fn reads_target(&self) -> bool {
+        let is_target = |op: &Op| matches!(op, Op::Fact(Fact::Method | Fact::Path));
+        self.code.iter().any(is_target)
     }
 
     pub(crate) fn code(&self) -> &[Op] {

@@ -6,26 +6,34 @@
 //!
 //! 1. *Grants*: every path of every route × every role (also none, and custom roles with exactly what is required,
 //!    with all of its resource and with everything) × the required scope on the key, absent, or no scopes at all.
-//! 2. *Clusters*: callers who hold everything × what restricts them × the cluster that the request names; operators
+//! 2. *Conditions*: where the route or a role that has its permission has a condition, the situations that tell the
+//!    conditions of both policies apart (addresses, moments, ages, second factors, headers around each bound) × a
+//!    session, a key and an agent who may, nobody, and each such role.
+//! 3. *Clusters*: callers who hold everything × what restricts them × the cluster that the request names; operators
 //!    and sessions × sign-in × second factor.
-//! 3. *Neighbours*: other methods, a segment more or less, another case, a trailing slash.
-//! 4. *Pairs*: everything else that two of these can do together.
+//! 4. *Neighbours*: other methods, a segment more or less, another case, a trailing slash.
+//! 5. *Pairs*: everything else that two of these can do together.
+//!
+//! What else is asked of a route with a condition is asked where the condition is true, if it can be.
 //!
 //! The same descriptions always give the same cases in the same order, one at a time: nothing is collected.
 
 mod callers;
 mod pairs;
 mod paths;
+mod situations;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::description::{ClusterSource, Description, RouteInfo};
+use crate::condition::{Condition, check};
+use crate::description::{ClusterSource, Description, RoleInfo, RouteInfo};
 use crate::facts::{Caller, Request};
-pub use callers::NOW;
+pub use callers::{NOW, SOMEONE};
 
 use callers::{Credential, Facts, Holds, Scopes};
 use paths::{Named, Names, Side};
+use situations::{Setting, Situation};
 
 /// Cases that are worth asking: about 400 for each route, so those of 10,000 routes are all within it. Who takes
 /// fewer gets the most telling ones of every route.
@@ -47,9 +55,15 @@ pub struct Generator<'d> {
     targets: Vec<&'d RouteInfo>,
     /// Every role of either, once.
     roles: Vec<&'d str>,
+    /// Those with a condition, once for each policy.
+    conditional: Vec<&'d RoleInfo>,
+    /// By their texts. What a component in another language calls so may be none.
+    conditions: BTreeMap<&'d str, Condition>,
     names: Names,
     /// Rows of pairs by the sizes of their factors: most routes have the same.
     rows: RefCell<BTreeMap<Row, Vec<Row>>>,
+    /// Situations by the conditions that they are for, where the request does not matter: most routes have the same.
+    situations: RefCell<BTreeMap<Vec<&'d str>, Vec<Situation>>>,
 }
 
 /// Numbers of a credential, of what is held, of scopes, of a named cluster and of facts.
@@ -59,6 +73,7 @@ type Row = [usize; 5];
 #[derive(Clone, Copy)]
 enum Round {
     Grants,
+    Conditions,
     Clusters,
     Neighbours,
     Pairs,
@@ -82,12 +97,23 @@ impl<'d> Generator<'d> {
                 }
             }
         }
+        let all_roles = policies.iter().flat_map(|policy| &policy.roles);
+        let conditional: Vec<&RoleInfo> = all_roles.filter(|role| role.when.is_some()).collect();
+        let of_routes = policies.iter().flat_map(|policy| &policy.routes);
+        let texts = of_routes.filter_map(|route| route.when.as_deref());
+        let texts = texts.chain(conditional.iter().filter_map(|role| role.when.as_deref()));
+        let texts: BTreeSet<&str> = texts.collect();
+        let compiled = texts.into_iter();
+        let compiled = compiled.filter_map(|text| Some((text, check::compile(text).ok()?)));
         Self {
             names: Names::besides(&targets),
             sides: policies.iter().map(|policy| Side::new(policy)).collect(),
             targets,
             roles,
+            conditional,
+            conditions: compiled.collect(),
             rows: RefCell::default(),
+            situations: RefCell::default(),
         }
     }
 
@@ -100,6 +126,7 @@ impl<'d> Generator<'d> {
     pub fn cases(&self) -> impl Iterator<Item = Case> {
         let rounds = [
             Round::Grants,
+            Round::Conditions,
             Round::Clusters,
             Round::Neighbours,
             Round::Pairs,
@@ -110,16 +137,97 @@ impl<'d> Generator<'d> {
         })
     }
 
-    fn round(&self, round: Round, target: &RouteInfo) -> Vec<Case> {
-        match round {
+    fn round(&self, round: Round, target: &'d RouteInfo) -> Vec<Case> {
+        let cases = match round {
             Round::Grants => self.grants(target),
+            Round::Conditions => return self.situated(target),
             Round::Clusters => self.clusters(target),
             Round::Neighbours => self.neighbours(target),
             Round::Pairs => self.pairs(target),
+        };
+        if self.conditions.is_empty() {
+            return cases;
         }
+        let place = self.main_place(target);
+        let Some(fitting) = self.situations(target, &place).into_iter().next() else {
+            return cases;
+        };
+        // What a case is about stays: which cluster a header names, which path and method it has.
+        let fitting: Situation = fitting
+            .into_iter()
+            .filter(|setting| match setting {
+                Setting::Method(_) | Setting::Path(_) => false,
+                Setting::Header(name, _) => !place.headers.contains(name),
+                _ => true,
+            })
+            .collect();
+        let put = |case: Case| situations::put(&fitting, &case).unwrap_or(case);
+        cases.into_iter().map(put).collect()
     }
 
-    fn grants(&self, target: &RouteInfo) -> Vec<Case> {
+    /// Whom nothing but a condition can keep from what is asked, in every situation.
+    fn situated(&self, target: &'d RouteInfo) -> Vec<Case> {
+        let place = self.main_place(target);
+        let request = place.request(&self.names, Named::Own);
+        let mut usual: Vec<Case> = [
+            Credential::SESSION,
+            Credential::KEY,
+            Credential::AGENT,
+            Credential::OPERATOR,
+            Credential::ANONYMOUS,
+        ]
+        .map(|credential| self.unhindered(credential, &request))
+        .into();
+        let asked_for = self.conditional.iter().filter(|role| place.asks_for(role));
+        let mut roles: Vec<&str> = asked_for.map(|role| role.name.as_str()).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        for role in roles {
+            let holds = Holds::Role(role.to_owned());
+            for credential in [Credential::SESSION, Credential::KEY] {
+                let caller = credential.caller(&self.names, &holds, &Scopes::None, Facts::FRESH);
+                let request = request.clone();
+                usual.push(Case { caller, request });
+            }
+        }
+        let mut cases = Vec::new();
+        for situation in self.situations(target, &place) {
+            let situated = usual.iter();
+            cases.extend(situated.filter_map(|case| situations::put(&situation, case)));
+        }
+        cases
+    }
+
+    /// The situations that tell the conditions of a place apart.
+    fn situations(&self, target: &RouteInfo, place: &Place<'d>) -> Vec<Situation> {
+        let of_roles = self.conditional.iter().filter(|role| place.asks_for(role));
+        let of_roles = of_roles.filter_map(|role| role.when.as_deref());
+        let mut texts: Vec<&str> = of_roles.chain(place.whens.iter().copied()).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        texts.retain(|text| self.conditions.contains_key(text));
+        if texts.is_empty() {
+            return Vec::new();
+        }
+        let conditions = texts.iter().filter_map(|text| self.conditions.get(text));
+        let conditions: Vec<&Condition> = conditions.collect();
+        let make = || {
+            let request = place.request(&self.names, Named::Own);
+            let is_of_route = |path: &str| {
+                let met = self.sides.iter();
+                let mut met = met.filter_map(|side| side.route_of(&request.method, path));
+                met.any(|route| route.method == target.method && route.pattern == target.pattern)
+            };
+            situations::situations(&conditions, &request, paths::methods(target), is_of_route)
+        };
+        if conditions.iter().any(|condition| condition.reads_target()) {
+            return make();
+        }
+        let mut known = self.situations.borrow_mut();
+        known.entry(texts).or_insert_with(make).clone()
+    }
+
+    fn grants(&self, target: &'d RouteInfo) -> Vec<Case> {
         let mut cases = Vec::new();
         for method in paths::methods(target) {
             for tail in paths::tails(target) {
@@ -160,7 +268,7 @@ impl<'d> Generator<'d> {
         cases
     }
 
-    fn clusters(&self, target: &RouteInfo) -> Vec<Case> {
+    fn clusters(&self, target: &'d RouteInfo) -> Vec<Case> {
         let place = self.main_place(target);
         let mut cases = Vec::new();
         for named in place.named() {
@@ -193,7 +301,7 @@ impl<'d> Generator<'d> {
         }
     }
 
-    fn neighbours(&self, target: &RouteInfo) -> Vec<Case> {
+    fn neighbours(&self, target: &'d RouteInfo) -> Vec<Case> {
         let place = self.main_place(target);
         let request = place.request(&self.names, Named::Own);
         let mut cases = Vec::new();
@@ -211,7 +319,7 @@ impl<'d> Generator<'d> {
         cases
     }
 
-    fn pairs(&self, target: &RouteInfo) -> Vec<Case> {
+    fn pairs(&self, target: &'d RouteInfo) -> Vec<Case> {
         let place = self.main_place(target);
         let sizes = [
             Credential::ALL.len(),
@@ -242,19 +350,19 @@ impl<'d> Generator<'d> {
     }
 
     /// The path of a route that gets every caller.
-    fn main_place(&self, target: &RouteInfo) -> Place {
+    fn main_place(&self, target: &'d RouteInfo) -> Place<'d> {
         let method = paths::methods(target).first().copied().unwrap_or("GET");
         let tail = paths::tails(target).first().copied().unwrap_or(0);
         self.place(target, method, tail)
     }
 
-    fn place(&self, target: &RouteInfo, method: &str, tail: usize) -> Place {
+    fn place(&self, target: &'d RouteInfo, method: &str, tail: usize) -> Place<'d> {
         let cluster_at = |route: &RouteInfo| match route.cluster {
             ClusterSource::Path(index) => Some(index as usize),
             _ => None,
         };
         let probe = paths::concrete(target, tail, &self.names);
-        let met: Vec<&RouteInfo> = self
+        let met: Vec<&'d RouteInfo> = self
             .sides
             .iter()
             .filter_map(|side| side.route_of(method, &probe))
@@ -286,6 +394,11 @@ impl<'d> Generator<'d> {
             method: method.to_owned(),
             holds: Holds::all(&self.roles, &requires),
             scopes: Scopes::all(&requires, other),
+            whens: met
+                .iter()
+                .filter_map(|route| route.when.as_deref())
+                .collect(),
+            requires,
             query,
             headers,
         }
@@ -293,7 +406,7 @@ impl<'d> Generator<'d> {
 }
 
 /// A concrete path of a route, and what matters there under either policy.
-struct Place {
+struct Place<'d> {
     method: String,
     /// Segments; nothing where the cluster's id goes.
     pieces: Vec<Option<String>>,
@@ -301,9 +414,19 @@ struct Place {
     headers: Vec<String>,
     holds: Vec<Holds>,
     scopes: Vec<Scopes>,
+    /// The permissions and the conditions of the routes.
+    requires: Vec<String>,
+    whens: Vec<&'d str>,
 }
 
-impl Place {
+impl Place<'_> {
+    /// Whether a role has a permission that is required here.
+    fn asks_for(&self, role: &RoleInfo) -> bool {
+        self.requires
+            .iter()
+            .any(|name| role.permissions.contains(name))
+    }
+
     /// The ways in which a request can name a cluster here.
     fn named(&self) -> &'static [Named] {
         match self.query.len() + self.headers.len() {

@@ -5,6 +5,7 @@
 //! names are separated by commas.
 
 mod allowed;
+mod conditions;
 mod rules;
 
 use serde::Serialize;
@@ -38,13 +39,17 @@ pub enum Lint {
     ClusterByAnotherName,
     /// A route says nothing about clusters, and those beside it do.
     SpansBySilence,
+    /// A route is for operators and requires a permission, which no operator has.
+    OperatorWithPermission,
+    /// A condition asks for nothing: it is always true, or never.
+    ConstantCondition,
     /// A comment allows what is not there.
     UnusedAllow,
 }
 
 impl Lint {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::UnusedPermission,
         Self::UnheldPermission,
         Self::EmptyRole,
@@ -55,6 +60,8 @@ impl Lint {
         Self::PublicEveryMethod,
         Self::ClusterByAnotherName,
         Self::SpansBySilence,
+        Self::OperatorWithPermission,
+        Self::ConstantCondition,
         Self::UnusedAllow,
     ];
 
@@ -71,6 +78,8 @@ impl Lint {
             Self::PublicEveryMethod => "public-every-method",
             Self::ClusterByAnotherName => "cluster-by-another-name",
             Self::SpansBySilence => "spans-by-silence",
+            Self::OperatorWithPermission => "operator-with-permission",
+            Self::ConstantCondition => "constant-condition",
             Self::UnusedAllow => "unused-allow",
         }
     }
@@ -120,6 +129,8 @@ pub fn lint(document: &Compiled) -> Vec<Finding> {
     rules::permissions(document, &mut found);
     rules::roles(document, &mut found);
     rules::routes(document, &mut found);
+    conditions::routes(document, &mut found);
+    conditions::roles(document, &mut found);
     let mut allowed = Allowed::read(&document.source);
     found.retain(|finding| !allowed.allows(&document.source, finding));
     allowed.report(&mut found);

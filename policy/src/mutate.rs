@@ -6,8 +6,12 @@
 //! whether a permission may be a scope, which is checked when a key is minted. The management API's part, which is in
 //! every policy, stays as it is.
 
+mod conditions;
+
 use crate::description::{ClusterSource, RouteInfo};
 use crate::tables::Rules;
+
+pub use conditions::of_conditions;
 
 /// A policy with one rule changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub enum Changed {
         /// The permission.
         permission: usize,
     },
+    /// The condition of this role.
+    RoleCondition(usize),
     /// Whether keys may only read.
     Keys,
 }
@@ -40,7 +46,8 @@ pub enum Changed {
 pub fn mutants(rules: &Rules) -> impl Iterator<Item = Mutant> {
     let routes = (0..rules.description.routes.len()).flat_map(|index| of_route(rules, index));
     let roles = (0..rules.description.roles.len()).flat_map(|index| of_role(rules, index));
-    routes.chain(roles).chain(of_keys(rules))
+    let rest = of_conditions(rules).chain(of_keys(rules));
+    routes.chain(roles).chain(rest)
 }
 
 fn of_route(rules: &Rules, index: usize) -> Vec<Mutant> {
@@ -110,11 +117,6 @@ fn of_route(rules: &Rules, index: usize) -> Vec<Mutant> {
     if options.sign_in {
         mutant(format!("`{name}` needs no fresh sign-in"), &|rules| {
             on_options(rules, index, |options| options.sign_in = false);
-        });
-    }
-    if route.when.is_some() {
-        mutant(format!("`{name}` has no condition"), &|rules| {
-            on_route(rules, index, |route| route.when = None);
         });
     }
     let (cluster, what) = other_clusters(&route.cluster);

@@ -53,11 +53,7 @@ fn differences_are_an_exit_code_only_where_that_is_asked_for() {
             1,
             "error: the policies differ",
         ),
-        (
-            vec!["kubeadapt", "nothing.yaml"],
-            1,
-            "the built-in policies are",
-        ),
+        (vec!["kubeadapt", "nothing.yaml"], 1, "built in are"),
         (vec!["kubeadapt", "broken.yaml"], 1, "broken.yaml:1:"),
         (vec!["kubeadapt"], 2, "NEW"),
     ] {

@@ -241,11 +241,15 @@ fn minutes_ago(caller: &Caller) -> i64 {
         }
         | Caller::Operator {
             signed_in_minutes_ago,
+            ..
         } => *signed_in_minutes_ago,
         Caller::Key {
             minted_minutes_ago, ..
+        }
+        | Caller::Agent {
+            minted_minutes_ago, ..
         } => *minted_minutes_ago,
-        _ => 0,
+        Caller::Anonymous => 0,
     }
 }
 
@@ -285,11 +289,11 @@ async fn credential(
     let organization = Some(ORGANIZATION.to_owned());
     match caller {
         Caller::Anonymous => None,
-        Caller::Session { user, .. } => {
+        Caller::Session { user, mfa, .. } => {
             let email = add_user(world, id, name, user).await;
-            Some(log_in(world, &email).await)
+            Some(log_in(world, &email, *mfa).await)
         }
-        Caller::Operator { .. } => {
+        Caller::Operator { mfa, .. } => {
             let email = format!("{name}@corpus.example");
             let password = Some(password_hash());
             let add = Command::OperatorAdd {
@@ -297,7 +301,7 @@ async fn credential(
                 password,
             };
             done(world, add).await;
-            Some(log_in(world, &email).await)
+            Some(log_in(world, &email, *mfa).await)
         }
         Caller::Key {
             owner,
@@ -340,7 +344,7 @@ async fn credential(
             }
             Some(key_header(file, &secret))
         }
-        Caller::Agent(cluster) => {
+        Caller::Agent { cluster, .. } => {
             let request = AgentRequest {
                 organization,
                 cluster: cluster.clone(),
@@ -352,13 +356,23 @@ async fn credential(
     }
 }
 
-/// The header of a session.
-async fn log_in(world: &World, email: &str) -> String {
+/// The header of a session; with a second factor if it is to have one, which it enrols itself.
+async fn log_in(world: &World, email: &str, mfa: bool) -> String {
     let login = world.contract.login.clone().expect("a log-in");
     let body = json!({ "email": email, "password": PASSWORD });
     let reply = world.anonymous().post(&login.path, body).await;
     assert_eq!(reply.status, 200, "log-in of {email}: {}", reply.body);
     let token = reply.json()["token"].as_str().expect("a token").to_owned();
+    if mfa {
+        let manager = world.manager_with(&token);
+        let begun = manager.post("/-/api/me/factor", json!({})).await.json();
+        let url = begun["url"].as_str().expect("an otpauth URL");
+        let totp = totp_rs::Totp::from_url(url).expect("an otpauth URL");
+        let code = totp.generate(world.clock.now_ms().unsigned_abs() / 1000);
+        let confirm = json!({ "otp": code.to_string() });
+        let reply = manager.post("/-/api/me/factor/confirm", confirm).await;
+        assert_eq!(reply.status, 201, "{email}: {}", reply.body);
+    }
     format!("Authorization: Bearer {token}")
 }
 

@@ -8,7 +8,7 @@ use scopegate_policy::generate::Generator;
 use scopegate_policy::packed::RequestRef;
 use scopegate_policy::{Tables, decide};
 
-use super::mutants::{self, Mutant, Of, SILENT};
+use super::mutants::{self, CONDITION, Mutant, Of, SILENT};
 use crate::corpus::{self, run::Implementation};
 
 /// Percent of the mutants that a case must notice.
@@ -23,6 +23,7 @@ async fn the_corpus_kills_mutated_policies() {
         by_document.entry(document).or_default().push(file);
     }
     let (mut killed, mut equivalent) = (0, 0);
+    let (mut conditions, mut conditions_killed) = (0, 0);
     let mut alive: Vec<String> = Vec::new();
     for (document, files) in by_document {
         let original = files[0].subject.tables().expect("a document");
@@ -35,10 +36,14 @@ async fn the_corpus_kills_mutated_policies() {
             if SILENT.contains(&mutant.kind) || is_unused {
                 continue;
             }
+            let is_condition = usize::from(mutant.kind == CONDITION);
+            conditions += is_condition;
             if is_killed(&files, &order, &mutant) {
                 killed += 1;
+                conditions_killed += is_condition;
             } else if is_equivalent(original, &mutant) {
                 equivalent += 1;
+                conditions -= is_condition;
             } else {
                 alive.push(format!("{document}, {}", mutant.name));
             }
@@ -49,7 +54,13 @@ async fn the_corpus_kills_mutated_policies() {
         "{killed} of {all} mutants killed, {equivalent} more are no change; alive:\n{}",
         alive.join("\n")
     );
+    println!("{conditions_killed} of {conditions} mutants of conditions killed");
     assert!(all > 1000, "only {all} mutants");
+    assert!(conditions > 50, "only {conditions} mutants of conditions");
+    assert!(
+        conditions_killed * 100 >= conditions * KILLED_PERCENT_MIN,
+        "{conditions_killed} of {conditions} mutants of conditions are killed"
+    );
     assert!(
         killed * 100 >= all * KILLED_PERCENT_MIN,
         "{killed} of {all} mutants are killed"

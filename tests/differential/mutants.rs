@@ -1,6 +1,7 @@
 //! Policies with one thing changed: each operator, grant and route in turn. `policy test --mutate` makes mutants of its
-//! own; these are for the proofs of this repository, and know which kind they are.
+//! own; these are for the proofs of this repository, and know which kind they are. Those of conditions are the same.
 
+use scopegate_policy::mutate::{Changed, of_conditions};
 use scopegate_policy::{ClusterSource, RouteInfo, Rules, Tables};
 
 /// A policy with one change.
@@ -29,6 +30,9 @@ pub enum Of {
 /// Kinds of change that no decision shows.
 pub const SILENT: [&str; 2] = ["scope flag flipped", "list cut otherwise"];
 
+/// The kind of those whose condition is another, or none.
+pub const CONDITION: &str = "condition changed";
+
 /// Every mutant of a policy; of its management API's routes only where that is asked for.
 pub fn all(rules: &Rules, with_management: bool) -> Vec<Mutant> {
     let mut mutants = Mutants {
@@ -43,6 +47,7 @@ pub fn all(rules: &Rules, with_management: bool) -> Vec<Mutant> {
         }
     }
     mutants.of_roles(with_management);
+    mutants.of_conditions();
     mutants.of_policy();
     mutants.made
 }
@@ -225,6 +230,26 @@ impl Mutants<'_> {
                         held.push((*permission).clone());
                     }),
                 }
+            }
+        }
+    }
+
+    fn of_conditions(&mut self) {
+        for mutant in of_conditions(self.rules) {
+            let of = match mutant.changed {
+                Changed::Route(index) => Of::Route(index),
+                Changed::RoleCondition(index) => {
+                    Of::Role(self.rules.description.roles[index].name.clone())
+                }
+                Changed::Role { .. } | Changed::Keys => continue,
+            };
+            if let Ok(tables) = Tables::new(mutant.rules) {
+                self.made.push(Mutant {
+                    name: mutant.what,
+                    kind: CONDITION,
+                    of,
+                    tables,
+                });
             }
         }
     }

@@ -1,7 +1,6 @@
 //! `scopegate policy`: what an author does with a policy, without a server and without a Rust toolchain, and what ships
 //! it to a server. Each command has its own file.
 
-mod asked;
 mod bench;
 mod build;
 mod check;

@@ -18,11 +18,15 @@ pub enum Caller {
         user: User,
         /// How long ago the user signed in.
         signed_in_minutes_ago: i64,
+        /// Whether with a second factor.
+        mfa: bool,
     },
     /// A session of an operator of the gate itself, who is in no organization.
     Operator {
         /// How long ago the operator signed in.
         signed_in_minutes_ago: i64,
+        /// Whether with a second factor.
+        mfa: bool,
     },
     /// An API key.
     Key {
@@ -35,8 +39,13 @@ pub enum Caller {
         /// How long ago it was minted.
         minted_minutes_ago: i64,
     },
-    /// The token of this cluster's agent.
-    Agent(String),
+    /// The token of a cluster's agent.
+    Agent {
+        /// The cluster.
+        cluster: String,
+        /// How long ago it was minted.
+        minted_minutes_ago: i64,
+    },
 }
 
 /// A user of the organization.
@@ -68,6 +77,7 @@ pub(super) fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
             "key",
             "agent",
             "signed_in_minutes_ago",
+            "mfa",
             "minted_minutes_ago",
         ],
     )?;
@@ -85,9 +95,14 @@ pub(super) fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
             .help("such as `{ session: { role: viewer } }`");
         return None;
     }
+    check_beside(&fields);
     let signed_in_minutes_ago = fields
-        .integer("signed_in_minutes_ago", 0..=23 * 60)
+        .integer("signed_in_minutes_ago", 0..=7 * 24 * 60)
         .unwrap_or(0);
+    let minted_minutes_ago = fields
+        .integer("minted_minutes_ago", 0..=365 * 24 * 60)
+        .unwrap_or(0);
+    let mfa = fields.boolean("mfa").unwrap_or(false);
     for key in ["session", "operator"] {
         if fields.has(key) && !world.contract.sessions_on_api {
             fields
@@ -100,27 +115,57 @@ pub(super) fn read(world: &World<'_>, node: &Node) -> Option<Caller> {
     }
     if fields.has("operator") {
         if fields.boolean("operator") == Some(false) {
-            fields.problem("operator", "an operator is one");
+            fields
+                .problem("operator", "an operator is one")
+                .help("write `operator: true`, or `session` for a user of the organization");
         }
         return Some(Caller::Operator {
             signed_in_minutes_ago,
+            mfa,
         });
     }
     if let Some(session) = fields.get("session") {
         return user(world, session).map(|user| Caller::Session {
             user,
             signed_in_minutes_ago,
+            mfa,
         });
     }
     if let Some(cluster) = fields.text("agent") {
         check_clusters(world, &[cluster]);
-        return Some(Caller::Agent(cluster.to_string()));
+        return Some(Caller::Agent {
+            cluster: cluster.to_string(),
+            minted_minutes_ago,
+        });
     }
     let key = fields.fields("key", "a key", &["owner", "scopes", "allowed_cluster_ids"])?;
-    let minted_minutes_ago = fields
-        .integer("minted_minutes_ago", 0..=365 * 24 * 60)
-        .unwrap_or(0);
     self::key(world, &key, minted_minutes_ago)
+}
+
+/// Sessions are signed in to, keys and tokens are minted: what a credential does not have would change nothing.
+fn check_beside(fields: &Fields<'_>) {
+    let is_session = fields.has("session") || fields.has("operator");
+    let (beside, help): (&[&str], _) = if is_session {
+        (
+            &["minted_minutes_ago"],
+            "a session is as old as its sign-in: write `signed_in_minutes_ago`",
+        )
+    } else {
+        (
+            &["signed_in_minutes_ago", "mfa"],
+            "it is for sessions; keys and agents have `minted_minutes_ago`",
+        )
+    };
+    for key in beside.iter().filter(|key| fields.has(key)) {
+        let kinds = if is_session {
+            "a session"
+        } else {
+            "keys and agents"
+        };
+        fields
+            .problem(key, format!("`{key}` says nothing of {kinds}"))
+            .help(help);
+    }
 }
 
 fn key(world: &World<'_>, key: &Fields<'_>, minted_minutes_ago: i64) -> Option<Caller> {
@@ -133,7 +178,8 @@ fn key(world: &World<'_>, key: &Fields<'_>, minted_minutes_ago: i64) -> Option<C
         }
         (_, true) => {
             let name = &contract.name;
-            key.problem("owner", format!("keys of `{name}` do not follow an owner"));
+            key.problem("owner", format!("keys of `{name}` do not follow an owner"))
+                .help("take it out: what such a key may do is its own");
         }
     }
     let scopes = key.texts("scopes");
@@ -148,7 +194,11 @@ fn key(world: &World<'_>, key: &Fields<'_>, minted_minutes_ago: i64) -> Option<C
             .then_some("a key without a scope could do nothing"),
     };
     if let Some(wrong) = wrong {
-        key.problem("scopes", wrong);
+        key.problem("scopes", wrong).help(match &scopes {
+            None => "such as `scopes: [\"clusters:read\"]`",
+            Some(scopes) if scopes.is_empty() => "name its scopes, or leave `scopes` out",
+            Some(_) => "take `scopes` out",
+        });
     }
     for scope in scopes.iter().flatten() {
         check_scope(world, *scope);
@@ -197,10 +247,11 @@ fn user(world: &World<'_>, node: &Node) -> Option<User> {
             Role::Custom(owned(&permissions))
         }
         _ => {
-            world.reader.problem(
-                node.span,
-                "a user has either a `role` or, of a custom role, `permissions`",
-            );
+            let message = "a user has either a `role` or, of a custom role, `permissions`";
+            world
+                .reader
+                .problem(node.span, message)
+                .help("such as `{ role: viewer }` or `{ permissions: [\"clusters:read\"] }`");
             return None;
         }
     };
@@ -273,16 +324,20 @@ impl Caller {
             Self::Session {
                 user,
                 signed_in_minutes_ago,
+                mfa,
             } => Facts {
                 kind: CallerKind::Session,
+                mfa: *mfa,
                 auth_time: Some(now - signed_in_minutes_ago * 60),
                 credential_created: Some(now - signed_in_minutes_ago * 60),
                 ..with_user(known, user)
             },
             Self::Operator {
                 signed_in_minutes_ago,
+                mfa,
             } => Facts {
                 kind: CallerKind::Session,
+                mfa: *mfa,
                 organization: String::new(),
                 clusters: Clusters::Only(Vec::new()),
                 operator: true,
@@ -319,8 +374,12 @@ impl Caller {
                     (Authority::Owner, None) => key,
                 }
             }
-            Self::Agent(cluster) => Facts {
+            Self::Agent {
+                cluster,
+                minted_minutes_ago,
+            } => Facts {
                 kind: CallerKind::Agent,
+                credential_created: Some(now - minted_minutes_ago * 60),
                 roles: vec!["agent".to_owned()],
                 agent_cluster: Some(cluster.clone()),
                 ..known

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use scopegate_policy::{
-    ClusterSource, Description, Grant, RouteInfo, RouteOptions, routing::pattern,
+    Caller, ClusterSource, ConditionOf, Description, Grant, RouteInfo, RouteOptions,
+    asked_conditions, routing::pattern,
 };
 
 use super::case::Outcome;
@@ -16,7 +17,7 @@ use crate::contract::{Authority, Contract};
 /// What can be tried of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A route, once for letting somebody through and, unless it is public, once for refusing somebody.
+    /// A route, once for letting somebody through and, unless it is open to everyone, once for refusing somebody.
     Routes,
     /// A role that gives a permission.
     Roles,
@@ -24,11 +25,19 @@ pub enum Kind {
     Permissions,
     /// A reason that the policy can refuse for.
     Reasons,
+    /// A condition of a route or role, once for being true and once for not being true.
+    Conditions,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Routes, Self::Roles, Self::Permissions, Self::Reasons];
+    pub const ALL: [Self; 5] = [
+        Self::Routes,
+        Self::Roles,
+        Self::Permissions,
+        Self::Reasons,
+        Self::Conditions,
+    ];
 
     /// In a word, such as `routes`.
     pub fn word(self) -> &'static str {
@@ -37,6 +46,7 @@ impl Kind {
             Self::Roles => "roles",
             Self::Permissions => "permissions",
             Self::Reasons => "reasons",
+            Self::Conditions => "conditions",
         }
     }
 }
@@ -49,6 +59,8 @@ enum Point {
     Role(usize),
     Permission(String),
     Reason(&'static str),
+    /// Whether it was true.
+    Condition(ConditionOf, bool),
 }
 
 impl Point {
@@ -58,6 +70,7 @@ impl Point {
             Self::Role(_) => Kind::Roles,
             Self::Permission(_) => Kind::Permissions,
             Self::Reason(_) => Kind::Reasons,
+            Self::Condition(..) => Kind::Conditions,
         }
     }
 }
@@ -104,6 +117,7 @@ impl Coverage {
         for ran in ran {
             if let Some(answer) = ran.answer() {
                 self.note_answer(description, answer);
+                self.note_conditions(description, &file.facts(ran.case), answer);
             }
         }
     }
@@ -139,6 +153,19 @@ impl Coverage {
         }
     }
 
+    /// Which conditions were asked follows from the rule and the reason: also of components in another language, as long
+    /// as they ask in the order in which a document's are.
+    fn note_conditions(&mut self, description: &Description, caller: &Caller, answer: &Answer) {
+        let refused = match &answer.outcome {
+            Outcome::Allow(_) => None,
+            Outcome::Deny { reason, .. } => Some(reason.as_str()),
+        };
+        let asked = asked_conditions(description, caller, &answer.rule, refused);
+        let asked = asked.into_iter();
+        self.tried
+            .extend(asked.map(|(of, is_true)| Point::Condition(of, is_true)));
+    }
+
     /// How much of one kind was tried.
     pub fn share(&self, kind: Kind) -> Share {
         let of_kind = || self.points.iter().filter(|point| point.kind() == kind);
@@ -170,18 +197,23 @@ fn sentence(point: &Point, description: &Description) -> String {
         Some(route) => format!("{} {}", route.method, route.pattern),
         None => String::new(),
     };
+    let role = |index: usize| {
+        let role = description.roles.get(index);
+        role.map_or("", |role| role.name.as_str())
+    };
     match point {
         Point::Allowed(index) => format!("`{}` is never allowed", route(*index)),
         Point::Refused(index) => format!("`{}` is never refused", route(*index)),
-        Point::Role(index) => {
-            let name = description.roles.get(*index).map(|role| role.name.as_str());
-            format!(
-                "the role `{}` never gives a permission",
-                name.unwrap_or_default()
-            )
-        }
+        Point::Role(index) => format!("the role `{}` never gives a permission", role(*index)),
         Point::Permission(name) => format!("nobody holds `{name}` where it is required"),
         Point::Reason(reason) => format!("nothing is refused with `{reason}`"),
+        Point::Condition(of, is_true) => {
+            let of = match *of {
+                ConditionOf::Route(index) => format!("`{}`", route(index as usize)),
+                ConditionOf::Role(index) => format!("the role `{}`", role(index as usize)),
+            };
+            format!("the condition of {of} is never {is_true}")
+        }
     }
 }
 
@@ -194,8 +226,11 @@ fn points(subject: &Subject, contracts: &[&Contract]) -> BTreeSet<Point> {
     let mut points = BTreeSet::new();
     for (index, route) in own() {
         points.insert(Point::Allowed(index));
-        if !route.public {
+        if !route.public || route.when.is_some() {
             points.insert(Point::Refused(index));
+        }
+        if route.when.is_some() {
+            points.extend(both(ConditionOf::Route(index as u32)));
         }
         points.extend(route.requires.clone().map(Point::Permission));
     }
@@ -207,10 +242,18 @@ fn points(subject: &Subject, contracts: &[&Contract]) -> BTreeSet<Point> {
         let can_be_held = || contracts.iter().any(|c| can_be_held(&role.name, c));
         if can_be_held() && own().any(|(_, route)| gives(route)) {
             points.insert(Point::Role(index));
+            if role.when.is_some() {
+                points.extend(both(ConditionOf::Role(index as u32)));
+            }
         }
     }
     points.extend(reasons(subject).into_iter().map(Point::Reason));
     points
+}
+
+/// True and not true.
+fn both(of: ConditionOf) -> [Point; 2] {
+    [true, false].map(|is_true| Point::Condition(of, is_true))
 }
 
 /// Whether a caller can have this role: an agent has `agent`, users the others, and users call with sessions or with
@@ -290,6 +333,10 @@ fn reasons(subject: &Subject) -> Vec<&'static str> {
         (
             "sign-in-required",
             own.iter().any(|(_, options)| options.sign_in),
+        ),
+        (
+            "condition-not-met",
+            own.iter().any(|(route, _)| route.when.is_some()),
         ),
     ];
     let possible = possible.into_iter().filter(|(_, can)| *can);

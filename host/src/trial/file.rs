@@ -191,7 +191,8 @@ fn callers(world: &World<'_>, fields: &Fields<'_>) -> BTreeMap<String, Caller> {
         if entry.key.text == "anonymous" {
             world
                 .reader
-                .problem(entry.key.span, "`anonymous` is there already");
+                .problem(entry.key.span, "`anonymous` is there already")
+                .help("it presents no credential: ask as it without defining it");
         } else if let Some(caller) = caller::read(world, &entry.value) {
             callers.insert(entry.key.text.clone(), caller);
         }

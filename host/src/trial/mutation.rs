@@ -50,7 +50,7 @@ pub fn mutate(rules: &Rules, files: &[&TestFile]) -> Mutation {
     }
     for mutant in mutants(rules) {
         let contracts = || files.iter().map(|file| &file.contract);
-        if let Changed::Role { role, .. } = mutant.changed
+        if let Changed::Role { role, .. } | Changed::RoleCondition(role) = mutant.changed
             && let Some(role) = rules.description.roles.get(role)
             && !contracts().any(|contract| can_be_held(&role.name, contract))
         {
@@ -78,7 +78,7 @@ pub fn mutate(rules: &Rules, files: &[&TestFile]) -> Mutation {
 fn is_noticed(tables: &Tables, changed: Changed, questions: &[Question<'_>]) -> bool {
     let is_near = |question: &&Question<'_>| match changed {
         Changed::Route(index) => question.route == Some(index),
-        Changed::Role { .. } | Changed::Keys => true,
+        Changed::Role { .. } | Changed::RoleCondition(_) | Changed::Keys => true,
     };
     let notices = |question: &Question<'_>| {
         let Question {

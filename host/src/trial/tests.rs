@@ -1,6 +1,7 @@
 //! Test files that are wrong, and what comes of those that are right.
 
 mod any_text;
+mod broken;
 mod policies;
 
 use std::sync::Arc;
@@ -32,41 +33,6 @@ fn failures(file: &TestFile) -> Vec<String> {
     let failed = ran.filter(|ran| ran.verdict() != Verdict::Passed);
     let shown = failed.map(|ran| format!("{}: {:?}", ran.case, ran.answer()));
     shown.collect()
-}
-
-/// `line:column message / help` of each problem.
-fn problems(text: &str) -> String {
-    let Err(report) = read_alone(text) else {
-        return "nothing is wrong".to_owned();
-    };
-    let places = report.places().map(|place| {
-        let help = place.help.map(|help| format!(" / {help}"));
-        let help = help.unwrap_or_default();
-        format!("{}:{} {}{help}", place.line, place.column, place.message)
-    });
-    places.collect::<Vec<_>>().join("\n")
-}
-
-/// Each section is a test file, `---`, and what is said of it.
-#[test]
-fn every_mistake_is_shown_with_its_place_and_what_to_do() {
-    let expected = include_str!("tests/broken.txt");
-    let sections: Vec<&str> = expected.split("=== ").skip(1).collect();
-    assert!(sections.len() >= 25, "{} sections", sections.len());
-    let shown: Vec<String> = sections
-        .iter()
-        .map(|section| {
-            let (title, rest) = section.split_once('\n').unwrap();
-            let (text, _) = rest.split_once("---\n").unwrap();
-            format!("=== {title}\n{text}---\n{}\n", problems(text))
-        })
-        .collect();
-    assert_eq!(
-        shown.concat(),
-        expected,
-        "it should be:\n{}",
-        shown.concat()
-    );
 }
 
 #[test]
@@ -200,7 +166,12 @@ fn coverage_is_what_decisions_named() {
     let missing = coverage.missing(file.subject.description());
     assert_eq!(missing, [], "everything was tried");
     assert_eq!(coverage.total().per_mille(), 1000);
-    assert!(Kind::ALL.iter().all(|kind| coverage.share(*kind).total > 0));
+    let is_there = |kind: &Kind| coverage.share(*kind).total > 0;
+    assert!(
+        Kind::ALL
+            .iter()
+            .all(|kind| is_there(kind) || *kind == Kind::Conditions)
+    );
 
     let less = policies::acme_tests("a writer writes");
     let mut coverage = Coverage::new(&less.subject, [&less.contract]);
@@ -216,6 +187,50 @@ fn coverage_is_what_decisions_named() {
     ];
     assert_eq!(missing, untried);
     assert!(coverage.total().per_mille() < 1000);
+}
+
+#[test]
+fn a_condition_is_covered_when_it_was_true_and_when_it_was_not() {
+    let missing = |cases: &str| {
+        let file = file(&format!(
+            "document: |\n{}callers: {{ careful: {{ session: {{ role: careful }} }}, admin: {{ session: {{ role: admin }} }} }}\ncases:\n{cases}",
+            policies::indented(policies::CONDITIONS)
+        ));
+        let mut coverage = Coverage::new(&file.subject, [&file.contract]);
+        assert_eq!(failures(&file), Vec::<String>::new());
+        coverage.note(&file, &natively(&file));
+        let share = coverage.share(Kind::Conditions);
+        let missing = coverage.missing(file.subject.description()).into_iter();
+        let missing = missing.filter(|(kind, _)| *kind == Kind::Conditions);
+        let missing: Vec<String> = missing.map(|(_, what)| what).collect();
+        assert_eq!(
+            (share.total, share.total - share.covered),
+            (6, missing.len())
+        );
+        missing
+    };
+    let roles = "  - { name: roles, caller: [careful, admin], request: GET /v1/nowhere, expect: no-route }\n";
+    let refused = "  - { name: a, caller: careful, request: GET /v1/things, expect: missing-permission, about: 'things:read' }\n";
+    let outside = "  - { name: b, caller: admin, request: GET /v1/things, address: 192.0.2.1, expect: condition-not-met }\n";
+    let inside = "  - { name: c, caller: admin, request: [GET /v1/things, GET /v1/open], address: 10.0.0.1, expect: none }\n";
+    // Whoever is refused before a condition is asked tries none.
+    assert_eq!(
+        missing(&[roles, refused].concat()),
+        [
+            "the condition of `GET /v1/things` is never false",
+            "the condition of `GET /v1/things` is never true",
+            "the condition of `GET /v1/open` is never false",
+            "the condition of `GET /v1/open` is never true",
+            "the condition of the role `careful` is never true",
+        ]
+    );
+    assert_eq!(
+        missing(&[refused, outside, inside].concat()),
+        [
+            "the condition of `GET /v1/open` is never false",
+            "the condition of the role `careful` is never true",
+        ]
+    );
 }
 
 #[test]
@@ -246,6 +261,27 @@ fn a_rule_that_no_case_tests_survives() {
 }
 
 #[test]
+fn a_condition_that_no_case_tests_survives() {
+    let survivors = |address: &str| {
+        let file = file(&format!(
+            "document: |\n{}callers: {{ admin: {{ session: {{ role: admin }} }} }}\ncases:\n{}",
+            policies::indented(policies::CONDITIONS),
+            format_args!(
+                "  - {{ name: in, caller: admin, request: GET /v1/things, address: 10.0.0.1, expect: none }}\n  - {{ name: out, caller: admin, request: GET /v1/things, address: {address}, expect: condition-not-met }}\n"
+            )
+        ));
+        let mutation = mutate(file.subject.rules().unwrap(), &[&file]);
+        let mut survivors = mutation.survivors;
+        survivors.retain(|what| what.contains("`GET /v1/things` asks for"));
+        survivors
+    };
+    let wider = "`GET /v1/things` asks for `cidr(\"10.0.0.0/7\").containsIP(request.address)`";
+    let narrower = "`GET /v1/things` asks for `cidr(\"10.0.0.0/9\").containsIP(request.address)`";
+    assert_eq!(survivors("192.0.2.1"), [narrower, wider]);
+    assert_eq!(survivors("11.0.0.0"), [narrower]);
+}
+
+#[test]
 fn lists_multiply_only_so_far() {
     let names: Vec<String> = (0..400).map(|number| format!("c{number}")).collect();
     let callers: Vec<String> = names
@@ -260,7 +296,7 @@ fn lists_multiply_only_so_far() {
         requests.join(", ")
     );
     assert_eq!(
-        problems(&text),
+        broken::problems(read_alone(&text)),
         "404:5 the file has more than 100000 cases / make several files of it"
     );
 }

@@ -2,7 +2,7 @@
 //! that it costs a decision nothing.
 
 use crate::description::Description;
-use crate::facts::{Caller, Decision, Grant, Outcome, Reason};
+use crate::facts::{Caller, Grant, Rule};
 
 /// Where a condition stands, as an index into the [`Description`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,31 +13,39 @@ pub enum ConditionOf {
     Role(u32),
 }
 
-/// The conditions that were asked for this decision about a caller, each with whether it was true; an error is not. For
-/// policies from documents: those that are written by hand ask in an order of their own.
+/// The conditions that were asked for a decision about a caller, each with whether it was true; an error is not. The
+/// decision is known by its rule and, where it was refused, by the reason's code. For policies from documents: those that
+/// are written by hand may ask in an order of their own.
 pub fn asked(
     description: &Description,
     caller: &Caller,
-    decision: &Decision,
+    rule: &Rule,
+    refused: Option<&str>,
 ) -> Vec<(ConditionOf, bool)> {
-    let Some(index) = decision.rule.route else {
+    let Some(index) = rule.route else {
         return Vec::new();
     };
     let Some(route) = description.routes.get(index as usize) else {
         return Vec::new();
     };
-    let mut asked = roles(description, caller, decision, route.requires.as_deref());
+    let mut asked = match refused {
+        // Refused before anybody's permissions are looked at.
+        Some("not-authenticated" | "no-route" | "operator-required" | "read-only-key") => {
+            Vec::new()
+        }
+        _ => roles(description, caller, rule.grant, route.requires.as_deref()),
+    };
     // What is asked for before the route's condition; what comes after it says that it was true.
-    let is_true = match &decision.outcome {
-        Outcome::Deny(Reason::ConditionNotMet) => Some(false),
-        Outcome::Allow(_)
-        | Outcome::Deny(
-            Reason::ClusterNotAllowed(_)
-            | Reason::ClusterRequired
-            | Reason::ClustersRestricted
-            | Reason::AgentOutsideCluster(_),
+    let is_true = match refused {
+        Some("condition-not-met") => Some(false),
+        None
+        | Some(
+            "cluster-not-allowed"
+            | "cluster-required"
+            | "clusters-restricted"
+            | "agent-outside-cluster",
         ) => Some(true),
-        Outcome::Deny(_) => None,
+        Some(_) => None,
     };
     if let Some(is_true) = is_true.filter(|_| route.when.is_some()) {
         asked.push((ConditionOf::Route(index), is_true));
@@ -49,23 +57,13 @@ pub fn asked(
 fn roles(
     description: &Description,
     caller: &Caller,
-    decision: &Decision,
+    grant: Grant,
     requires: Option<&str>,
 ) -> Vec<(ConditionOf, bool)> {
-    let is_late = match &decision.outcome {
-        Outcome::Deny(reason) => !matches!(
-            reason,
-            Reason::NotAuthenticated
-                | Reason::NoRoute
-                | Reason::OperatorRequired
-                | Reason::ReadOnlyKey
-        ),
-        Outcome::Allow(_) => true,
-    };
-    let Some(requires) = requires.filter(|_| is_late) else {
+    let Some(requires) = requires else {
         return Vec::new();
     };
-    let granted = match decision.rule.grant {
+    let granted = match grant {
         Grant::Role(index) => Some(index),
         Grant::None | Grant::Permission | Grant::Public => None,
     };

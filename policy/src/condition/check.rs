@@ -312,12 +312,23 @@ impl Checker<'_> {
         if first == second {
             return Some(());
         }
+        let place = self.places.token(node);
+        let help = match (first, second) {
+            (Type::Time, _) | (_, Type::Time) => {
+                "a time is written `timestamp(\"2026-01-31T08:00:00Z\")`; its hour is `getHours()`"
+            }
+            (Type::Span, _) | (_, Type::Span) => "a duration is written `duration(\"24h\")`",
+            (Type::Int, Type::Text) | (Type::Text, Type::Int) => {
+                "text stands in quotes, and numbers do not"
+            }
+            _ => "compare it with a value of its own kind",
+        };
         let (first, second) = (first.in_words(), second.in_words());
-        self.report(
-            self.places.token(node),
+        self.report_help(
+            place,
             format!("{first} is never compared with {second}"),
-        );
-        None
+            help,
+        )
     }
 
     fn order(

@@ -106,7 +106,8 @@ fn syntax(text: &str, at: usize, message: &str) -> Wrong {
     let place = at..at + next.max(word);
     let written = rest.get(..next.max(word)).unwrap_or_default();
     if rest.trim().is_empty() {
-        return Wrong::new(at..at, "the condition ends too early");
+        return Wrong::new(at..at, "the condition ends too early")
+            .help("something is missing behind an operator, or a bracket is not closed");
     }
     if message.starts_with("invalid argument to has()") {
         return Wrong::new(place, "`has` asks for one part of `request` or `caller`")

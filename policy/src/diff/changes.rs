@@ -50,8 +50,8 @@ pub enum Change {
         /// What it did not hold.
         permissions: Vec<String>,
     },
-    /// Another condition decides whether a role or route grants anything. Which requests that changes, no generated case
-    /// shows.
+    /// Another condition decides whether a role or route grants anything. Which requests that changes, the cases show as
+    /// far as they find any.
     ConditionChanged {
         /// The role, or the route's method and pattern.
         of: String,

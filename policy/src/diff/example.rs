@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Origin;
 use crate::facts::{Caller, CallerKind, Clusters, Outcome, Request};
-use crate::generate::Case;
+use crate::generate::{Case, NOW, SOMEONE};
 
 /// A case that two policies answer differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,6 +77,11 @@ impl Example {
             + ids(allowed_clusters)
             + self.request.query.len()
             + self.request.headers.len()
+            + usize::from(self.request.address.is_some())
+            + usize::from(self.request.now != NOW)
+            + usize::from(age_secs(&self.caller, self.request.now) != 0)
+            + usize::from(self.caller.mfa)
+            + usize::from(self.caller.subject != SOMEONE)
             + self.request.path.split('/').count()
     }
 }
@@ -113,29 +118,61 @@ impl CallerNames {
             request.path,
             query(request)
         ));
-        let headers: Vec<String> = request
-            .headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", quoted(value)))
-            .collect();
-        let headers = match headers.as_slice() {
-            [] => String::new(),
-            headers => format!(" headers: {{ {} }},", headers.join(", ")),
-        };
         let line = format!(
-            "- {{ name: {}, caller: {unique}, request: {asked},{headers} {} }}",
+            "- {{ name: {}, caller: {}, request: {asked},{} {} }}",
             quoted(&format!(
                 "{} asks for {} {}",
                 unique, request.method, request.path
             )),
+            quoted(&unique),
+            beside(request),
             expected(after)
         );
         let mut names: Vec<&String> = request.headers.iter().map(|(name, _)| name).collect();
         names.sort_unstable();
-        let is_sayable = names.is_sorted_by(|a, b| a < b);
+        let is_sayable = names.is_sorted_by(|a, b| a < b)
+            && is_sayable(&example.caller, request.now)
+            && (example.caller.subject == SOMEONE
+                || unique == example.caller.subject
+                || is_anonymous);
         example.test_case = is_sayable.then_some(line);
         self.by_name.insert(unique, definition);
     }
+}
+
+/// What goes beside a request: headers, the address and the moment.
+fn beside(request: &Request) -> String {
+    let mut beside = String::new();
+    let headers: Vec<String> = request
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", quoted(value)))
+        .collect();
+    if !headers.is_empty() {
+        beside.push_str(&format!(" headers: {{ {} }},", headers.join(", ")));
+    }
+    if let Some(address) = request.address {
+        beside.push_str(&format!(" address: \"{address}\","));
+    }
+    if request.now != NOW {
+        beside.push_str(&format!(" now: \"{}\",", moment(request.now)));
+    }
+    beside
+}
+
+/// As RFC 3339 has it.
+fn moment(secs: i64) -> String {
+    jiff::Timestamp::from_second(secs).map_or_else(|_| secs.to_string(), |at| at.to_string())
+}
+
+/// Whether a file of tests can say how old the credential is.
+fn is_sayable(caller: &Caller, now: i64) -> bool {
+    let minutes_max = match caller.kind {
+        CallerKind::Session => 7 * 24 * 60,
+        _ => 365 * 24 * 60,
+    };
+    let age = age_secs(caller, now);
+    age % 60 == 0 && (0..=minutes_max).contains(&(age / 60))
 }
 
 fn who(caller: &Caller, now: i64) -> String {
@@ -165,8 +202,14 @@ fn who(caller: &Caller, now: i64) -> String {
     {
         who.push_str(", restricted to clusters");
     }
-    if is_stale(caller, now) {
-        who.push_str(", signed in long ago");
+    if caller.subject != SOMEONE {
+        who.push_str(&format!(", called `{}`", caller.subject));
+    }
+    if age_secs(caller, now) != 0 {
+        who.push_str(match caller.kind {
+            CallerKind::Session => ", signed in long ago",
+            _ => ", minted long ago",
+        });
     }
     if caller.mfa {
         who.push_str(", with a second factor");
@@ -174,9 +217,10 @@ fn who(caller: &Caller, now: i64) -> String {
     who
 }
 
-/// What is left of an age in a smallest example is needed: without it the sign-in is as old as the request.
-fn is_stale(caller: &Caller, now: i64) -> bool {
-    caller.auth_time.is_some_and(|time| time != now)
+/// How long ago the credential was made. What is left of it in a smallest example is needed.
+fn age_secs(caller: &Caller, now: i64) -> i64 {
+    let time = caller.auth_time.or(caller.credential_created);
+    time.map_or(0, |time| now.saturating_sub(time))
 }
 
 fn listed(names: &[String]) -> String {
@@ -189,6 +233,7 @@ fn name(caller: &Caller, now: i64) -> String {
     let mut name = match caller.kind {
         CallerKind::Anonymous => return "anonymous".to_owned(),
         CallerKind::Session if caller.operator => "operator".to_owned(),
+        _ if caller.subject != SOMEONE => return caller.subject.clone(),
         CallerKind::Agent => format!("agent-{}", caller.agent_cluster.as_deref().unwrap_or("x")),
         CallerKind::Session | CallerKind::ApiKey => {
             let held = caller.roles.iter().chain(&caller.permissions);
@@ -205,7 +250,8 @@ fn name(caller: &Caller, now: i64) -> String {
             is_restricted && !caller.operator && caller.kind != CallerKind::Agent,
             "-restricted",
         ),
-        (is_stale(caller, now), "-stale"),
+        (age_secs(caller, now) != 0, "-stale"),
+        (caller.mfa, "-mfa"),
     ] {
         if has {
             name.push_str(word);
@@ -248,9 +294,16 @@ fn definition(caller: &Caller, now: i64) -> String {
             parts.push(format!("key: {{ {key} }}"));
         }
     }
-    if is_stale(caller, now) {
-        let secs = caller.auth_time.map_or(0, |time| now.saturating_sub(time));
-        parts.push(format!("signed_in_minutes_ago: {}", secs / 60));
+    let minutes = age_secs(caller, now) / 60;
+    if minutes != 0 {
+        let key = match caller.kind {
+            CallerKind::Session => "signed_in_minutes_ago",
+            _ => "minted_minutes_ago",
+        };
+        parts.push(format!("{key}: {minutes}"));
+    }
+    if caller.mfa {
+        parts.push("mfa: true".to_owned());
     }
     format!("{{ {} }}", parts.join(", "))
 }

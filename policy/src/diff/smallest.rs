@@ -1,7 +1,7 @@
 //! Making an example small: facts are taken away one by one, as long as it still shows the same.
 
 use crate::facts::{Caller, CallerKind, Clusters, Request};
-use crate::generate::Case;
+use crate::generate::{Case, NOW, SOMEONE};
 use crate::permission::Pattern;
 
 /// The smallest case that `still_shows` what this one does: whatever is taken away from it, it no longer does. A
@@ -35,7 +35,27 @@ fn smaller<'c>(case: &'c Case, required: &'c [String]) -> impl Iterator<Item = C
         caller: case.caller.clone(),
         request,
     });
-    with_caller.chain(with_request)
+    with_caller
+        .chain(with_request)
+        .chain(at_the_usual_time(case))
+}
+
+/// The case at the moment of most others; what is so old stays so old.
+fn at_the_usual_time(case: &Case) -> Option<Case> {
+    let later = NOW - case.request.now;
+    (later != 0).then(|| {
+        let mut case = case.clone();
+        case.request.now = NOW;
+        let Caller {
+            auth_time,
+            credential_created,
+            ..
+        } = &mut case.caller;
+        for time in [auth_time, credential_created] {
+            *time = time.map(|time| time.saturating_add(later));
+        }
+        case
+    })
 }
 
 fn callers(caller: &Caller, now: i64, required: &[String]) -> Vec<Caller> {
@@ -46,10 +66,17 @@ fn callers(caller: &Caller, now: i64, required: &[String]) -> Vec<Caller> {
     if caller.operator || caller.kind != CallerKind::Session {
         all.extend(sessions(caller, now));
     }
-    let stale = caller.auth_time.is_some_and(|time| time != now);
-    if stale {
+    let is_old = |time: Option<i64>| time.is_some_and(|time| time != now);
+    if is_old(caller.auth_time) || is_old(caller.credential_created) {
         all.push(Caller {
-            auth_time: Some(now),
+            auth_time: caller.auth_time.and(Some(now)),
+            credential_created: caller.credential_created.and(Some(now)),
+            ..caller.clone()
+        });
+    }
+    if caller.subject != SOMEONE {
+        all.push(Caller {
+            subject: SOMEONE.to_owned(),
             ..caller.clone()
         });
     }
@@ -115,6 +142,7 @@ fn sessions(caller: &Caller, now: i64) -> Vec<Caller> {
         agent_cluster: None,
         operator: false,
         auth_time: Some(now),
+        credential_created: Some(now),
         ..caller.clone()
     };
     let mut all = vec![session(unrestricted)];
@@ -188,5 +216,9 @@ fn requests(request: &Request) -> Vec<Request> {
             path: parent.to_owned(),
             ..request.clone()
         });
-    query.chain(headers).chain(path).collect()
+    let address = request.address.map(|_| Request {
+        address: None,
+        ..request.clone()
+    });
+    query.chain(headers).chain(path).chain(address).collect()
 }

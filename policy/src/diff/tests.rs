@@ -190,3 +190,121 @@ fn what_no_decision_shows() {
         "{lines:?}"
     );
 }
+
+/// The differences of two documents that are alike but for a role's and a route's condition.
+fn conditions(old: [&str; 2], new: [&str; 2]) -> Diff {
+    let rules = |[role, route]: [&str; 2]| {
+        let when = |text: &str| match text {
+            "" => String::new(),
+            text => format!(", when: '{text}'"),
+        };
+        let document = format!(
+            "policy: p
+permissions: {{ a:read: , b:read: }}
+roles: {{ admin: ['*'], onsite: {{ permissions: [a:read]{} }} }}
+routes:
+  - {{ match: GET /a, requires: a:read, cluster: none{} }}
+  - {{ match: GET /b, requires: b:read, cluster: none }}
+",
+            when(role),
+            when(route)
+        );
+        let tables = crate::document::compile("p.yaml", &document);
+        let tables = tables.unwrap_or_else(|report| panic!("{report}"));
+        tables.rules().clone()
+    };
+    between(rules(old), rules(new))
+}
+
+/// Effect and answers of each group, with the lines of its first example.
+fn found(old: [&str; 2], new: [&str; 2]) -> Vec<String> {
+    let diff = conditions(old, new);
+    let line = |group: &super::Group| {
+        let example = &group.examples[0];
+        let line = |line: &Option<String>| line.clone().unwrap_or_default();
+        let (caller, case) = (line(&example.test_caller), line(&example.test_case));
+        format!(
+            "{:?}: {} -> {}\n  {caller}\n  {case}",
+            group.effect, group.before, group.after
+        )
+    };
+    diff.groups.iter().map(line).collect()
+}
+
+#[test]
+fn a_condition_of_a_route_that_changed_is_found_with_an_example() {
+    let found = [
+        (
+            "request.time.getHours(\"+01:00\") >= 8",
+            "request.time.getHours(\"+01:00\") > 8",
+        ),
+        (
+            "request.time.getDayOfWeek() in [1, 2, 3, 4, 5] && caller.mfa",
+            "request.time.getDayOfWeek() in [1, 2, 3, 4, 5, 6] && caller.mfa",
+        ),
+        (
+            "cidr(\"10.0.0.0/8\").containsIP(request.address)",
+            "cidr(\"10.0.0.0/9\").containsIP(request.address)",
+        ),
+        (
+            "request.headers[\"x-env\"] in [\"prod\", \"dev\"]",
+            "request.headers[\"x-env\"].startsWith(\"prod\")",
+        ),
+        (
+            "caller.credential_age < duration(\"24h\")",
+            "caller.credential_age <= duration(\"24h\")",
+        ),
+        (
+            "request.time < timestamp(\"2027-01-01T00:00:00Z\")",
+            "request.time < timestamp(\"2027-01-01T00:00:01Z\")",
+        ),
+        ("caller.subject == \"ci\"", "caller.subject == \"cd\""),
+        (
+            "caller.kind == \"agent\" || caller.mfa",
+            "caller.mfa || caller.kind == \"api-key\"",
+        ),
+    ]
+    .map(|(old, new)| format!("{old}\n{new}\n{}", found(["", old], ["", new]).join("\n")));
+    insta::assert_snapshot!(found.join("\n\n"));
+}
+
+#[test]
+fn a_condition_of_a_role_that_changed_is_found_with_an_example() {
+    let office = "caller.mfa || cidr(\"10.0.0.0/8\").containsIP(request.address)";
+    let open = "caller.mfa || cidr(\"10.0.0.0/8\").containsIP(request.address) || cidr(\"192.0.2.0/24\").containsIP(request.address)";
+    let found = [
+        ("", office),
+        (office, ""),
+        (office, open),
+        (office, "caller.mfa"),
+    ]
+    .map(|(old, new)| format!("{old}\n{new}\n{}", found([old, ""], [new, ""]).join("\n")));
+    insta::assert_snapshot!(found.join("\n\n"));
+}
+
+#[test]
+fn what_lies_behind_a_condition_is_compared_where_it_is_true() {
+    let when = "cidr(\"10.0.0.0/8\").containsIP(request.address) && request.headers[\"x-env\"] == \"prod\" && caller.mfa";
+    let rules = |requires: &str| {
+        let document = format!(
+            "policy: p
+permissions: {{ a:read: , b:read: }}
+roles: {{ admin: ['*'] }}
+routes: [{{ match: GET /a, requires: a:read, cluster: {requires}, when: '{when}' }}]
+"
+        );
+        let tables = crate::document::compile("p.yaml", &document);
+        tables
+            .unwrap_or_else(|report| panic!("{report}"))
+            .rules()
+            .clone()
+    };
+    let diff = between(rules("none"), rules("{ query: cluster }"));
+    let lines = lines(&diff);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("allowed -> cluster-required")),
+        "{lines:#?}"
+    );
+}

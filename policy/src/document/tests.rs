@@ -303,7 +303,7 @@ fn conditions_of_routes_and_roles() {
     assert_snapshot!(of("caller.mfa && callr.mfa"), @"5:67 unknown variable `callr` / did you mean `caller`?");
     assert_snapshot!(of("[caller.mfa]"), @"5:53 `when` must be text, not a list");
     assert_snapshot!(of("true"), @r#"5:53 `when` must be text, not the boolean `true` / put it in quotes: `"true"`"#);
-    assert_snapshot!(of("''"), @"5:54 the condition ends too early");
+    assert_snapshot!(of("''"), @"5:54 the condition ends too early / something is missing behind an operator, or a bracket is not closed");
     assert_snapshot!(problems(&with_routes("  - match: GET /a\n    requires: clusters:read\n    when: |\n      caller.mfa &&\n      callr.mfa\n")), @"9:7 unknown variable `callr` / did you mean `caller`?");
     assert_snapshot!(problems(&with_routes("  - match: GET /a\n    requires: clusters:read\n    when: >-\n      caller.mfa\n      && callr.mfa\n")), @"9:10 unknown variable `callr` / did you mean `caller`?");
     let roles = |roles: &str| {
@@ -393,7 +393,11 @@ routes:
             ..caller(CallerKind::Session, "")
         };
         let decision = decide(&tables, &caller, &request("GET", path));
-        asked_conditions(tables.description(), &caller, &decision)
+        let refused = match &decision.outcome {
+            Outcome::Allow(_) => None,
+            Outcome::Deny(reason) => Some(reason.code()),
+        };
+        asked_conditions(tables.description(), &caller, &decision.rule, refused)
     };
     let (role, route) = (ConditionOf::Role, ConditionOf::Route);
     assert_eq!(

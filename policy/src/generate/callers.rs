@@ -7,6 +7,8 @@ use super::paths::Names;
 
 /// When every case happens, in seconds since the epoch.
 pub const NOW: i64 = 1_767_225_600;
+/// Whom every case is about, unless a condition asks for others.
+pub const SOMEONE: &str = "someone";
 /// Longer ago than [`crate::SIGN_IN_SECS_MAX`].
 const STALE_SECS: i64 = 20 * 60;
 
@@ -78,14 +80,17 @@ impl Credential {
         facts: Facts,
     ) -> Caller {
         let is_session = self.kind == CallerKind::Session;
+        let opened = if facts.fresh { NOW } else { NOW - STALE_SECS };
         let known = Caller {
             kind: self.kind,
-            subject: "someone".to_owned(),
+            subject: SOMEONE.to_owned(),
             organization: "organization".to_owned(),
             clusters: self.authority.clusters(names),
             allowed_clusters: Clusters::All,
             mfa: is_session && facts.mfa,
-            auth_time: is_session.then_some(if facts.fresh { NOW } else { NOW - STALE_SECS }),
+            auth_time: is_session.then_some(opened),
+            // A session is as old as its sign-in; what is minted is new.
+            credential_created: Some(if is_session { opened } else { NOW }),
             ..Caller::anonymous()
         };
         match self.kind {

@@ -56,7 +56,8 @@ pub(super) fn permissions(document: &Compiled, found: &mut Vec<Finding>) {
 /// Roles that give nothing, the same as another, everything, or something twice.
 pub(super) fn roles(document: &Compiled, found: &mut Vec<Finding>) {
     let description = document.tables.description();
-    let mut first: BTreeMap<&[String], &str> = BTreeMap::new();
+    // What a role gives, and when.
+    let mut first: BTreeMap<(&[String], Option<&str>), &str> = BTreeMap::new();
     for (role, places) in description.roles.iter().zip(&document.places.roles) {
         let name = role.name.as_str();
         if role.permissions.is_empty() {
@@ -66,12 +67,13 @@ pub(super) fn roles(document: &Compiled, found: &mut Vec<Finding>) {
             found.push(finding(Lint::EmptyRole, places.name, message, help));
             continue;
         }
-        if let Some(other) = first.get(role.permissions.as_slice()) {
+        let gives = (role.permissions.as_slice(), role.when.as_deref());
+        if let Some(other) = first.get(&gives) {
             let message = format!("the role `{name}` gives the same as `{other}`");
             let help = "one of the two would do";
             found.push(finding(Lint::SameRole, places.name, message, help));
         } else {
-            first.insert(&role.permissions, name);
+            first.insert(gives, name);
         }
         for entry in &places.entries {
             wildcard(name, entry, found);
@@ -267,7 +269,7 @@ fn silence(route: &Route<'_>, narrowed: &BTreeMap<String, &RouteInfo>, found: &m
     }
 }
 
-fn finding(lint: Lint, span: Span, message: String, help: &str) -> Finding {
+pub(super) fn finding(lint: Lint, span: Span, message: String, help: &str) -> Finding {
     Finding {
         lint,
         span,

@@ -110,6 +110,26 @@ fn clusters_that_are_not_read() {
 }
 
 #[test]
+fn routes_that_nobody_passes_and_conditions_of_nothing() {
+    assert_eq!(
+        with("", &["match: GET /m, operator: true, requires: a:read"]),
+        ["8:22 operator-with-permission"]
+    );
+    let of = |when: &str| {
+        with(
+            "",
+            &[&format!("match: GET /m, operator: true, when: '{when}'")],
+        )
+    };
+    assert_eq!(of("1 < 2 || false"), ["8:38 constant-condition"]);
+    assert_eq!(of("size(\"abc\") == 4"), ["8:38 constant-condition"]);
+    assert_eq!(of("caller.mfa || false"), Vec::<String>::new());
+    // A role that gives the same only sometimes is another one.
+    let roles = "  viewer: [a:read]\n  onsite: { permissions: [a:read], when: 'caller.mfa' }\n  never: { permissions: [a:read], when: 'false' }\n";
+    assert_eq!(with(roles, &[]), ["7:3 constant-condition"]);
+}
+
+#[test]
 fn a_comment_allows_what_it_names_on_its_line_or_the_next() {
     let allowed = "  # scopegate: allow(empty-role)\n  empty: []\n  boss: [\"*\"] # scopegate: allow(wildcard-grant, same-role)\n";
     assert_eq!(with(allowed, &[]), Vec::<String>::new());

@@ -78,6 +78,9 @@ fn every_mutant_is_another_policy_and_says_where() {
                             .contains(&description.permissions[permission].name)
                     );
                 }
+                Changed::RoleCondition(role) => {
+                    assert!(mutant.what.contains(&description.roles[role].name));
+                }
                 Changed::Keys => assert_ne!(mutant.rules.keys_read_only, rules.keys_read_only),
             }
             Tables::new(mutant.rules)

@@ -163,6 +163,12 @@ impl Reader {
     pub fn list<'n>(&self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
         match &node.value {
             Value::List(items) => Some(items),
+            Value::Scalar(scalar) if !node.is_null() => {
+                let message = format!("{what} must be a list, not {}", node.in_words());
+                self.problem(node.span, message)
+                    .help(format!("put it in brackets: `[{}]`", shorten(&scalar.text)));
+                None
+            }
             _ => self.wrong(node, what, "a list"),
         }
     }

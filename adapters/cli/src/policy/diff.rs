@@ -2,18 +2,19 @@
 
 mod met;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use scopegate_policy::{
+    Decision, Grant, Outcome, Reason, Restriction, Rule,
     diff::{self, Change, Diff, Effect, Example, Group, Side},
     generate::{CASES_MAX, Generator},
 };
 use serde_json::{Value, json};
 
 use self::met::Sources;
-use super::asked::Asked;
+use super::subject::Subject;
 use crate::{failure::Failure, output::Output};
 
 const EXAMPLES: &str = "\
@@ -36,10 +37,10 @@ that can be pasted into a file of tests.";
 pub(super) struct DiffArgs {
     /// The policy that is there: a document, a component or the name of a built-in policy
     #[arg(value_name = "OLD")]
-    old: String,
+    old: PathBuf,
     /// The policy that is to come
     #[arg(value_name = "NEW")]
-    new: String,
+    new: PathBuf,
     #[command(flatten)]
     sources: Sources,
     /// Show at most this many differences; the others are counted
@@ -51,28 +52,27 @@ pub(super) struct DiffArgs {
 }
 
 pub(super) fn run(args: &DiffArgs, output: Output) -> Result<()> {
-    let old = Asked::load(&args.old)?;
-    let new = Asked::load(&args.new)?;
-    let generator = Generator::new(&[old.description(), new.description()]);
-    let mut met = args.sources.read(old.description(), new.description())?;
+    let old = Subject::open(&args.old)?;
+    let new = Subject::open(&args.new)?;
+    let generator = Generator::new(&[&old.description, &new.description]);
+    let mut met = args.sources.read(&old.description, &new.description)?;
     let mut registered = generator.registered();
     registered.append(&mut met.registered);
     // First what was met: it has the first examples.
     let generated = generator.cases().take(CASES_MAX);
     let cases = met.cases.into_iter();
     let cases = cases.chain(generated.map(|case| (case, None)));
-    let diff = diff::diff_of(
-        old.description(),
-        new.description(),
-        cases,
-        |side, case| match side {
-            Side::Old => old.decide(case, &registered),
-            Side::New => new.decide(case, &registered),
-        },
-    );
+    let diff = diff::diff_of(&old.description, &new.description, cases, |side, case| {
+        let subject = match side {
+            Side::Old => &old,
+            Side::New => &new,
+        };
+        let decision = subject.decide(&case.caller, &case.request, &registered);
+        decision.unwrap_or_else(|_| fault())
+    });
     let mut data = json!({
-        "old": args.old,
-        "new": args.new,
+        "old": old.name,
+        "new": new.name,
         "cases": diff.cases,
         "differing": diff.differing,
         "differences": diff.groups.iter().take(args.limit).collect::<Vec<_>>(),
@@ -176,6 +176,18 @@ fn write_group(text: &mut String, group: &Group) {
     let lines = smallest.map(|one| [&one.test_caller, &one.test_case]);
     for one in lines.into_iter().flatten().flatten() {
         line(text, format_args!("    {one}"));
+    }
+}
+
+/// What a gate answers where the policy gives no answer that makes sense.
+fn fault() -> Decision {
+    Decision {
+        outcome: Outcome::Deny(Reason::Other("policy-fault".to_owned())),
+        rule: Rule {
+            route: None,
+            grant: Grant::None,
+            restriction: Restriction::None,
+        },
     }
 }
 

@@ -33,6 +33,8 @@ Warnings:
   public-below-guard       public, within a route that is not
   public-every-method      public with the method `*`
   cluster-by-another-name  `/clusters/{id}`: no cluster is read from it
+  operator-with-permission for operators, and requires what no operator holds
+  constant-condition       it asks for no fact: always true, or never
 Notes:
   same-role                two roles give the same
   redundant-grant          another entry of the role gives it already

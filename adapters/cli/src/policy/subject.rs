@@ -8,7 +8,7 @@ use scopegate_host::engine::{
     carried_document,
 };
 use scopegate_policy::{
-    Clusters, Decision, Description, decide,
+    Caller, Clusters, Decision, Description, Request, decide,
     document::{Compiled, compile_with_places},
     documents,
     explain::Question,
@@ -97,30 +97,53 @@ impl Subject {
         }
     }
 
-    /// Asks the policy, natively where there is a document, and bounds the answer as the gate does.
+    /// What a gate would answer: to a question that does not say which clusters are registered, as if all were that
+    /// it could be about.
+    ///
+    /// # Errors
+    /// When the policy gives no answer that makes sense.
     pub(super) fn ask(&self, question: &Question) -> Result<Decision> {
         let Question {
-            caller, request, ..
+            caller,
+            request,
+            registered,
         } = question;
+        match registered {
+            Some(registered) => self.decide(caller, request, registered),
+            None => self.decide(caller, request, &every_cluster(question)),
+        }
+    }
+
+    /// What a gate would answer, in an organization with these clusters: a component in the sandbox, whatever it was
+    /// made of, and a document natively.
+    ///
+    /// # Errors
+    /// When the policy gives no answer that makes sense. A gate refuses then.
+    pub(super) fn decide(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        registered: &BTreeSet<String>,
+    ) -> Result<Decision> {
         let asked = RequestRef::from(request);
-        let decision = match (&self.document, &self.component) {
-            (Some(document), _) => decide(&document.tables, caller, request),
-            (None, Some((policy, runtime))) => {
+        let failed = |why: String| Failure::new(format!("the policy failed: {why}")).into();
+        match (&self.component, &self.document) {
+            (Some((policy, runtime)), _) => {
                 let packed = PackedCaller::default();
                 let caller = CallerRef {
                     caller,
                     packed: &packed,
                 };
-                runtime.block_on(policy.decide(&caller, &asked))?
+                let decision = policy.decide_bounded(&caller, &asked, registered);
+                let decision = runtime.block_on(decision);
+                decision.map_err(|error| failed(error.to_string()))
             }
-            (None, None) => return Err(Failure::new("there is no policy to ask").into()),
-        };
-        let registered = match &question.registered {
-            Some(registered) => registered.clone(),
-            None => every_cluster(question),
-        };
-        bound(decision, &self.description, caller, &asked, &registered)
-            .map_err(|why| Failure::new(format!("the policy failed: {why}")).into())
+            (None, Some(document)) => {
+                let decision = decide(&document.tables, caller, request);
+                bound(decision, &self.description, caller, &asked, registered).map_err(failed)
+            }
+            (None, None) => Err(failed("there is none".to_owned())),
+        }
     }
 }
 

@@ -54,6 +54,9 @@ pub(super) struct PolicyRole {
     /// Its permissions, spelled out
     #[schema(example = json!(["clusters:read"]))]
     permissions: Vec<String>,
+    /// The condition without which it grants nothing, in CEL
+    #[schema(example = "caller.mfa")]
+    when: Option<String>,
 }
 
 /// A route
@@ -70,6 +73,9 @@ pub(super) struct RouteView {
     /// The permission that it needs
     #[schema(example = "clusters:read")]
     requires: Option<String>,
+    /// The condition that it asks for besides, in CEL
+    #[schema(example = json!("caller.credential_age < duration(\"2160h\")"))]
+    when: Option<String>,
 }
 
 /// Read the active policy
@@ -98,6 +104,7 @@ pub(super) async fn read(caller: Caller) -> Result<Reply<PolicyView>, Failed> {
             .map(|role| PolicyRole {
                 name: role.name.clone(),
                 permissions: role.permissions.clone(),
+                when: role.when.clone(),
             })
             .collect(),
         routes: description
@@ -108,6 +115,7 @@ pub(super) async fn read(caller: Caller) -> Result<Reply<PolicyView>, Failed> {
                 pattern: route.pattern.clone(),
                 public: route.public,
                 requires: route.requires.clone(),
+                when: route.when.clone(),
             })
             .collect(),
     }))

@@ -12,7 +12,7 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use scopegate_policy::{
-    ClusterSource, Clusters, Decision, Description, ListShape, Outcome, Reason, RouteInfo,
+    ClusterSource, Clusters, Decision, Description, ListShape, Outcome, RouteInfo,
 };
 
 use super::{

@@ -113,6 +113,12 @@ impl Cases<'_> {
         fields.required("rows");
         let rows = fields.list("rows");
         let (name, callers) = (name?, callers?);
+        if callers.is_empty() {
+            fields
+                .problem("callers", "the table has no callers, so nothing is asked")
+                .help("name those who ask, such as `[anonymous]`");
+            return None;
+        }
         for caller in &callers {
             self.check_caller(*caller);
         }

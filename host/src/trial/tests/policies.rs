@@ -14,6 +14,16 @@ routes:
   - { match: POST /v1/metrics, requires: metrics:write, cluster: { header: x-cluster-id } }
 ";
 
+/// Conditions of a role, of a route and of a public one.
+pub(super) const CONDITIONS: &str = "\
+policy: guarded
+permissions: { things:read: }
+roles: { admin: ['*'], careful: { permissions: [things:read], when: 'caller.mfa' } }
+routes:
+  - { match: GET /v1/things, requires: things:read, cluster: none, when: 'cidr(\"10.0.0.0/8\").containsIP(request.address)' }
+  - { match: GET /v1/open, public: true, when: 'cidr(\"10.0.0.0/8\").containsIP(request.address)' }
+";
+
 const TESTS: &str = "\
 clusters: [prod, dev]
 callers:

@@ -22,13 +22,13 @@ fn wrong(text: &str) -> String {
 
 #[test]
 fn syntax() {
-    assert_snapshot!(wrong(""), @"0..0 [] the condition ends too early");
-    assert_snapshot!(wrong("caller.mfa &&"), @"13..13 [] the condition ends too early");
+    assert_snapshot!(wrong(""), @"0..0 [] the condition ends too early / something is missing behind an operator, or a bracket is not closed");
+    assert_snapshot!(wrong("caller.mfa &&"), @"13..13 [] the condition ends too early / something is missing behind an operator, or a bracket is not closed");
     assert_snapshot!(wrong("caller.mfa & true"), @"11..12 [&] `&` is not expected here / `&&` is true when both sides are");
     assert_snapshot!(wrong("caller.kind = 'agent'"), @"12..13 [=] `=` is not expected here / `==` compares");
     assert_snapshot!(wrong("caller.mfa and true"), @"11..14 [and] `and` is not expected here / did you mean `&&`?");
     assert_snapshot!(wrong("caller.subject == 'ana"), @"18..19 ['] `'` is not expected here / the text is not closed, or has an escape that CEL does not know");
-    assert_snapshot!(wrong("(caller.mfa"), @"11..11 [] the condition ends too early");
+    assert_snapshot!(wrong("(caller.mfa"), @"11..11 [] the condition ends too early / something is missing behind an operator, or a bracket is not closed");
     assert_snapshot!(wrong("caller.mfa)"), @"10..11 [)] `)` is not expected here");
     assert_snapshot!(wrong("has(caller)"), @"4..10 [caller] `has` asks for one part of `request` or `caller` / such as `has(caller.signed_in_age)`");
     assert_snapshot!(wrong("1 == 99999999999999999999"), @"5..25 [99999999999999999999] `99999999999999999999` is too large a number");
@@ -104,9 +104,9 @@ fn functions() {
 fn kinds_of_values() {
     assert_snapshot!(wrong("request.path"), @"0..12 [request.path] a condition is true or false, and this is text");
     assert_snapshot!(wrong("request.path && caller.mfa"), @"0..12 [request.path] `request.path` is text, and `&&` takes true or false");
-    assert_snapshot!(wrong("caller.mfa == 'true'"), @"11..13 [==] true or false is never compared with text");
+    assert_snapshot!(wrong("caller.mfa == 'true'"), @"11..13 [==] true or false is never compared with text / compare it with a value of its own kind");
     assert_snapshot!(wrong("caller.mfa < true"), @"11..12 [<] true or false is neither more nor less than another");
-    assert_snapshot!(wrong("request.time > 5"), @"13..14 [>] a time is never compared with a number");
+    assert_snapshot!(wrong("request.time > 5"), @r#"13..14 [>] a time is never compared with a number / a time is written `timestamp("2026-01-31T08:00:00Z")`; its hour is `getHours()`"#);
     assert_snapshot!(wrong("request.path + 'x' == 'y'"), @"13..14 [+] `+` does not join text and text / it is for numbers, times and durations");
     assert_snapshot!(wrong("caller.credential_age - request.time > duration('1h')"), @"22..23 [-] `-` does not join a duration and a time / it is for numbers, times and durations");
     assert_snapshot!(wrong("request.address.startsWith('10.')"), @r#"0..15 [request.address] `request.address` is an address as text, and `startsWith` takes text / ask `cidr("10.0.0.0/8").containsIP(request.address)`, or compare it by `==` or `in`"#);
@@ -120,7 +120,7 @@ fn kinds_of_values() {
     16..17 [%] `%` is not supported in a condition
     ");
     assert_snapshot!(wrong("caller.subject in caller.kind"), @r#"18..29 [caller.kind] a list is written out behind `in` / such as `caller.kind in ["session", "agent"]`"#);
-    assert_snapshot!(wrong("caller.subject in ['a', 1]"), @"15..17 [in] text is never compared with a number");
+    assert_snapshot!(wrong("caller.subject in ['a', 1]"), @"15..17 [in] text is never compared with a number / text stands in quotes, and numbers do not");
     assert_snapshot!(wrong("[1] == [1]"), @"
     0..3 [[1]] a list stands only behind `in`
     7..10 [[1]] a list stands only behind `in`

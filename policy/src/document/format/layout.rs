@@ -62,6 +62,47 @@ struct Written {
     text: String,
 }
 
+/// What stands in a map or in a list.
+enum Part<'n> {
+    Entry(&'n Entry),
+    Item(&'n Node),
+}
+
+impl Part<'_> {
+    fn start(&self) -> usize {
+        match self {
+            Self::Entry(entry) => entry.key.span.start,
+            Self::Item(item) => item.span.start,
+        }
+    }
+
+    fn end(&self) -> usize {
+        match self {
+            Self::Entry(entry) => entry.value.span.end.max(entry.key.span.end),
+            Self::Item(item) => item.span.end,
+        }
+    }
+
+    /// Its place among those that have an order.
+    fn rank(&self) -> usize {
+        match self {
+            Self::Entry(entry) => {
+                let known = ORDER.iter().position(|known| *known == entry.key.text);
+                known.unwrap_or(ORDER.len())
+            }
+            Self::Item(_) => 0,
+        }
+    }
+}
+
+fn parts_of(value: &Node) -> Vec<Part<'_>> {
+    match &value.value {
+        Value::Map(entries) => entries.iter().map(Part::Entry).collect(),
+        Value::List(items) => items.iter().map(Part::Item).collect(),
+        Value::Scalar(_) => Vec::new(),
+    }
+}
+
 impl<'s> Layout<'s> {
     pub(super) fn new(source: &'s Source, comments: Comments) -> Self {
         Self { source, comments }
@@ -69,17 +110,14 @@ impl<'s> Layout<'s> {
 
     /// All of it.
     pub(super) fn document(&mut self, root: &Node) -> String {
-        let entries = match &root.value {
-            Value::Map(entries) => entries.as_slice(),
-            _ => &[],
-        };
-        let first = entries.first().map_or(0, |entry| entry.key.span.start);
+        let parts = parts_of(root);
+        let first = parts.first().map_or(0, Part::start);
         let head = self.comments.take_alone(0, first, 0);
         let mut out = self.lines(&head, 0);
         let is_head_apart = self.is_apart(first);
         let end = self.source.text().len();
-        let mut written = self.entries(
-            entries,
+        let mut written = self.parts(
+            &parts,
             0,
             Room {
                 from: first,
@@ -109,10 +147,10 @@ impl<'s> Layout<'s> {
         out
     }
 
-    /// Each entry of a map with its comments, in the order of the source.
-    fn entries(
+    /// Each entry or item with its comments, in the order of the source.
+    fn parts(
         &mut self,
-        entries: &[Entry],
+        parts: &[Part<'_>],
         indent: usize,
         room: Room,
         is_ordered: bool,
@@ -123,26 +161,22 @@ impl<'s> Layout<'s> {
             until,
             column,
         } = room;
-        for (place, entry) in entries.iter().enumerate() {
-            let next = entries.get(place + 1);
-            let next = next.map_or(until, |next| next.key.span.start);
-            let above = self.comments.take_alone(from, entry.key.span.start, column);
-            let is_apart =
-                self.is_apart(above.first().map_or(entry.key.span.start, |c| c.span.start));
-            let (body, is_block) = self.entry(entry, indent, next);
+        for (place, part) in parts.iter().enumerate() {
+            let next = parts.get(place + 1).map_or(until, Part::start);
+            let above = self.comments.take_alone(from, part.start(), column);
+            let is_apart = self.is_apart(above.first().map_or(part.start(), |c| c.span.start));
+            let (body, is_block) = match part {
+                Part::Entry(entry) => self.entry(entry, indent, next),
+                Part::Item(item) => (self.item(item, indent, next), true),
+            };
             let mut text = self.lines(&above, indent);
-            if !above.is_empty() && self.is_apart(entry.key.span.start) {
+            if !above.is_empty() && self.is_apart(part.start()) {
                 text.push('\n');
             }
             text.push_str(&body);
-            from = entry.value.span.end.max(entry.key.span.end);
-            let known = ORDER.iter().position(|known| *known == entry.key.text);
+            from = part.end();
             written.push(Written {
-                rank: if is_ordered {
-                    known.unwrap_or(ORDER.len())
-                } else {
-                    0
-                },
+                rank: if is_ordered { part.rank() } else { 0 },
                 is_apart,
                 is_block: is_block || !above.is_empty(),
                 text,
@@ -196,11 +230,7 @@ impl<'s> Layout<'s> {
             },
             false => room,
         };
-        let mut written = match &value.value {
-            Value::Map(entries) => self.entries(entries, indent, room, is_ordered),
-            Value::List(items) => self.items(items, indent, room),
-            Value::Scalar(_) => Vec::new(),
-        };
+        let mut written = self.parts(&parts_of(value), indent, room, is_ordered);
         // What is indented as deep as the last of them is still theirs.
         let tail = self
             .comments
@@ -221,33 +251,6 @@ impl<'s> Layout<'s> {
         }
         out.push_str(&self.lines(&tail, indent));
         out
-    }
-
-    fn items(&mut self, items: &[Node], indent: usize, room: Room) -> Vec<Written> {
-        let mut written = Vec::new();
-        let Room {
-            mut from,
-            until,
-            column,
-        } = room;
-        for (place, item) in items.iter().enumerate() {
-            let next = items.get(place + 1).map_or(until, |next| next.span.start);
-            let above = self.comments.take_alone(from, item.span.start, column);
-            let is_apart = self.is_apart(above.first().map_or(item.span.start, |c| c.span.start));
-            let mut text = self.lines(&above, indent);
-            if !above.is_empty() && self.is_apart(item.span.start) {
-                text.push('\n');
-            }
-            text.push_str(&self.item(item, indent, next));
-            from = item.span.end;
-            written.push(Written {
-                rank: 0,
-                is_apart,
-                is_block: true,
-                text,
-            });
-        }
-        written
     }
 
     fn item(&mut self, item: &Node, indent: usize, until: usize) -> String {

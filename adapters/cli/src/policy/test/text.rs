@@ -76,10 +76,12 @@ fn policy(policy: &PolicyResult) -> Option<String> {
 
 fn covered(name: &str, coverage: &Coverage, policy: &PolicyResult) -> Vec<String> {
     let total = coverage.total();
-    let kinds = Kind::ALL.map(|kind| {
+    let kinds = Kind::ALL.into_iter().filter_map(|kind| {
         let share = coverage.share(kind);
-        format!("{} {} of {}", kind.word(), share.covered, share.total)
+        let is_there = share.total > 0 || kind != Kind::Conditions;
+        is_there.then(|| format!("{} {} of {}", kind.word(), share.covered, share.total))
     });
+    let kinds: Vec<String> = kinds.collect();
     let mut lines = vec![format!(
         "coverage of `{name}`: {} ({})",
         percentage(total),
