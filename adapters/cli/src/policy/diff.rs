@@ -80,9 +80,12 @@ pub(super) fn run(args: &DiffArgs, output: Output) -> Result<()> {
         "changes": diff.changes,
     });
     if !args.sources.is_empty() {
-        data["from_tests"] = json!(met.tests);
-        data["from_audit"] = json!(met.recorded);
-        data["not_asked"] = json!(met.not_asked);
+        let sources = json!({
+            "from_tests": met.tests,
+            "from_audit": met.recorded,
+            "not_asked": met.not_asked,
+        });
+        super::file::extend(&mut data, &sources);
     }
     output.print(&data, |data| text(data, &diff, args.limit))?;
     if args.exit_code && !diff.is_empty() {

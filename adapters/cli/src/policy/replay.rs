@@ -111,7 +111,7 @@ pub(super) async fn run(replay: Replay, common: &Common) -> Result<()> {
             Ok(entry) => {
                 summary
                     .put(place, entry, &mut policies, way, replay.limit)
-                    .await?
+                    .await?;
             }
             Err(bad) => {
                 summary.broken_count += 1;
