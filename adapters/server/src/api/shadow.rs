@@ -106,8 +106,10 @@ pub(super) struct ExampleView {
     #[schema(example = "/v1/clusters")]
     path: String,
     /// The parameters that the policy in the shadow declares
+    #[schema(example = json!(["cluster=prod"]))]
     query: Vec<String>,
     /// The headers that it declares
+    #[schema(example = json!(["x-cluster-id:prod"]))]
     headers: Vec<String>,
     /// Who asked
     caller: ExampleCallerView,
@@ -127,8 +129,10 @@ pub(super) struct ExampleCallerView {
     #[schema(example = "ada@example.com")]
     name: Option<String>,
     /// Their key's name
+    #[schema(example = "grafana-export")]
     agent: Option<String>,
     /// Their roles
+    #[schema(example = json!(["viewer"]))]
     roles: Vec<String>,
 }
 
