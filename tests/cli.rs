@@ -6,6 +6,7 @@ mod backup;
 pub(crate) mod binary;
 mod broken;
 mod commands;
+mod compiling;
 mod demo;
 mod embedding;
 mod kubernetes;
