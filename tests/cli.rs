@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 pub(crate) mod binary;
 mod broken;
+mod bundles;
 mod commands;
 mod compiling;
 mod demo;

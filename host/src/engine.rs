@@ -6,7 +6,7 @@
 //! [`DecideError::Fault`], and its instance is thrown away.
 
 mod bound;
-mod build;
+pub(crate) mod build;
 mod cache;
 mod caller;
 mod code;

@@ -167,7 +167,11 @@ fn code_that_is_kept_is_loaded_in_a_fraction_of_the_time() {
     let with = |compiler: Compiler, kept: bool| {
         let cache = || CodeCache::open(place.path().join("compiled"), keys.sealing(), 9);
         let config = SandboxConfig {
-            limits: Limits::large(),
+            // This is no optimised compiler.
+            limits: Limits {
+                compile_secs: 300,
+                ..Limits::large()
+            },
             compiler,
             cache: kept.then(|| cache().expect("a cache")),
             ..SandboxConfig::default()
