@@ -45,6 +45,7 @@ fn sandbox_with(isolation: Isolation, limits: Limits, worlds: Worlds) -> Sandbox
         limits,
         isolation,
         worlds,
+        ..SandboxConfig::default()
     })
     .unwrap()
 }

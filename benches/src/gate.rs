@@ -124,7 +124,7 @@ pub(crate) async fn policies(gate: &Arc<Gate>) -> Result<Policies> {
         component: build_document("bench.yaml", &document(10))?.into(),
         policy: gate.policy(),
     };
-    let checks = Arc::new(checks(Isolation::Fresh, Trust::default())?);
+    let checks = Arc::new(checks(SandboxConfig::default(), Trust::default())?);
     Ok(Policies::start(Arc::clone(gate), checks, configured, NOW_MS).await?)
 }
 

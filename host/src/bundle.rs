@@ -1,16 +1,24 @@
-//! Bundles: a policy in one `.wasm` file, with its document, its tests and its signatures in custom sections behind the
-//! component. The same input gives the same bytes, signatures included (Ed25519 is deterministic, RFC 8032).
+//! Bundles: a policy in one `.wasm` file, with its document, its tests, what it says of itself and its signatures in custom
+//! sections behind the component. The same input gives the same bytes from the same version of this program, signatures
+//! included (Ed25519 is deterministic, RFC 8032).
 //!
 //! A signature is over everything before the first signature, so several may stand one after the other, and none can be
 //! moved to another policy.
 
 mod key;
+mod metadata;
+
+use scopegate_policy::Description;
 
 pub use key::{PolicyKeyError, PolicyPublicKey, PolicySigningKey};
+pub use metadata::{Metadata, TestsDigest};
 
 use crate::{
     ed25519::ID_BYTES,
-    engine::sections::{self, Section},
+    engine::{
+        BuildError, build,
+        sections::{self, Section, digest_text},
+    },
 };
 
 /// A file of tests that a bundle carries.
@@ -38,6 +46,65 @@ pub enum BadSignature {
     /// A trusted key's signature does not fit what is signed.
     #[error("the signature by `{0}` does not fit: it was changed after it was signed")]
     Wrong(String),
+}
+
+/// A signature, as one who trusts some keys sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The key that it is by, it says.
+    pub key_id: String,
+    /// Whether it is.
+    pub standing: Standing,
+}
+
+/// Whether a signature is what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A trusted key's, over these bytes.
+    Good,
+    /// It names a trusted key and does not fit.
+    Wrong,
+    /// Of a key that is not among the trusted ones.
+    Unknown,
+}
+
+/// Builds the bundle of a policy document, without tests. `name` is what mistakes are reported under. The same document
+/// gives the same bytes.
+///
+/// # Errors
+/// The document's mistakes.
+pub fn build(name: &str, text: &str) -> Result<Vec<u8>, BuildError> {
+    let (component, description) = build::build_described(name, text)?;
+    Ok(with_metadata(component, &description))
+}
+
+/// Adds what a bundle says of itself, behind its tests. What it said before goes, and signatures go, which were over that.
+#[must_use]
+pub fn with_metadata(mut bundle: Vec<u8>, description: &Description) -> Vec<u8> {
+    let kept = sections::unsigned(sections::without_metadata(&bundle)).len();
+    bundle.truncate(kept);
+    let metadata = Metadata::new(description, &bundle);
+    // Texts and lists of texts.
+    let json = serde_json::to_vec(&metadata).unwrap_or_default();
+    sections::append_section(&mut bundle, sections::METADATA, &json);
+    bundle
+}
+
+/// What a bundle says of itself.
+pub fn metadata(bundle: &[u8]) -> Option<Metadata> {
+    let mut behind = sections::behind(bundle);
+    let section = behind.find(|section| section.name == sections::METADATA)?;
+    serde_json::from_slice(section.data).ok()
+}
+
+/// The digest of a whole file, as versions of a policy are told apart: `sha256:` and hex.
+pub fn digest(bundle: &[u8]) -> String {
+    digest_text(bundle)
+}
+
+/// The digest of what is signed: the bundle without its signatures.
+pub fn signed_digest(bundle: &[u8]) -> String {
+    digest_text(sections::unsigned(bundle))
 }
 
 /// Adds files of tests to a component that has neither tests nor signatures yet.
@@ -111,6 +178,26 @@ impl Trust {
         })
     }
 
+    /// Every signature of a bundle, in their order.
+    pub fn signatures(&self, bundle: &[u8]) -> Vec<Signature> {
+        let message = message(bundle);
+        let judged = signatures(bundle).map(|(id, signature)| {
+            let named = || self.0.iter().filter(|key| key.id() == id);
+            let standing = if named().any(|key| key.verifies(&message, signature)) {
+                Standing::Good
+            } else if named().next().is_some() {
+                Standing::Wrong
+            } else {
+                Standing::Unknown
+            };
+            Signature {
+                key_id: id.to_owned(),
+                standing,
+            }
+        });
+        judged.collect()
+    }
+
     /// Whether signatures are asked for at all.
     pub fn is_asked_for(&self) -> bool {
         !self.0.is_empty()
@@ -165,6 +252,23 @@ mod tests {
             assert_eq!(policy.description().name, "small");
         }
         assert_eq!(tests(&signed), carried());
+        // What it says of itself is said once, and nobody has signed it yet.
+        let described = sandbox.load(&component).unwrap();
+        let described = described.description();
+        let whole = with_metadata(signed.clone(), described);
+        assert_eq!(whole, with_metadata(whole.clone(), described));
+        assert_eq!(
+            (signers(&whole), tests(&whole)),
+            (Vec::new(), carried().to_vec())
+        );
+        assert!(sandbox.load(&whole).unwrap().is_from_document());
+        let said = metadata(&sign(whole.clone(), &key)).unwrap();
+        assert_eq!(said.contradictions(&whole, described), Vec::<String>::new());
+        assert_eq!(said.contradictions(&component, described).len(), 1);
+        assert_eq!(
+            build("policy.yaml", DOCUMENT).unwrap(),
+            with_metadata(component.clone(), described)
+        );
         assert_eq!(tests(&component), []);
         assert_eq!(signers(&signed), [key.public().id()]);
         // Further code behind it is no part of the document.

@@ -6,8 +6,11 @@
 //! [`DecideError::Fault`], and its instance is thrown away.
 
 mod bound;
-mod build;
+pub(crate) mod build;
+mod cache;
 mod caller;
+mod code;
+mod compiler;
 mod core;
 mod description;
 mod instance;
@@ -32,7 +35,9 @@ use self::{
 pub use self::{
     bound::bound,
     build::{BuildError, build_document},
+    cache::{CacheError, CodeCache},
     caller::{CallerRef, PackedCaller},
+    compiler::{ChildBounds, ChildProgram, Compiler, compile_as_child},
     limits::Limits,
     policy::{DecideError, Policy},
     sections::document as carried_document,
@@ -70,6 +75,10 @@ pub struct SandboxConfig {
     pub isolation: Isolation,
     /// Which worlds are spoken.
     pub worlds: Worlds,
+    /// Where components are compiled.
+    pub compiler: Compiler,
+    /// Where compiled code is kept, if anywhere.
+    pub cache: Option<CodeCache>,
 }
 
 /// The sandbox cannot be set up on this machine.
@@ -91,6 +100,12 @@ pub enum BadPolicy {
     /// It is not a component, or uses what the sandbox does not offer.
     #[error("this is not a component that the sandbox can run: {0}")]
     Invalid(String),
+    /// Compiling it takes more time or memory than a policy may have.
+    #[error("{0}")]
+    Costly(String),
+    /// What compiles could not be run: nothing is known of the component.
+    #[error("the policy could not be compiled: {0}")]
+    Compiler(String),
     /// It has imports: these.
     #[error("a policy has no imports, and this component imports {}", quoted(.0))]
     Imports(Vec<String>),
@@ -123,6 +138,8 @@ pub struct Sandbox {
     core: Arc<Core>,
     isolation: Isolation,
     worlds: Worlds,
+    compiler: Compiler,
+    cache: Option<CodeCache>,
 }
 
 impl Sandbox {
@@ -135,6 +152,8 @@ impl Sandbox {
             limits,
             isolation,
             worlds,
+            compiler,
+            cache,
         } = config;
         let engine = limits
             .engine()
@@ -151,10 +170,12 @@ impl Sandbox {
             core: Arc::new(core),
             isolation,
             worlds,
+            compiler,
+            cache,
         })
     }
 
-    /// Compiles and checks a component. Takes milliseconds to seconds of this thread: do it off the request path.
+    /// Compiles a component, or takes its code from the cache, and checks it. Takes milliseconds to seconds of this thread: do it off the request path.
     ///
     /// # Errors
     /// Why it is not accepted.
@@ -166,8 +187,15 @@ impl Sandbox {
                 bytes_max,
             });
         }
-        let invalid = |error: wasmtime::Error| BadPolicy::Invalid(limits::fault_text(&error));
-        let component = Component::from_binary(&self.core.engine, bytes).map_err(invalid)?;
+        let digest = Sha256::digest(bytes).into();
+        let compiled = self.compiler.component(
+            &self.core.engine,
+            &self.core.limits,
+            self.cache.as_ref(),
+            bytes,
+            digest,
+        )?;
+        let component = &compiled.component;
         let imports: Vec<String> = component
             .component_type()
             .imports(&self.core.engine)
@@ -179,10 +207,10 @@ impl Sandbox {
         let interfaces = component.component_type();
         let interfaces = interfaces.exports(&self.core.engine);
         let interfaces = interfaces.map(|(name, _)| name.to_owned()).collect();
-        let exports = self.exports(&component)?;
+        let exports = self.exports(component)?;
         let component: InstancePre<Meter> = Linker::new(&self.core.engine)
-            .instantiate_pre(&component)
-            .map_err(invalid)?;
+            .instantiate_pre(component)
+            .map_err(|error| BadPolicy::Invalid(limits::fault_text(&error)))?;
 
         let document = build::tables_of(bytes);
         let is_from_document = document.is_some();
@@ -191,12 +219,13 @@ impl Sandbox {
             None => instance::describe(&self.core.engine, &self.core.limits, &component, &exports)?,
         };
         description::check(&description).map_err(BadPolicy::Description)?;
+        compiled.keep();
 
         let loaded = Loaded {
             component,
             exports,
             interfaces,
-            digest: Sha256::digest(bytes).into(),
+            digest,
             digest_text: sections::digest_text(bytes),
             description,
             is_from_document,

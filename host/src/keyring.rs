@@ -32,6 +32,7 @@ use crate::private_file;
 pub use keys::Keys;
 pub use rotate::{KeyView, NewKey, Rotated, list, retire, rotate};
 pub use sealing::Sealing;
+pub(crate) use sealing::{DerivedKey, TAG_BYTES};
 
 /// Why there is no key ring. Each says which file, and never shows what is in it.
 #[derive(Debug, thiserror::Error)]
@@ -210,7 +211,7 @@ impl KeyRing {
         serde_json::json!({ "keys": keys })
     }
 
-    /// What seals second factors; files of older versions have none.
+    /// What seals second factors, and what keys for other uses are derived from; files of older versions have none.
     pub fn sealing(&self) -> Option<&Sealing> {
         self.sealing.as_ref()
     }

@@ -35,6 +35,7 @@ impl Implementation {
             limits: Limits::default(),
             isolation,
             worlds,
+            ..SandboxConfig::default()
         };
         Self::Component(Box::new(Sandbox::new(config).expect("a sandbox")))
     }

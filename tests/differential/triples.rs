@@ -31,6 +31,7 @@ fn sandbox(isolation: Isolation, worlds: Worlds) -> Sandbox {
         limits: Limits::default(),
         isolation,
         worlds,
+        ..SandboxConfig::default()
     })
     .expect("a sandbox")
 }

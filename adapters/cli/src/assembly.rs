@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use scopegate_host::{
     Contract,
     audit::SealError,
@@ -16,7 +16,7 @@ use scopegate_server::{
     assemble::{self, AssembleError, assemble},
 };
 
-use crate::failure::Failure;
+use crate::{compile_policy, failure::Failure};
 
 /// Reads the configuration; all its mistakes at once.
 pub(crate) fn configuration(path: &Path) -> Result<Config> {
@@ -50,7 +50,9 @@ pub(crate) fn description(config: &Config, contract: &Contract) -> Result<Descri
 }
 
 /// Starts the gate. When this returns, requests are answered.
-pub(crate) async fn start(config: Config, purpose: Purpose) -> Result<Running> {
+pub(crate) async fn start(mut config: Config, purpose: Purpose) -> Result<Running> {
+    config.policy_compiler =
+        compile_policy::compiler().context("this program does not know where it is")?;
     let parts = assemble(config, purpose).await.map_err(with_help)?;
     Ok(Server::start(parts).await?)
 }

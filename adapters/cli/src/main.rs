@@ -9,6 +9,7 @@ mod agent;
 mod assembly;
 mod audit;
 mod cluster;
+mod compile_policy;
 mod completions;
 mod credential;
 mod demo;
@@ -129,6 +130,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = compile_policy::run(std::env::args_os()) {
+        return code;
+    }
     let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli) {

@@ -15,12 +15,12 @@ use scopegate_host::{
     authenticate::{BadIssuer, Issuers},
     bundle::{PolicyKeyError, PolicyPublicKey, Trust},
     counters::Counters,
-    engine::{Isolation, Limits, Policy, Sandbox, SandboxConfig, SandboxError},
+    engine::{CodeCache, Policy, Sandbox, SandboxConfig, SandboxError, Worlds},
     gate,
     keyring::{KeyRingError, Keys},
     lock::{LockError, StoreLock, socket_path},
     password::{BadPassword, Passwords},
-    policies::{BadCandidate, Checks, Configured, PolicyError},
+    policies::{BadCandidate, Checks, Configured, KEPT_MAX, PolicyError},
     scanning::{BadPartners, Partners},
     store::{Missing, OpenError, Purpose, Store, path_of_url},
 };
@@ -165,17 +165,20 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
     let issuers = Issuers::new(config.issuers).map_err(AssembleError::Issuers)?;
     let upstream = upstream(config.upstream)?;
     let policy_file = policy_file(&config.policy, &contract);
-    let checks = Arc::new(checks(
-        config.isolation,
-        config.policy_limits,
-        trust(&config.policy_keys)?,
-    )?);
+    let path = path_of_url(&config.store)?;
+    let sandbox = SandboxConfig {
+        isolation: config.isolation,
+        limits: config.policy_limits,
+        worlds: Worlds::All,
+        compiler: config.policy_compiler,
+        cache: code_cache(&path, &keys),
+    };
+    let checks = Arc::new(checks(sandbox, trust(&config.policy_keys)?)?);
     let configured = configured(&policy_file, &checks).await?;
     let secret_scanning = config
         .secret_scanning
         .map(|keys| Partners::new(&keys))
         .transpose()?;
-    let path = path_of_url(&config.store)?;
     let lock = StoreLock::take(&path)?;
     let missing = match purpose {
         Purpose::Serve => Missing::Refuse,
@@ -223,16 +226,23 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
 ///
 /// # Errors
 /// When policies cannot run on this machine.
-pub fn checks(isolation: Isolation, limits: Limits, trust: Trust) -> Result<Checks, AssembleError> {
-    let sandbox = Sandbox::new(SandboxConfig {
-        isolation,
-        limits,
-        ..SandboxConfig::default()
-    })?;
+pub fn checks(sandbox: SandboxConfig, trust: Trust) -> Result<Checks, AssembleError> {
     Ok(Checks {
-        sandbox: Arc::new(sandbox),
+        sandbox: Arc::new(Sandbox::new(sandbox)?),
         trust,
     })
+}
+
+/// Where the code of policies is kept: beside the store. Without it, each start compiles them.
+fn code_cache(store: &Path, keys: &Keys) -> Option<CodeCache> {
+    /// Those that can be gone back to, and one more that the configuration names.
+    const CODES_MAX: usize = KEPT_MAX as usize + 1;
+    let mut directory = store.as_os_str().to_owned();
+    directory.push(".compiled");
+    let cache = CodeCache::open(directory.into(), keys.current().sealing(), CODES_MAX);
+    cache
+        .inspect_err(|error| tracing::warn!("each start compiles its policies: {error}"))
+        .ok()
 }
 
 /// The keys whose signatures on policies are good.

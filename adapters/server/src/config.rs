@@ -16,7 +16,7 @@ use scopegate_axum::list;
 use scopegate_host::{
     audit::Sink,
     authenticate::IssuerConfig,
-    engine::{Isolation, Limits},
+    engine::{Compiler, Isolation, Limits},
     scanning::PartnerKeys,
 };
 use scopegate_policy::yaml::{Reader, Report};
@@ -39,6 +39,8 @@ pub struct Config {
     pub policy: PolicySource,
     /// How much of the machine they get.
     pub policy_limits: Limits,
+    /// Where they are compiled. No configuration says so: whoever starts the server knows what else to start.
+    pub policy_compiler: Compiler,
     /// The files of the keys of which one must have signed every policy that is not built in; none: nobody signs.
     pub policy_keys: Vec<PathBuf>,
     /// Where admitted requests go.

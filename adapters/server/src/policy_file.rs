@@ -9,11 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use scopegate_axum::Clock;
-use scopegate_host::{
-    Policies,
-    admin::AdminError,
-    engine::{BuildError, build_document},
-};
+use scopegate_host::{Policies, admin::AdminError, bundle, engine::BuildError};
 use scopegate_policy::documents;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +73,7 @@ impl PolicyFile {
             PolicySource::OfContract => builtin(&self.of_contract)?,
             PolicySource::Builtin(name) => builtin(name)?,
         };
-        match build_document(&name, &text) {
+        match bundle::build(&name, &text) {
             Ok(component) => Ok(Found {
                 name,
                 key,

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use scopegate_policy::{Tables, document, yaml};
+use scopegate_policy::{Description, Tables, document, yaml};
 use wasmtime::{
     Config, Engine, OptLevel, Store,
     component::{
@@ -37,12 +37,20 @@ pub enum BuildError {
 /// # Errors
 /// The document's mistakes.
 pub fn build_document(name: &str, text: &str) -> Result<Vec<u8>, BuildError> {
+    build_described(name, text).map(|(component, _)| component)
+}
+
+/// The same, and what the policy says of itself.
+pub(crate) fn build_described(
+    name: &str,
+    text: &str,
+) -> Result<(Vec<u8>, Description), BuildError> {
     let tables = document::compile(name, text).map_err(BuildError::Document)?;
-    build(&tables, text)
+    Ok((build(&tables, text)?, tables.description().clone()))
 }
 
 /// The tables of the document that a component carries, if the component is exactly what this program makes of that
-/// document, with or without tests and signatures behind it, which no instance sees. What a component says of itself proves
+/// document, with or without what a bundle has behind it, which no instance sees. What a component says of itself proves
 /// nothing: it is built again and compared.
 pub(super) fn tables_of(component: &[u8]) -> Option<Tables> {
     let component = sections::bare(component);

@@ -36,6 +36,12 @@ pub struct Limits {
     pub decide_fuel: usize,
     /// Bytes that a description may make the host allocate.
     pub describe_fuel: usize,
+    /// Processor time, in whole seconds, of a process that compiles. On a busy machine it may take a few times as long.
+    pub compile_secs: u32,
+    /// Address space of a process that compiles, in bytes.
+    pub compile_bytes_max: u64,
+    /// The largest compiled code, in bytes, where a process of its own makes it.
+    pub code_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -53,6 +59,9 @@ impl Default for Limits {
             describe_ticks_max: 500,
             decide_fuel: 64 << 10,
             describe_fuel: 16 << 20,
+            compile_secs: 10,
+            compile_bytes_max: 2 << 30,
+            code_bytes_max: 64 << 20,
         }
     }
 }
@@ -67,6 +76,9 @@ impl Limits {
             memories_bytes_max: 64 << 20,
             table_elements_max: 40_000,
             stack_bytes_max: 1 << 20,
+            compile_secs: 30,
+            compile_bytes_max: 6 << 30,
+            code_bytes_max: 256 << 20,
             ..Self::default()
         }
     }
@@ -98,25 +110,8 @@ impl Limits {
 
     /// The engine that enforces them.
     pub(super) fn engine(&self) -> wasmtime::Result<Engine> {
-        let mut config = Config::new();
-        // What a policy does not need, it does not get: each of these is code that an attacker could reach.
-        config
-            .wasm_memory64(false)
-            .wasm_multi_memory(false)
-            .wasm_relaxed_simd(false)
-            .wasm_tail_call(false)
-            .wasm_custom_page_sizes(false)
-            .wasm_wide_arithmetic(false)
-            .concurrency_support(false);
-        // The same question gives the same answer on every machine.
-        config.cranelift_nan_canonicalization(true);
-        config
-            .epoch_interruption(true)
-            .max_wasm_stack(self.stack_bytes_max)
-            .wasm_backtrace_max_frames(None)
-            .native_unwind_info(false)
-            .cranelift_opt_level(OptLevel::Speed)
-            .memory_init_cow(true);
+        let mut config = Self::code();
+        config.max_wasm_stack(self.stack_bytes_max);
 
         let instances = self.places + POOLED_POLICIES_MAX * self.idle_max() + APART_MAX;
         let mut pool = PoolingAllocationConfig::new();
@@ -137,6 +132,35 @@ impl Limits {
             .pagemap_scan(Enabled::No);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         Engine::new(&config)
+    }
+
+    /// An engine that only compiles: what it makes is what [`Limits::engine`] runs. It reserves no room for instances, which
+    /// are far more than a process that compiles may have.
+    pub(super) fn compiling_engine() -> wasmtime::Result<Engine> {
+        Engine::new(&Self::code())
+    }
+
+    /// Everything that code depends on. Nothing else may: it is made in one process and run in another.
+    fn code() -> Config {
+        let mut config = Config::new();
+        // What a policy does not need, it does not get: each of these is code that an attacker could reach.
+        config
+            .wasm_memory64(false)
+            .wasm_multi_memory(false)
+            .wasm_relaxed_simd(false)
+            .wasm_tail_call(false)
+            .wasm_custom_page_sizes(false)
+            .wasm_wide_arithmetic(false)
+            .concurrency_support(false);
+        // The same question gives the same answer on every machine.
+        config.cranelift_nan_canonicalization(true);
+        config
+            .epoch_interruption(true)
+            .wasm_backtrace_max_frames(None)
+            .native_unwind_info(false)
+            .cranelift_opt_level(OptLevel::Speed)
+            .memory_init_cow(true);
+        config
     }
 
     /// A store for one instance.

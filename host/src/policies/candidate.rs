@@ -74,6 +74,12 @@ impl BadCandidate {
             Self::Policy(BadPolicy::Invalid(_)) => {
                 "push the whole file that `scopegate policy build` wrote, or a component of the world `policy` in `wit/`"
             }
+            Self::Policy(BadPolicy::Costly(_)) => {
+                "make it smaller and simpler; one that brings a language's engine needs `policy_limits: large`"
+            }
+            Self::Policy(BadPolicy::Compiler(_)) => {
+                "the policy may be good: see that the gate can start processes and has memory, and try again"
+            }
             Self::Policy(BadPolicy::Imports(_)) => {
                 "build it without a standard library that reaches for the system, such as for `wasm32-unknown-unknown`"
             }

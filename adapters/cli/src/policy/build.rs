@@ -25,9 +25,9 @@ Examples:
   scopegate policy build policy.yaml -o policy.wasm --tests policy.test.yaml
   scopegate policy build target/wasm32-unknown-unknown/release/policy.wasm -o policy.wasm
 
-The component carries its document and has no imports: no clock, no file, no network. A
-component that is there already is replaced in one step, and only by one that works; any other
-file is left alone.";
+The component carries its document and says what it is (see `inspect`), and has no imports: no
+clock, no file, no network. The same input gives the same bytes from the same version. A component that is there already is replaced in one step, and only by one that works; any other file is left
+alone.";
 
 /// Compile a policy document, or a module of one written by hand, to a component
 #[derive(Args, Debug)]
@@ -63,7 +63,8 @@ pub(super) fn run(
     };
     let tests: Result<Vec<_>> = tests.iter().map(|path| carried(path)).collect();
     let component = bundle::with_tests(component, &tests?);
-    // As the server will: what is written has been loaded, asked and tested.
+    // As the server will: what is written has been loaded, asked and tested, but for what it says of itself, which nobody
+    // runs.
     let sandbox = Sandbox::new(SandboxConfig {
         limits: limits.limits(),
         ..SandboxConfig::default()
@@ -75,11 +76,12 @@ pub(super) fn run(
     let policy = checks
         .check_unsigned(&component)
         .map_err(|bad| Failure::new(format!("nothing is built: {bad}")).help(bad.help()))?;
+    let component = bundle::with_metadata(component, policy.description());
     replaceable(out)?;
     write_in_one_step(out, &component)?;
     let mut entry = json!({
         "file": out.display().to_string(),
-        "digest": policy.digest(),
+        "digest": bundle::digest(&component),
         "bytes": component.len(),
     });
     extend(&mut entry, &summary(policy.description()));

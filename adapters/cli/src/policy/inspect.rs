@@ -1,4 +1,6 @@
-//! `scopegate policy inspect`: what a policy is and what it says of itself.
+//! `scopegate policy inspect`: what a policy is, what it says of itself and what it carries.
+
+mod carried;
 
 use std::path::PathBuf;
 
@@ -9,7 +11,8 @@ use scopegate_policy::{ClusterSource, Description, RouteInfo};
 use serde_json::{Value, json};
 
 use super::{
-    file::text,
+    file::{extend, text},
+    sign::trusted,
     subject::{POLICY_HELP, Subject, load},
 };
 use crate::output::{Output, cell, table};
@@ -18,11 +21,12 @@ const EXAMPLES: &str = "\
 Examples:
   scopegate policy inspect policy.wasm
   scopegate policy inspect scopegate --all
+  scopegate policy inspect policy.wasm --trust policy-key.pub
   scopegate policy inspect policy.yaml --output json | jq -r .digest
 
 A document is compiled for it, so that its digest is that of the component which `build` writes.";
 
-/// Show what a policy is: digest, size, exports, catalogue, roles and routes
+/// Show what a policy is and carries: digest, tests, signatures, catalogue, roles and routes
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Inspect {
@@ -31,9 +35,16 @@ pub(super) struct Inspect {
     /// Show the permissions and routes of the management API too, which are in every policy
     #[arg(long)]
     all: bool,
+    /// Public keys: say of each signature whether it is good
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    trust: Vec<PathBuf>,
 }
 
 pub(super) fn run(inspect: &Inspect, output: Output) -> Result<()> {
+    let trust = match inspect.trust.is_empty() {
+        true => None,
+        false => Some(trusted(&inspect.trust)?),
+    };
     let subject = Subject::open(&inspect.policy)?;
     let component = subject.component()?;
     let policy = load(&component, Isolation::Fresh)?;
@@ -47,7 +58,7 @@ pub(super) fn run(inspect: &Inspect, output: Output) -> Result<()> {
         .routes
         .iter()
         .filter(|route| is_shown(route.is_management()));
-    let shown = json!({
+    let mut shown = json!({
         "file": subject.name,
         "policy": description.name,
         "version": description.version,
@@ -73,6 +84,10 @@ pub(super) fn run(inspect: &Inspect, output: Output) -> Result<()> {
             "cluster": route.cluster,
         })).collect::<Vec<_>>(),
     });
+    extend(
+        &mut shown,
+        &carried::carried(&component, &policy, trust.as_ref()),
+    );
     output.print(&shown, |shown| {
         let routes = description
             .routes
@@ -125,10 +140,13 @@ fn for_people(shown: &Value, routes: &Value) -> String {
         ("imports", "none".to_owned()),
         ("exports", cell(&shown["exports"])),
     ];
-    let head: Vec<String> = head
-        .iter()
+    let mut head: Vec<String> = head
+        .into_iter()
+        .chain(carried::rows(shown))
         .map(|(name, value)| format!("{name:<17}{value}").trim_end().to_owned())
         .collect();
+    let lies = shown["contradictions"].as_array().into_iter().flatten();
+    head.extend(lies.map(|lie| format!("warning: {}", text(lie))));
     let permissions = shown["permissions"].as_array().into_iter().flatten();
     let permissions = permissions.map(|info| {
         json!({

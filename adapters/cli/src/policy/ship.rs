@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use scopegate_host::{
     admin::{Command, Reply},
-    engine::build_document,
+    bundle,
     policies::{Component, PolicyCommand, PolicyReply},
     store::PolicyVersion,
 };
@@ -117,7 +117,7 @@ pub(super) fn component(file: &Path) -> Result<Vec<u8>> {
         .is_some_and(|extension| extension == "yaml" || extension == "yml");
     if is_document {
         let name = file.display().to_string();
-        return Ok(build_document(&name, &read(file)?)?);
+        return Ok(bundle::build(&name, &read(file)?)?);
     }
     std::fs::read(file).map_err(|error| unreadable(file, &error).into())
 }

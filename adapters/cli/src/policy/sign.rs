@@ -134,12 +134,7 @@ pub(super) fn sign(sign: &Sign, output: Output) -> Result<()> {
 }
 
 pub(super) fn verify(verify: &Verify, output: Output) -> Result<()> {
-    let keys: Result<Vec<_>, _> = verify
-        .trust
-        .iter()
-        .map(|path| PolicyPublicKey::load(path))
-        .collect();
-    let trust = Trust(keys.map_err(with_help)?);
+    let trust = trusted(&verify.trust)?;
     let path = &verify.bundle;
     let component = super::ship::component(path)?;
     match trust.verify(&component) {
@@ -156,6 +151,15 @@ pub(super) fn verify(verify: &Verify, output: Output) -> Result<()> {
                 .into())
         }
     }
+}
+
+/// The keys in these files.
+pub(super) fn trusted(files: &[PathBuf]) -> Result<Trust> {
+    let keys: Result<Vec<_>, _> = files
+        .iter()
+        .map(|path| PolicyPublicKey::load(path))
+        .collect();
+    Ok(Trust(keys.map_err(with_help)?))
 }
 
 fn with_help(error: PolicyKeyError) -> anyhow::Error {

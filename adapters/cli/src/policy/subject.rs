@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
+use scopegate_host::bundle;
 use scopegate_host::engine::{
-    CallerRef, Isolation, PackedCaller, Policy, Sandbox, SandboxConfig, bound, build_document,
-    carried_document,
+    CallerRef, Isolation, PackedCaller, Policy, Sandbox, SandboxConfig, bound, carried_document,
 };
 use scopegate_policy::{
     Caller, Clusters, Decision, Description, Request, decide,
@@ -92,7 +92,7 @@ impl Subject {
     pub(super) fn component(&self) -> Result<Vec<u8>> {
         match (&self.bytes, &self.document) {
             (Some(bytes), _) => Ok(bytes.clone()),
-            (None, Some(document)) => Ok(build_document(&self.name, document.source.text())?),
+            (None, Some(document)) => Ok(bundle::build(&self.name, document.source.text())?),
             (None, None) => Ok(Vec::new()),
         }
     }

@@ -9,7 +9,7 @@ use http::Uri;
 use ipnet::IpNet;
 use scopegate_host::{
     contract::BUILTIN_NAMES,
-    engine::{Isolation, Limits},
+    engine::{Compiler, Isolation, Limits},
     scanning::PartnerKeys,
 };
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
@@ -67,6 +67,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
                 &[("default", Limits::default()), ("large", Limits::large())],
             )
             .unwrap_or_default(),
+        policy_compiler: Compiler::InProcess,
         policy_keys: context.policy_keys(&fields),
         upstream: UpstreamConfig {
             url: Uri::default(),

@@ -257,6 +257,7 @@ mod tests {
 
     use super::*;
     use crate::policies::shadow::asker::Told;
+    use scopegate_policy::Reason;
 
     /// As many routes as this.
     fn description(routes: u32) -> Arc<Description> {
