@@ -13,6 +13,11 @@ CREATE TABLE policies (
     source       TEXT NOT NULL CHECK (source IN ('start', 'file', 'push', 'rollback', 'promote', 'fault')),
     -- What the configuration named then, as `PolicyChange::Activate` has it.
     configured   TEXT NOT NULL,
-    bytes        INTEGER NOT NULL,
-    component    BLOB NOT NULL
+    bytes        INTEGER NOT NULL
+) STRICT;
+
+-- Apart from what changes with each activation: to change one column writes the whole row.
+CREATE TABLE policy_components (
+    digest    TEXT PRIMARY KEY REFERENCES policies (digest) ON DELETE CASCADE,
+    component BLOB NOT NULL
 ) STRICT;

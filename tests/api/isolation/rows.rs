@@ -8,7 +8,7 @@ use crate::harness::World;
 
 /// Tables without an organization's own state: what the store says of itself, what people were doing, the log, and the
 /// gate's policies.
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 10] = [
     "_sqlx_migrations",
     "meta",
     "sqlite_sequence",
@@ -17,6 +17,7 @@ const LEFT_OUT: [&str; 9] = [
     "events",
     "audit",
     "policies",
+    "policy_components",
     "shadow",
 ];
 

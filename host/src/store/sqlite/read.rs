@@ -188,7 +188,7 @@ impl Sqlite {
         &self,
         digest: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let query = sqlx::query_scalar("SELECT component FROM policies WHERE digest = ?");
+        let query = sqlx::query_scalar("SELECT component FROM policy_components WHERE digest = ?");
         let found = query
             .bind(digest.to_owned())
             .fetch_optional(&self.searchers);

@@ -83,7 +83,7 @@ impl Tx<'_> {
         };
         let add = sqlx::query(
             "INSERT INTO policies (digest, name, version, added_at, activation, activated_at, activated_by, \
-             source, configured, bytes, component) VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8, ?9, ?10)",
+             source, configured, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8, ?9)",
         )
         .bind(activation.digest.clone())
         .bind(activation.name.clone())
@@ -93,8 +93,11 @@ impl Tx<'_> {
         .bind(self.by.text())
         .bind(activation.source.word())
         .bind(activation.configured.clone())
-        .bind(i64::try_from(component.len()).unwrap_or(i64::MAX))
-        .bind(component.to_vec());
-        self.run(add).await
+        .bind(i64::try_from(component.len()).unwrap_or(i64::MAX));
+        self.run(add).await?;
+        let keep = sqlx::query("INSERT INTO policy_components (digest, component) VALUES (?, ?)")
+            .bind(activation.digest.clone())
+            .bind(component.to_vec());
+        self.run(keep).await
     }
 }
