@@ -30,6 +30,8 @@ pub use asked::{ConditionOf, asked};
 pub(crate) use eval::holds;
 #[cfg(feature = "document")]
 pub(crate) use eval::{SPAN_SECS_MAX, TIME_MAX, TIME_MIN};
+#[cfg(feature = "document")]
+pub(crate) use literal::written_time;
 
 /// Bytes of a condition's text at most.
 pub const TEXT_BYTES_MAX: usize = 1000;

@@ -57,6 +57,27 @@ pub(super) fn time(text: &str) -> Result<i64, Wrong> {
     }
 }
 
+/// A time as RFC 3339 writes it, in UTC; `secs` are since the epoch, of the years 1 to 9999.
+pub(crate) fn written_time(secs: i64) -> String {
+    let secs = secs.clamp(TIME_MIN, TIME_MAX);
+    let (days, clock) = (secs.div_euclid(24 * 3600), secs.rem_euclid(24 * 3600));
+    // Near to it: years have at most 366 days.
+    let mut year = (days.div_euclid(366) + 1970).max(1);
+    while days_before(year + 1, 1) <= days {
+        year += 1;
+    }
+    while days_before(year, 1) > days {
+        year -= 1;
+    }
+    let mut month = 1;
+    while month < 12 && days_before(year, month + 1) <= days {
+        month += 1;
+    }
+    let day = days - days_before(year, month) + 1;
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// Numbers of these many digits with something between.
 fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[i64; N]> {
     let mut parts = text.split(between);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Origin;
+use crate::condition::written_time;
 use crate::facts::{Caller, CallerKind, Clusters, Outcome, Request};
 use crate::generate::{Case, NOW, SOMEONE};
 
@@ -155,14 +156,9 @@ fn beside(request: &Request) -> String {
         beside.push_str(&format!(" address: \"{address}\","));
     }
     if request.now != NOW {
-        beside.push_str(&format!(" now: \"{}\",", moment(request.now)));
+        beside.push_str(&format!(" now: \"{}\",", written_time(request.now)));
     }
     beside
-}
-
-/// As RFC 3339 has it.
-fn moment(secs: i64) -> String {
-    jiff::Timestamp::from_second(secs).map_or_else(|_| secs.to_string(), |at| at.to_string())
 }
 
 /// Whether a file of tests can say how old the credential is.

@@ -1,6 +1,6 @@
 //! When and from where a request comes, and how old and how well proven a credential is: what conditions ask for.
 
-use std::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 
 use crate::condition::Condition;
 use crate::condition::probe::{Parts, Values};

@@ -335,3 +335,13 @@ fn what_is_not_told_is_not_known() {
     };
     check_errors(&["caller.subject == ''"], &long, &asked());
 }
+
+#[test]
+fn a_time_is_written_as_it_is_read() {
+    use crate::condition::{TIME_MAX, TIME_MIN, literal, written_time};
+    let secs = (0..400).map(|number| TIME_MIN + number * (TIME_MAX - TIME_MIN) / 400);
+    for secs in secs.chain([-1, 0, 951_782_400, 1_709_251_199, NOON, TIME_MAX]) {
+        assert_eq!(literal::time(&written_time(secs)), Ok(secs));
+    }
+    assert_eq!(written_time(NOON), "2026-11-21T12:00:00Z");
+}
