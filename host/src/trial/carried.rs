@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn tests_that_take_too_long_are_given_up() {
-        let document = "policy: small\nroutes: [{ match: GET /v1/health, public: true }]\n";
+        let document = "policy: small\npermissions: { clusters:read: }\nroles: { viewer: [clusters:read] }\nroutes: [{ match: GET /v1/health, public: true }]\n";
         let component = build_document("policy.yaml", document).unwrap();
         let text =
             "cases:\n  - { name: n, caller: anonymous, request: GET /v1/health, expect: none }\n";
