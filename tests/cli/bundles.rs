@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::binary::{run_ok, scopegate};
 
 const DOCUMENT: &str = "policy: small\nversion: '7'\npermissions:\n  clusters:read: { category: C, unlocks: c }\nroles:\n  admin: ['*']\n  viewer: [clusters:read]\nroutes:\n  - { match: GET /v1/health, public: true }\n";
-const TESTS: &str = "cases:\n  - { name: health, caller: anonymous, request: GET /v1/health, expect: none }\n  - { name: others, caller: anonymous, request: GET /v1/other, expect: no-route }\n";
+const TESTS: &str = "cases:\n  - { name: health, caller: anonymous, request: GET /v1/health, expect: none }\n  - { name: others, caller: anonymous, request: GET /v1/other, expect: not-authenticated }\n";
 
 /// A directory with a document and its tests, and the bundle that one process makes of them there.
 fn built(variables: &[(&str, &str)], age_secs: u64) -> (tempfile::TempDir, Vec<u8>) {

@@ -7,7 +7,10 @@ use scopegate_policy::{
     yaml::{Report, did_you_mean},
 };
 
-use crate::engine::{BadPolicy, Policy, Sandbox, build_document, document_of};
+use crate::{
+    bundle,
+    engine::{BadPolicy, Policy, Sandbox, document_of},
+};
 
 /// A policy under test: a document, or a component that was written by hand.
 #[derive(Debug)]
@@ -122,7 +125,7 @@ impl Subject {
         if let Some(policy) = place.get() {
             return Ok(policy);
         }
-        let component = build_document(&self.name, text).map_err(|error| error.to_string())?;
+        let component = bundle::build(&self.name, text).map_err(|error| error.to_string())?;
         let policy = sandbox
             .load(&component)
             .map_err(|error| error.to_string())?;

@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use scopegate_host::{
-    engine::{Isolation, Limits, Sandbox, SandboxConfig, build_document},
+    bundle,
+    engine::{Isolation, Limits, Sandbox, SandboxConfig},
     replay::{Entry, Library, read},
     store::Store,
 };
@@ -111,7 +112,7 @@ impl Policies {
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
         let component = match bytes.starts_with(b"\0asm") {
             true => bytes,
-            false => build_document(&name, &super::file::read(path)?)?,
+            false => bundle::build(&name, &super::file::read(path)?)?,
         };
         self.library.add(&name, component);
         Ok(())
@@ -177,7 +178,7 @@ impl Policies {
             for name in documents::names() {
                 let text = documents::builtin(name).unwrap_or_default();
                 self.library
-                    .add(&format!("{name} (built in)"), build_document(name, text)?);
+                    .add(&format!("{name} (built in)"), bundle::build(name, text)?);
             }
         }
         Ok(self.library.has(digest))
