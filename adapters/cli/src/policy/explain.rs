@@ -97,6 +97,7 @@ fn shown(subject: &Subject, question: &Question, explanation: &Explanation) -> V
             "pattern": route.pattern,
             "public": route.public,
             "requires": route.requires,
+            "when": route.when,
             "cluster": route.cluster,
             "place": route_place(index),
         }))

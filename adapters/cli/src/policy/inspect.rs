@@ -81,6 +81,7 @@ pub(super) fn run(inspect: &Inspect, output: Output) -> Result<()> {
             "pattern": route.pattern,
             "public": route.public,
             "requires": route.requires,
+            "when": route.when,
             "cluster": route.cluster,
         })).collect::<Vec<_>>(),
     });
