@@ -14,6 +14,7 @@ mod kubernetes;
 pub(crate) mod own_gate;
 mod pages;
 mod policy_diff;
+mod policy_json;
 mod policy_replay;
 mod policy_tests;
 mod policy_tools;
