@@ -1,6 +1,7 @@
 //! The management API, over HTTP: who may use which endpoint, what each does, and what one organization can learn of
 //! another.
 
+mod conditions;
 mod document;
 mod endpoints;
 mod isolation;

@@ -48,6 +48,8 @@ pub struct Admin<'a> {
     origin: Origin,
     /// Who can give no more than they have; nobody for commands that are given on the machine itself.
     caller: Option<&'a Principal>,
+    /// The caller's roles that are in force in this request.
+    roles: &'a [String],
 }
 
 /// What a client sends so that a request which it sends again makes nothing new.
@@ -72,15 +74,18 @@ impl<'a> Admin<'a> {
             description,
             origin: Actor::Machine.into(),
             caller: None,
+            roles: &[],
         }
     }
 
-    /// For a caller whom the policy has let through: within their organization, and with no more than they have.
+    /// For a caller whom the policy has let through: within their organization, and with no more than they have in this
+    /// request, in which these roles of theirs are in force.
     pub fn of_caller(
         directory: &'a Directory,
         contract: &'a Contract,
         description: &'a Description,
         caller: &'a Principal,
+        roles: &'a [String],
         request_id: Uuid,
         address: IpAddr,
     ) -> Self {
@@ -99,6 +104,7 @@ impl<'a> Admin<'a> {
                 caller: caller.as_of_now(),
             },
             caller: Some(caller),
+            roles,
         }
     }
 

@@ -175,18 +175,24 @@ impl Sandbox {
         })
     }
 
+    /// Looks at the first thing that [`Sandbox::load`] does: whether a component is small enough.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check_size(&self, bytes: &[u8]) -> Result<(), BadPolicy> {
+        let bytes_max = self.core.limits.component_bytes_max;
+        match bytes.len() {
+            bytes if bytes > bytes_max => Err(BadPolicy::TooLarge { bytes, bytes_max }),
+            _ => Ok(()),
+        }
+    }
+
     /// Compiles a component, or takes its code from the cache, and checks it. Takes milliseconds to seconds of this thread: do it off the request path.
     ///
     /// # Errors
     /// Why it is not accepted.
     pub fn load(&self, bytes: &[u8]) -> Result<Policy, BadPolicy> {
-        let bytes_max = self.core.limits.component_bytes_max;
-        if bytes.len() > bytes_max {
-            return Err(BadPolicy::TooLarge {
-                bytes: bytes.len(),
-                bytes_max,
-            });
-        }
+        self.check_size(bytes)?;
         let digest = Sha256::digest(bytes).into();
         let compiled = self.compiler.component(
             &self.core.engine,

@@ -367,6 +367,12 @@ impl Gate {
             .rule
             .route
             .and_then(|index| active.policy.description().routes.get(index as usize));
+        let roles = match principal {
+            Some(_) if question.is_management() => active
+                .role_conditions
+                .in_force(caller.caller, &question.as_ref()),
+            _ => Vec::new(),
+        };
         Continue(admission::admit(admission::Allowed {
             request_id: trail.request_id,
             client: trail.client,
@@ -374,6 +380,7 @@ impl Gate {
             policy: &active.policy,
             route,
             authenticated: counted.authenticated,
+            roles,
             visible,
             limit: counted.limit,
             forward_credentials: self.forward_credentials,

@@ -112,7 +112,7 @@ impl Policies {
             !last.source.is_configuration() && last.configured == configured.key
         };
         match last {
-            Some(last) if stays(&last) && inner.serve_again(&last).await => {}
+            Some(last) if stays(&last) && inner.serve_again(&last).await? => {}
             Some(last) if is_configured(&last) && last.configured == configured.key => {}
             _ => {
                 let next = Next {
@@ -288,8 +288,9 @@ impl Inner {
         }
     }
 
-    /// Serves what was served before the start. Where that is not possible, the configuration's policy goes on.
-    async fn serve_again(&self, last: &PolicyVersion) -> bool {
+    /// Serves what was served before the start. Where it would be refused by now, the configuration's policy goes on; what
+    /// only fails for the moment is no reason to serve another one for good.
+    async fn serve_again(&self, last: &PolicyVersion) -> Result<bool, PolicyError> {
         let mut kept = self.kept.lock().await;
         match self.load(&kept, &last.digest).await {
             Ok(policy) => {
@@ -299,11 +300,12 @@ impl Inner {
                     "serving the policy that was activated last"
                 );
                 self.enter(&mut kept, policy);
-                true
+                Ok(true)
             }
+            Err(error) if error.is_passing() => Err(error),
             Err(error) => {
                 tracing::error!(digest = last.digest, %error, "the policy that was activated last cannot be served: the configured one is");
-                false
+                Ok(false)
             }
         }
     }

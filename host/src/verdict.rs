@@ -30,6 +30,9 @@ pub struct Admission {
     /// The query to forward, credentials and all else as it came; an agent's own cluster is written into it
     /// where the route takes the cluster from a parameter.
     pub query: String,
+    /// The caller's roles that are in force in this request: those without a condition, and those whose condition is true.
+    /// Told for the management API alone.
+    pub roles: Vec<String>,
     /// The clusters that the caller may see in this request, already bounded by the caller's own.
     pub visible: Clusters,
     /// When set, the reply is a list: it must be read, cut down to `list_clusters` and written anew.

@@ -18,6 +18,8 @@ mod asked;
 pub(crate) mod check;
 mod eval;
 #[cfg(feature = "document")]
+mod force;
+#[cfg(feature = "document")]
 mod literal;
 #[cfg(feature = "document")]
 mod parse;
@@ -30,6 +32,8 @@ pub use asked::{ConditionOf, asked};
 pub(crate) use eval::holds;
 #[cfg(feature = "document")]
 pub(crate) use eval::{SPAN_SECS_MAX, TIME_MAX, TIME_MIN};
+#[cfg(feature = "document")]
+pub use force::RoleConditions;
 #[cfg(feature = "document")]
 pub(crate) use literal::written_time;
 

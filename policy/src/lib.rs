@@ -30,6 +30,8 @@ mod vocabulary;
 #[cfg(feature = "document")]
 pub mod yaml;
 
+#[cfg(feature = "document")]
+pub use condition::RoleConditions;
 pub use condition::{
     Condition, ConditionOf, TEXT_BYTES_MAX as WHEN_BYTES_MAX, asked as asked_conditions,
 };

@@ -38,13 +38,13 @@ impl Admin<'_> {
         }
     }
 
-    /// Every permission of the catalogue that the caller holds now; nothing said for the machine, which holds all.
+    /// Every permission of the catalogue that the caller holds in this request, in which a role whose condition is not true
+    /// gives nothing; nothing said for the machine, which holds all.
     pub fn held(&self) -> Option<BTreeSet<&str>> {
         let caller = &self.caller?.caller;
         let granted = |name: &str| {
             let by_role = self.description.roles.iter().any(|role| {
-                caller.roles.contains(&role.name)
-                    && role.permissions.iter().any(|held| held == name)
+                self.roles.contains(&role.name) && role.permissions.iter().any(|held| held == name)
             });
             by_role
                 || caller

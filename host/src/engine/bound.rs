@@ -8,8 +8,8 @@ use scopegate_policy::{
     RouteInfo, Rule, Vocabulary, is_management_path, packed::RequestRef, routing::pattern,
 };
 
-/// Where organizations are managed, all of them.
-const ORGANIZATIONS_PATH: &str = "/-/api/organizations";
+/// What concerns every organization: all of them, and the policies that decide for all.
+const OPERATORS_PATHS: [&str; 2] = ["/-/api/organizations", "/-/api/policies"];
 /// Bytes of a hand-written policy's own reason.
 const WORD_BYTES_MAX: usize = 64;
 
@@ -131,8 +131,10 @@ fn refused_management(
         return None;
     }
     let is_agent = caller.kind == CallerKind::Agent || caller.agent_cluster.is_some();
-    let rest = request.path.strip_prefix(ORGANIZATIONS_PATH);
-    let is_of_all = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_of_all = OPERATORS_PATHS.iter().any(|path| {
+        let rest = request.path.strip_prefix(path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
     if caller.kind == CallerKind::Anonymous {
         Some(Reason::NotAuthenticated)
     } else if is_agent || !route.is_management() {

@@ -34,6 +34,8 @@ pub(super) struct Allowed<'a> {
     pub(super) policy: &'a Arc<Policy>,
     pub(super) route: Option<&'a RouteInfo>,
     pub(super) authenticated: Option<Authenticated>,
+    /// The caller's roles that are in force.
+    pub(super) roles: Vec<String>,
     /// Already bounded.
     pub(super) visible: Clusters,
     pub(super) limit: Taken,
@@ -49,6 +51,7 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
         question,
         route,
         authenticated,
+        roles,
         visible,
         limit,
         ..
@@ -107,6 +110,7 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
         expires_at,
         path: question.path.as_ref().to_owned(),
         query,
+        roles,
         visible,
         list,
         list_clusters,

@@ -3,7 +3,9 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName};
-use scopegate_policy::{ClusterSource, Description, is_management_path, packed::RequestRef};
+use scopegate_policy::{
+    ClusterSource, Description, RoleConditions, is_management_path, packed::RequestRef,
+};
 
 use super::shadow::{Shadow, Understudy};
 use crate::{
@@ -22,6 +24,8 @@ pub(super) struct Active {
     queries: Vec<String>,
     /// Headers; never one that carries a credential.
     pub(super) headers: Vec<HeaderName>,
+    /// When the caller's roles count, for what is given by callers.
+    pub(super) role_conditions: Arc<RoleConditions>,
     pub(super) shadow: Option<Shadow>,
 }
 
@@ -57,11 +61,12 @@ impl Active {
             description: Arc::clone(policy.description()),
         });
         Self {
-            policy,
             judge,
             faults: Arc::new(Faults::new()),
             queries,
             headers,
+            role_conditions: Arc::new(RoleConditions::of(policy.description())),
+            policy,
             shadow: None,
         }
     }
@@ -74,6 +79,7 @@ impl Active {
             faults: Arc::clone(&self.faults),
             queries: self.queries.clone(),
             headers: self.headers.clone(),
+            role_conditions: Arc::clone(&self.role_conditions),
             shadow: understudy.map(|understudy| Shadow::new(understudy, &self.judge)),
         }
     }

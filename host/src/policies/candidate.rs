@@ -42,6 +42,8 @@ impl Checks {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn check(&self, component: &[u8]) -> Result<Arc<Policy>, BadCandidate> {
+        // A hash of each signature over something without a bound would take its time.
+        self.sandbox.check_size(component)?;
         // First, so that what nobody answers for is not even compiled.
         if self.trust.is_asked_for() {
             self.trust.verify(component)?;
@@ -62,6 +64,14 @@ impl Checks {
 }
 
 impl BadCandidate {
+    /// Whether it says something of this machine at this moment rather than of the candidate.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Crashed | Self::Policy(BadPolicy::Compiler(_) | BadPolicy::Costly(_))
+        )
+    }
+
     /// What whoever made it can do.
     pub fn help(&self) -> &'static str {
         match self {

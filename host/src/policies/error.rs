@@ -29,6 +29,17 @@ pub enum PolicyError {
     Change(#[from] ChangeError),
 }
 
+impl PolicyError {
+    /// Whether it may go well later with the same candidate.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused(why) => why.is_passing(),
+            Self::Change(ChangeError::Store(StoreError::Unavailable(_))) => true,
+            _ => false,
+        }
+    }
+}
+
 impl From<StoreError> for PolicyError {
     fn from(error: StoreError) -> Self {
         Self::Change(error.into())

@@ -239,6 +239,11 @@ impl Parts {
 
     /// Whether each condition is true.
     pub(crate) fn truths(&self, caller: &Caller, request: &Request) -> Vec<bool> {
+        self.truths_of(caller, &RequestRef::from(request))
+    }
+
+    /// The same of a borrowed request.
+    pub(crate) fn truths_of(&self, caller: &Caller, request: &RequestRef<'_>) -> Vec<bool> {
         let whole = self.whole.iter().map(Vec::as_slice);
         self.ask(caller, request, whole)
     }
@@ -246,17 +251,17 @@ impl Parts {
     /// What comes of each comparison: true, false, or neither where it is an error.
     pub(crate) fn comparisons(&self, caller: &Caller, request: &Request) -> Vec<bool> {
         let parts = self.comparisons.iter().flatten().map(Vec::as_slice);
-        self.ask(caller, request, parts)
+        self.ask(caller, &RequestRef::from(request), parts)
     }
 
     fn ask<'c>(
         &self,
         caller: &Caller,
-        request: &Request,
+        request: &RequestRef<'_>,
         codes: impl Iterator<Item = &'c [Op]>,
     ) -> Vec<bool> {
         let mut bytes = pack_caller(&self.vocabulary, caller);
-        pack_request(&mut bytes, &RequestRef::from(request));
+        pack_request(&mut bytes, request);
         match Question::read(&bytes) {
             Some(question) => codes.map(|code| holds(code, &question)).collect(),
             None => Vec::new(),

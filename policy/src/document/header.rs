@@ -13,7 +13,7 @@ const IDENTITY_PREFIX: &str = "x-scopegate-";
 /// How those begin in which proxies say whom they speak for.
 const FORWARDED_PREFIX: &str = "x-forwarded-";
 /// Headers that belong to one connection, or say where a message goes and how long it is.
-const FRAMING: [&str; 14] = [
+const FRAMING: [&str; 19] = [
     "connection",
     "content-length",
     "expect",
@@ -27,7 +27,12 @@ const FRAMING: [&str; 14] = [
     "transfer-encoding",
     "upgrade",
     "via",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
     "x-request-id",
+    "x-rewrite-url",
 ];
 /// Bytes of a name at most.
 const NAME_BYTES_MAX: usize = 128;

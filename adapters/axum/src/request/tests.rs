@@ -143,6 +143,7 @@ fn admission_of(path: &str, query: &str) -> Admission {
         principal: None,
         path: path.into(),
         query: query.into(),
+        roles: Vec::new(),
         visible: Clusters::All,
         list: None,
         list_clusters: Vec::new(),

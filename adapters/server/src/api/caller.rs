@@ -44,6 +44,7 @@ impl Caller {
             gate.contract(),
             self.policy.description(),
             &self.principal,
+            &self.admission.roles,
             self.admission.request_id,
             self.admission.client,
         )

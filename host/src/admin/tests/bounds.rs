@@ -105,6 +105,7 @@ impl Staff {
             &self.office.contract,
             &self.office.description,
             caller,
+            &caller.caller.roles,
             Uuid::nil(),
             [127, 0, 0, 1].into(),
         )

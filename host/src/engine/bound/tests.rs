@@ -386,13 +386,18 @@ fn no_policy_opens_management_to_strangers_and_agents() {
 }
 
 #[test]
-fn no_policy_opens_every_organization_to_one() {
+fn no_policy_opens_what_concerns_every_organization_to_one() {
     let named = caller(Clusters::All);
     let operator = Caller {
         operator: true,
         ..caller(Clusters::All)
     };
-    for path in ["/-/api/organizations", "/-/api/organizations/other"] {
+    for path in [
+        "/-/api/organizations",
+        "/-/api/organizations/other",
+        "/-/api/policies",
+        "/-/api/policies/shadow/promote",
+    ] {
         assert_eq!(
             managed("/-/api/**", false, &named, path),
             Ok(Outcome::Deny(Reason::OperatorRequired))
@@ -402,8 +407,10 @@ fn no_policy_opens_every_organization_to_one() {
             Ok(Outcome::Allow(_))
         ));
     }
-    assert!(matches!(
-        managed("/-/api/**", false, &named, "/-/api/organization"),
-        Ok(Outcome::Allow(_))
-    ));
+    for path in ["/-/api/organization", "/-/api/policy"] {
+        assert!(matches!(
+            managed("/-/api/**", false, &named, path),
+            Ok(Outcome::Allow(_))
+        ));
+    }
 }
