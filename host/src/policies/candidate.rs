@@ -62,6 +62,12 @@ impl Checks {
 }
 
 impl BadCandidate {
+    /// Whether it is refused for what it is: the same bytes will be refused again.
+    pub fn is_for_good(&self) -> bool {
+        // Whatever crashed over these bytes would crash over them again.
+        !matches!(self, Self::Policy(BadPolicy::Compiler(_)))
+    }
+
     /// What whoever made it can do.
     pub fn help(&self) -> &'static str {
         match self {

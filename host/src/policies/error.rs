@@ -29,6 +29,13 @@ pub enum PolicyError {
     Change(#[from] ChangeError),
 }
 
+impl PolicyError {
+    /// Whether the candidate itself is the reason. Otherwise it may become the active policy when it is tried again.
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::Refused(why) if why.is_for_good())
+    }
+}
+
 impl From<StoreError> for PolicyError {
     fn from(error: StoreError) -> Self {
         Self::Change(error.into())
