@@ -164,7 +164,8 @@ impl Policies {
     /// The configuration's file has changed to this: checks it and makes it the active policy.
     ///
     /// # Errors
-    /// When it is refused, or the store does not take it; the policy before stays.
+    /// When it is refused, or the store does not take it; the policy before stays, and so does what the configuration is
+    /// known to name. It may be tried again unless [`PolicyError::is_for_good`].
     pub async fn reconfigure(
         &self,
         key: String,
@@ -174,19 +175,25 @@ impl Policies {
         self.apart(move |inner| async move {
             let policy = inner.check(component.clone()).await?;
             let mut kept = inner.kept.lock().await;
-            kept.configured = Configured {
+            let configured = Configured {
                 key,
                 component: component.clone(),
                 policy: Arc::clone(&policy),
             };
+            let before = std::mem::replace(&mut kept.configured, configured);
             let next = Next {
                 policy,
                 component: Some(component),
                 source: PolicySource::File,
             };
-            inner
+            let done = inner
                 .activate(&mut kept, next, Actor::Gate.into(), now_ms)
-                .await
+                .await;
+            if done.is_err() {
+                // What is activated meanwhile is not to be kept as of this one.
+                kept.configured = before;
+            }
+            done
         })
         .await
     }
@@ -302,7 +309,7 @@ impl Inner {
                 self.enter(&mut kept, policy);
                 Ok(true)
             }
-            Err(error) if error.is_passing() => Err(error),
+            Err(error) if !error.is_for_good() => Err(error),
             Err(error) => {
                 tracing::error!(digest = last.digest, %error, "the policy that was activated last cannot be served: the configured one is");
                 Ok(false)

@@ -53,6 +53,11 @@ pub(super) fn version(running: &Running) -> String {
     running.gate().policy().description().version.clone()
 }
 
+/// Long enough for whatever would be done about a changed file.
+async fn a_while() {
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+}
+
 async fn soon(running: &Running, wanted: &str) {
     for _ in 0..200 {
         if version(running) == wanted {
@@ -72,7 +77,7 @@ async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     write(path, 2);
     soon(&running, "2").await;
     write_text(path, "policy: shipped\nroutes: [nonsense\n");
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    a_while().await;
     assert_eq!(version(&running), "2");
     write(path, 3);
     soon(&running, "3").await;
@@ -84,6 +89,81 @@ async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     use PolicySource::{File, Start};
     assert_eq!(told, [("3", File), ("2", File), ("1", Start)]);
     running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_still_being_written_is_not_served() {
+    let directory = directory().await;
+    let path = directory.path();
+    let running = start(path).await;
+    // Each could be served for itself.
+    for version in 2..20 {
+        write(path, version);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    soon(&running, "19").await;
+    let versions = running.policies().versions().await.expect("versions");
+    let told: Vec<_> = versions.iter().map(|one| one.version.as_str()).collect();
+    assert_eq!(told, ["19", "1"]);
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_store_does_not_take_is_tried_again() {
+    let directory = directory().await;
+    let path = directory.path();
+    let running = start(path).await;
+    let url = format!("sqlite://{}", path.join("gate.db").display());
+    let store = sqlx::SqlitePool::connect(&url).await.expect("the store");
+    sqlx::query(
+        "CREATE TRIGGER full BEFORE INSERT ON policies BEGIN SELECT RAISE(ABORT, 'full'); END",
+    )
+    .execute(&store)
+    .await
+    .expect("a trigger");
+    write(path, 2);
+    a_while().await;
+    assert_eq!(version(&running), "1");
+    sqlx::query("DROP TRIGGER full")
+        .execute(&store)
+        .await
+        .expect("none");
+    store.close().await;
+    soon(&running, "2").await;
+    running.shutdown().await;
+
+    // It is what the configuration is known to have named.
+    let running = start(path).await;
+    let versions = running.policies().versions().await.expect("versions");
+    assert_eq!(versions[0].source, PolicySource::File);
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_regular_file_is_refused_and_waited_for_by_nobody() {
+    let directory = directory().await;
+    let path = directory.path();
+    let running = start(path).await;
+    let pipe = || {
+        std::fs::remove_file(path.join("policy.yaml")).expect("removable");
+        let mut mkfifo = std::process::Command::new("mkfifo");
+        let made = mkfifo.arg(path.join("policy.yaml")).status();
+        assert!(made.expect("mkfifo").success());
+    };
+    pipe();
+    a_while().await;
+    std::fs::remove_file(path.join("policy.yaml")).expect("removable");
+    write(path, 2);
+    soon(&running, "2").await;
+    pipe();
+    a_while().await;
+    assert_eq!(version(&running), "2");
+    let stopped = tokio::time::timeout(Duration::from_secs(20), running.shutdown());
+    stopped.await.expect("stopped");
+
+    let error = try_start(path, "policy: policy.yaml").await.map(drop);
+    let error = error.expect_err("refused").to_string();
+    assert!(error.ends_with("it is not a regular file"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,7 +186,7 @@ async fn what_was_pushed_stays_until_the_file_changes() {
     let running = start(path).await;
     assert_eq!(version(&running), "9");
     write(path, 1);
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    a_while().await;
     assert_eq!(version(&running), "9");
     // What was active before the start can be gone back to.
     let back = PolicyCommand::Rollback { to: None };
@@ -156,6 +236,8 @@ async fn where_keys_are_configured_nothing_unsigned_decides() {
             "{error}"
         );
     }
+    // A document is not even read.
+    write_text(path, "nonsense: [");
     let document = "policy: policy.yaml\npolicy_keys: [key.pub]";
     let error = try_start(path, document)
         .await
@@ -186,7 +268,7 @@ async fn where_keys_are_configured_nothing_unsigned_decides() {
     assert_eq!(version(&running), "2");
     // From the file.
     ship(component_of(3));
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    a_while().await;
     assert_eq!(version(&running), "2");
     ship(sign(component_of(3), &ours));
     soon(&running, "3").await;
@@ -212,7 +294,7 @@ async fn one_that_failed_is_not_served_again_before_its_file_changes() {
         assert_eq!(reply.code(), "policy-fault");
     }
     soon(&running, "5").await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    a_while().await;
     assert_eq!(version(&running), "5");
     running.shutdown().await;
 
@@ -221,7 +303,7 @@ async fn one_that_failed_is_not_served_again_before_its_file_changes() {
     let versions = running.policies().versions().await.expect("versions");
     assert_eq!(versions[0].source, PolicySource::Fault);
     ship(by_hand());
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    a_while().await;
     assert_eq!(version(&running), "5");
     ship(by_hand_of("another"));
     soon(&running, "1").await;

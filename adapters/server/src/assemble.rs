@@ -13,7 +13,7 @@ use scopegate_host::{
     Audit, Contract, Directory, Gate, Policies, Sessions,
     audit::{AuditKey, AuditKeyError, Seal, SealError, Sink},
     authenticate::{BadIssuer, Issuers},
-    bundle::{PolicyKeyError, PolicyPublicKey, Trust},
+    bundle::{BadSignature, PolicyKeyError, PolicyPublicKey, Trust},
     counters::Counters,
     engine::{CodeCache, Policy, Sandbox, SandboxConfig, SandboxError, Worlds},
     gate,
@@ -259,6 +259,15 @@ pub fn trust(keys: &[PathBuf]) -> Result<Trust, AssembleError> {
 
 /// The policy that the configuration names, checked.
 async fn configured(file: &PolicyFile, checks: &Arc<Checks>) -> Result<Configured, AssembleError> {
+    // It would be refused for that in the end: none of it is read, let alone built.
+    if let Some(path) = file.document()
+        && checks.trust.is_asked_for()
+    {
+        return Err(AssembleError::Policy {
+            name: path.display().to_string(),
+            error: BadSignature::None.into(),
+        });
+    }
     let (file, checks) = (file.clone(), Arc::clone(checks));
     // Compiling takes its time.
     let work = tokio::task::spawn_blocking(move || {

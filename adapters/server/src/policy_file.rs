@@ -1,23 +1,20 @@
 //! The policy that the configuration names: read at the start, and again whenever its file changes.
 
-use std::{
-    fs::Metadata,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod read;
+mod watch;
+
+use std::path::Path;
 
 use bytes::Bytes;
-use scopegate_axum::Clock;
-use scopegate_host::{Policies, admin::AdminError, bundle, engine::BuildError};
-use scopegate_policy::documents;
+use scopegate_host::{bundle, engine::BuildError};
+use scopegate_policy::{documents, yaml::limits::TEXT_BYTES_MAX};
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 
 use crate::{assemble::AssembleError, config::PolicySource};
 
-/// How often the file is looked at.
-const LOOKED_AT: Duration = Duration::from_secs(1);
+/// The largest component that is read, in bytes, signatures and all: a little more than any sandbox takes, so that it is
+/// the sandbox that says what is too large.
+pub(crate) const COMPONENT_BYTES_MAX: usize = 33 << 20;
 
 /// What the configuration names as its policy.
 #[derive(Clone, Debug)]
@@ -39,9 +36,6 @@ pub struct Found {
     pub component: Bytes,
 }
 
-/// What tells a changed file from an unchanged one, at the price of a system call: time, size and inode.
-type Look = (i64, i64, u64, u64);
-
 impl PolicyFile {
     /// What the configuration names, beside a contract whose policy is called `of_contract`.
     pub fn new(source: PolicySource, of_contract: String) -> Self {
@@ -54,11 +48,12 @@ impl PolicyFile {
     /// Reads it, and builds it where it is a document.
     ///
     /// # Errors
-    /// When its file cannot be read, or the document is wrong.
+    /// When its file cannot be read, is no regular file or too large, or the document is wrong.
     pub fn read(&self) -> Result<Found, AssembleError> {
         let (name, key, text) = match &self.source {
             PolicySource::Component(path) => {
-                let bytes = std::fs::read(path).map_err(|error| unread(path, error))?;
+                let bytes = read::regular(path, COMPONENT_BYTES_MAX);
+                let bytes = bytes.map_err(|error| unread(path, error))?;
                 return Ok(Found {
                     name: path.display().to_string(),
                     key: format!("component:{}", hash(&bytes)),
@@ -66,7 +61,8 @@ impl PolicyFile {
                 });
             }
             PolicySource::Document(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| unread(path, error))?;
+                let text = read::text(path, TEXT_BYTES_MAX);
+                let text = text.map_err(|error| unread(path, error))?;
                 let key = format!("document:{}", hash(text.as_bytes()));
                 (path.display().to_string(), key, text)
             }
@@ -89,75 +85,20 @@ impl PolicyFile {
         self.path().is_none()
     }
 
+    /// Where it is, if it is a document, which nobody can sign.
+    pub(crate) fn document(&self) -> Option<&Path> {
+        match &self.source {
+            PolicySource::Document(path) => Some(path),
+            _ => None,
+        }
+    }
+
     fn path(&self) -> Option<&Path> {
         match &self.source {
             PolicySource::Document(path) | PolicySource::Component(path) => Some(path),
             PolicySource::OfContract | PolicySource::Builtin(_) => None,
         }
     }
-
-    /// Makes what becomes of the file the active policy, within a second or so. A broken one leaves the policy before,
-    /// and is looked at again when its bytes change. `key` is that of what was found at the start.
-    pub(crate) async fn watch(
-        self,
-        mut key: String,
-        policies: Policies,
-        clock: Clock,
-        stopping: CancellationToken,
-    ) {
-        let Some(path) = self.path().map(PathBuf::from) else {
-            return;
-        };
-        // What was found at the start may be older than the file is now.
-        let mut seen = None;
-        while tokio::time::timeout(LOOKED_AT, stopping.cancelled())
-            .await
-            .is_err()
-        {
-            let now = look(&path);
-            if now == seen {
-                continue;
-            }
-            seen = now;
-            let file = self.clone();
-            let Ok(read) = tokio::task::spawn_blocking(move || file.read()).await else {
-                continue;
-            };
-            match read {
-                Ok(found) if found.key == key => {}
-                Ok(found) => {
-                    key.clone_from(&found.key);
-                    take_over(found, &policies, clock.now_ms()).await;
-                }
-                Err(error) => {
-                    // Put back, the file before is nothing new.
-                    tracing::error!(path = %path.display(), "the policy's file has changed and is refused, and the policy before goes on: {error}");
-                }
-            }
-        }
-    }
-}
-
-async fn take_over(found: Found, policies: &Policies, now_ms: i64) {
-    let Found {
-        name,
-        key,
-        component,
-    } = found;
-    match policies.reconfigure(key, component, now_ms).await {
-        Ok((_, true)) => tracing::info!(name, "the policy's file has changed and is served"),
-        Ok((_, false)) => tracing::info!(name, "the policy's file has changed to what is served"),
-        Err(error) => {
-            let AdminError { message, help, .. } = error.into();
-            let help = help.unwrap_or_default();
-            tracing::error!(name, help, "the policy's file has changed: {message}");
-        }
-    }
-}
-
-fn look(path: &Path) -> Option<Look> {
-    let of = |file: Metadata| (file.mtime(), file.mtime_nsec(), file.size(), file.ino());
-    std::fs::metadata(path).ok().map(of)
 }
 
 fn builtin(name: &str) -> Result<(String, String, String), AssembleError> {

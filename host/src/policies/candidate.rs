@@ -64,12 +64,10 @@ impl Checks {
 }
 
 impl BadCandidate {
-    /// Whether it says something of this machine at this moment rather than of the candidate.
-    pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Crashed | Self::Policy(BadPolicy::Compiler(_) | BadPolicy::Costly(_))
-        )
+    /// Whether it is refused for what it is: the same bytes will be refused again.
+    pub fn is_for_good(&self) -> bool {
+        // Whatever crashed over these bytes would crash over them again.
+        !matches!(self, Self::Policy(BadPolicy::Compiler(_)))
     }
 
     /// What whoever made it can do.

@@ -30,12 +30,12 @@ pub enum PolicyError {
 }
 
 impl PolicyError {
-    /// Whether it may go well later with the same candidate.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the candidate itself is the reason. Otherwise it may become the active policy when it is tried again.
+    pub fn is_for_good(&self) -> bool {
         match self {
-            Self::Refused(why) => why.is_passing(),
-            Self::Change(ChangeError::Store(StoreError::Unavailable(_))) => true,
-            _ => false,
+            Self::Refused(why) => why.is_for_good(),
+            Self::Change(ChangeError::Store(StoreError::Unavailable(_))) => false,
+            _ => true,
         }
     }
 }

@@ -135,7 +135,7 @@ impl Inner {
                 tracing::info!(digest, "the policy in the shadow goes on");
                 self.gate.put_shadow(Some(Arc::new(understudy)));
             }
-            Err(PolicyError::Refused(error)) if !error.is_passing() => {
+            Err(PolicyError::Refused(error)) if error.is_for_good() => {
                 tracing::error!(digest, %error, "the policy in the shadow is refused by now, and dropped");
                 let change = PolicyChange::DropShadow { digest };
                 self.apply(change, Actor::Gate.into(), now_ms).await?;

@@ -21,11 +21,7 @@ use super::{
     error::Failed,
     view::moment,
 };
-use crate::body;
-
-/// The largest component that is read, in bytes: a little more than any sandbox takes, so that it is the sandbox that
-/// says what is too large.
-const COMPONENT_BYTES_MAX: usize = 33 << 20;
+use crate::{body, policy_file::COMPONENT_BYTES_MAX};
 
 /// A policy that is kept
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,12 +1,14 @@
 //! From the YAML tree to the configuration.
 
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use http::Uri;
 use ipnet::IpNet;
+use rustix::fs::{Mode, OFlags};
 use scopegate_host::{
     contract::BUILTIN_NAMES,
     engine::{Compiler, Isolation, Limits},
@@ -118,7 +120,9 @@ impl Context<'_> {
     /// The path of a file that is there.
     pub(super) fn file(&self, text: Text<'_>) -> PathBuf {
         let path = self.path(text);
-        if let Err(error) = std::fs::File::open(&path) {
+        // Without waiting for whoever writes to it, if it is a pipe.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        if let Err(error) = rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
             self.reader.problem(
                 text.span,
                 format!("cannot read the file `{}`: {error}", path.display()),
