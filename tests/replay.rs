@@ -34,7 +34,7 @@ async fn replayed(library: &Library, records: &[Value]) -> Came {
                 came.unknown.push(why);
                 continue;
             }
-            Entry::Undecided(_) | Entry::Change => continue,
+            Entry::Undecided(_) | Entry::LetIn(_) | Entry::Change => continue,
         };
         let known = library
             .get(&recorded.policy)

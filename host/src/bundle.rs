@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// Signers that an error names; the others are counted.
+const TOLD_MAX: usize = 5;
+
 /// A file of tests that a bundle carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CarriedTests {
@@ -207,11 +210,16 @@ impl Trust {
     }
 }
 
+/// Sections that are no signature by their form are passed over: whoever has the file can add some, with any text.
 fn signatures(bundle: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     let signatures = sections::behind(bundle).filter(|section| section.name == sections::SIGNATURE);
     signatures.filter_map(|section| {
         let (id, signature) = section.data.split_at_checked(ID_BYTES)?;
-        Some((std::str::from_utf8(id).ok()?, signature))
+        let is_id = id
+            .iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let id = std::str::from_utf8(id).ok().filter(|_| is_id)?;
+        Some((id, signature))
     })
 }
 
@@ -222,8 +230,12 @@ fn message(bundle: &[u8]) -> Vec<u8> {
 }
 
 fn quoted(ids: &[String]) -> String {
-    let quoted: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
-    quoted.join(", ")
+    let quoted = ids.iter().take(TOLD_MAX).map(|id| format!("`{id}`"));
+    let told = quoted.collect::<Vec<_>>().join(", ");
+    match ids.len().saturating_sub(TOLD_MAX) {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
 }
 
 #[cfg(test)]
@@ -311,6 +323,22 @@ mod tests {
             changed[place] ^= 1;
             assert!(trust.verify(&changed).is_err(), "byte {place}");
         }
+        // Text that only stands where a signature would is none, and is not told.
+        for id in ["x\n\x1b[31mtrusted\x1b[", "0123456789ABCDEF"] {
+            let mut named = bundle.clone();
+            let data = [id.as_bytes(), &[0; 64]].concat();
+            sections::append_section(&mut named, sections::SIGNATURE, &data);
+            assert_eq!(signers(&named), Vec::<String>::new(), "{id:?}");
+            assert_eq!(trust.verify(&named), Err(BadSignature::None));
+            assert_eq!(trust.verify(&sign(named, &ours)), Ok(&ours.public()));
+        }
+        let many = (0..7).map(|id| format!("{id:016x}")).collect();
+        let told = BadSignature::Unknown(many).to_string();
+        assert!(
+            told.contains("`0000000000000004` and 2 more, and none"),
+            "{told}"
+        );
+
         // What stands behind a signature is not signed, so nothing but signatures may.
         let behind = with_tests(signed.clone(), &carried());
         assert!(trust.verify(&behind).is_err());

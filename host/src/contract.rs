@@ -30,6 +30,9 @@ const BUILTIN_TEXTS: [(&str, &str); 5] = [
     ("kubevision", include_str!("../contracts/kubevision.yaml")),
 ];
 
+/// Where a server ends a session, in every contract that has a log-in.
+pub const LOGOUT_PATH: &str = "/auth/logout";
+
 /// A checked contract. Made from YAML only.
 #[derive(Clone, Debug)]
 pub struct Contract {
@@ -80,6 +83,14 @@ impl Contract {
     /// Everything that is wrong with it, each with its place.
     pub fn from_yaml(name: &str, text: &str) -> Result<Self, Report> {
         read::contract(name, text)
+    }
+
+    /// Whether one logs in, refreshes or logs out at this path, a slash at its end or not.
+    pub fn is_session_path(&self, path: &str) -> bool {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let is_refresh = self.refresh_path.as_deref() == Some(path);
+        let login = self.login.as_ref();
+        login.is_some_and(|login| login.path == path || is_refresh || path == LOGOUT_PATH)
     }
 }
 

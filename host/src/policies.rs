@@ -247,19 +247,23 @@ impl Policies {
 
 /// The one version that this digest, or start of a digest, means.
 fn named<'v>(versions: &'v [PolicyVersion], name: &str) -> Result<&'v PolicyVersion, PolicyError> {
-    /// Hex digits that tell versions apart.
-    const DIGITS_MIN: usize = 6;
-    let hex = |digest: &'v str| digest.strip_prefix("sha256:").unwrap_or(digest);
-    let wanted = name.strip_prefix("sha256:").unwrap_or(name);
-    let is_long_enough = wanted.len() >= DIGITS_MIN;
     let mut found = versions
         .iter()
-        .filter(|version| is_long_enough && hex(&version.digest).starts_with(wanted));
+        .filter(|version| is_meant(&version.digest, name));
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
         (Some(_), Some(_)) => Err(PolicyError::Ambiguous(name.to_owned())),
         (None, _) => Err(PolicyError::Unknown(name.to_owned())),
     }
+}
+
+/// Whether a name is this digest or the start of it.
+fn is_meant(digest: &str, name: &str) -> bool {
+    /// Hex digits that tell versions apart.
+    const DIGITS_MIN: usize = 6;
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    let wanted = name.strip_prefix("sha256:").unwrap_or(name);
+    wanted.len() >= DIGITS_MIN && hex.starts_with(wanted)
 }
 
 impl Inner {

@@ -19,14 +19,14 @@ mod answer;
 mod library;
 mod read;
 
-use scopegate_policy::{Caller, Decision, Request};
+use scopegate_policy::{Caller, Decision, Request, is_management_path};
 use uuid::Uuid;
 
 pub use answer::Answer;
 pub use library::{Known, Library, Way};
 pub use read::{BadLine, read};
 
-use crate::engine::DecideError;
+use crate::{Contract, contract, engine::DecideError, path};
 
 /// What a line of the audit is for a replay.
 #[derive(Clone, Debug)]
@@ -40,8 +40,10 @@ pub enum Entry {
         /// Why not.
         why: WhyNot,
     },
-    /// A request that no policy decided: the reason, or nothing where the gate itself let it in, as a log-in.
-    Undecided(Option<String>),
+    /// A request that was refused before a policy was asked: the reason.
+    Undecided(String),
+    /// A request that was let in without a policy, as a log-in: its path. [`lets_in`] says whether a gate does so there.
+    LetIn(String),
     /// A change of the store.
     Change,
 }
@@ -84,6 +86,17 @@ pub enum Replayed {
     Different(Box<Answer>),
     /// The policy failed, though once it answered. The text says how.
     Failed(String),
+}
+
+/// Whether a gate with this contract, or with one that is built in, lets requests in at this path without asking its policy.
+/// Anywhere else a record without a policy's decision has lost it.
+pub fn lets_in(path: &str, own: Option<&Contract>) -> bool {
+    let is_page = path::is_own(path) && !is_management_path(path);
+    let is_session_path = |contract: &Contract| contract.is_session_path(path);
+    let mut builtin = contract::BUILTIN_NAMES.into_iter();
+    is_page
+        || own.is_some_and(is_session_path)
+        || builtin.any(|name| Contract::builtin(name).is_some_and(|one| is_session_path(&one)))
 }
 
 /// How often a policy is asked before its failing is a result: on a machine with much else to do, a deadline may

@@ -78,6 +78,25 @@ fn the_page_shows_what_happens() {
         &["policy", "replay", "../log.jsonl", "--allow-missing"],
     );
     assert!(missing.status.success(), "{}", text(&missing.stderr));
+    // Anybody can ask for a path that looks like a secret.
+    let arguments = ["policy", "replay", "secret.jsonl", "--policy", ".."];
+    let secret = log
+        .lines()
+        .find(|line| line.contains("/v1/nowhere"))
+        .expect("a record")
+        .replace("/v1/nowhere", "/v1/[redacted]");
+    let secret = secret.trim_end().trim_end_matches('}');
+    let secret = format!("{secret},\"redacted\":{{\"path\":\"00\"}}}}\n");
+    fs::write(elsewhere.join("secret.jsonl"), secret).expect("writable");
+    let refused = run(&elsewhere, &arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("--allow-redacted"), "{said}");
+    let allowed = run(
+        &elsewhere,
+        &[&arguments[..], &["--allow-redacted"]].concat(),
+    );
+    assert!(allowed.status.success(), "{}", text(&allowed.stderr));
 }
 
 #[test]
@@ -95,6 +114,21 @@ fn lines_that_are_no_records_are_said_with_their_place() {
     ] {
         assert!(said.contains(part), "{said}");
     }
+    // Let in without a policy: where people sign in, and nowhere else.
+    let let_in = |path: &str| {
+        format!(
+            "{{\"time\":\"2026-03-31T12:00:00Z\",\"kind\":\"anonymous\",\"method\":\"POST\",\"path\":\"{path}\",\"outcome\":\"admit\"}}\n"
+        )
+    };
+    let login = let_in("/-/login");
+    let arguments = ["policy", "replay", "-"];
+    let replayed = run_with(directory.path(), &[], &login, &arguments);
+    assert!(replayed.status.success(), "{}", text(&replayed.stderr));
+    let both = login + &let_in("/v1/clusters");
+    let replayed = run_with(directory.path(), &[], &both, &arguments);
+    assert_eq!(replayed.status.code(), Some(1));
+    let said = text(&replayed.stderr);
+    assert!(said.contains("error: -:2: this is no record"), "{said}");
     let absent = run(directory.path(), &["policy", "replay", "absent.jsonl"]);
     assert_eq!(absent.status.code(), Some(1));
     assert!(text(&absent.stderr).contains("`absent.jsonl` cannot be read"));

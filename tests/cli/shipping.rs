@@ -120,7 +120,12 @@ fn an_operator_pushes_over_the_api_and_an_administrator_does_not() {
     let shadow = as_whom("ops@example.com", &shadow);
     assert!(shadow.status.success(), "{}", text(&shadow.stderr));
     assert_eq!(status(&format!("{url}/v1/next"), ""), "401");
-    let promoted = as_whom("ops@example.com", &["policy", "shadow", "promote"]);
+    let promote = ["policy", "shadow", "promote", "sha256:000000"];
+    let refused = as_whom("ops@example.com", &promote);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("not `sha256:000000`"), "{said}");
+    let promoted = as_whom("ops@example.com", &promote[..3]);
     assert!(promoted.status.success(), "{}", text(&promoted.stderr));
     assert_eq!(status(&format!("{url}/v1/next"), ""), "502");
     let back = as_whom("ops@example.com", &["policy", "rollback"]);

@@ -8,7 +8,7 @@ use scopegate_host::{
 };
 use serde_json::Value;
 
-use super::{active, by_hand, by_hand_of, component, on_the_machine, push_there, world};
+use super::{active, by_hand, by_hand_of, component, on_the_machine, operator, push_there, world};
 use crate::harness::{Actor, World};
 
 /// Sends what the policy [`by_hand`] traps over.
@@ -89,6 +89,29 @@ async fn a_policy_that_fails_for_good_is_taken_back_loudly() {
     // Whoever wants it all the same gets it by its name, or pushes it.
     push_there(&world, by_hand()).await;
     assert_eq!(active(&world), failing);
+}
+
+#[tokio::test]
+async fn going_back_over_the_api_passes_over_one_that_failed() {
+    let world = world().await;
+    let operator = operator(&world).await;
+    let viewer = world.session("viewer").await;
+    let first = active(&world);
+    push_there(&world, by_hand()).await;
+    fail(&viewer, 20).await;
+    soon(&world, &first).await;
+    // The one that failed is the newest before, by the order alone.
+    push_there(&world, component(2, "")).await;
+    push_there(&world, by_hand()).await;
+    world.clock.advance(Duration::from_secs(10));
+    fail(&viewer, 20).await;
+    let second = versions(&world).await[1].digest.clone();
+    soon(&world, &second).await;
+    let done = operator
+        .call("POST", "/-/api/policies/previous/activate")
+        .await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!(done.json()["digest"], first);
 }
 
 #[tokio::test]

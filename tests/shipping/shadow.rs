@@ -259,6 +259,36 @@ async fn a_shadow_is_promoted_in_one_step() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_shadow_that_is_meant_is_promoted_or_dropped() {
+    let world = world().await;
+    let operator = operator(&world).await;
+    let first = active(&world);
+    let seen = push_shadow(&operator, component(2, "")).await.json()["digest"].clone();
+    let seen = seen.as_str().expect("a digest");
+    // Somebody else pushes another one in between.
+    let other = push_shadow(&operator, component(3, "")).await.json()["digest"].clone();
+    let other = other.as_str().expect("a digest");
+    let meant = |path: &str, digest: &str| format!("{path}?digest={digest}");
+    for (method, path) in [("POST", PROMOTE), ("DELETE", SHADOW)] {
+        for wanted in [seen, &seen[..20], "", "sha256:"] {
+            let refused = operator.call(method, &meant(path, wanted)).await;
+            assert_eq!(refused.status, 409, "{}", refused.body);
+            let both = format!("the policy in the shadow is `{other}`, not `{wanted}`");
+            assert!(refused.body.contains(&both), "{}", refused.body);
+        }
+    }
+    let still = world.running().policies().shadow().expect("a shadow");
+    assert_eq!((active(&world), still.digest.as_str()), (first, other));
+    let start = &other["sha256:".len()..][..8];
+    let promoted = operator.call("POST", &meant(PROMOTE, start)).await;
+    assert_eq!(promoted.status, 200, "{}", promoted.body);
+    assert_eq!(active(&world), other);
+    assert_eq!(push_shadow(&operator, component(2, "")).await.status, 201);
+    let dropped = operator.call("DELETE", &meant(SHADOW, seen)).await;
+    assert_eq!(dropped.status, 204, "{}", dropped.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shadow_is_replaced_and_dropped() {
     let world = world().await;
     let operator = operator(&world).await;
@@ -370,7 +400,10 @@ async fn a_restart_goes_on_with_the_shadow() {
         (&pushed.digest, &"machine".to_owned(), "7")
     );
     assert_eq!(file::version(&running), "1");
-    let promoted = running.policies().promote(By::Machine.into(), 0).await;
+    let promoted = running
+        .policies()
+        .promote(None, By::Machine.into(), 0)
+        .await;
     promoted.expect("promoted");
     running.shutdown().await;
 

@@ -21,7 +21,7 @@ pub use assemble::assemble;
 pub use config::Config;
 pub use connection::{ConnectionLimits, Connections};
 pub use front::Front;
-pub use login::{BODY_BYTES_MAX, LOGOUT_PATH};
+pub use login::BODY_BYTES_MAX;
 pub use own::Own;
 pub use policy_file::{Found, PolicyFile};
 pub use proxy::{BadUpstream, Proxy, ProxyLimits, Tunnels, Upstream};

@@ -7,7 +7,9 @@ use http::{
     header::{ALLOW, CONTENT_LENGTH},
 };
 use scopegate_axum::{Clock, refused};
-use scopegate_host::{Cause, Contract, Gate, gate::Answer, session::Attempt};
+use scopegate_host::{
+    Cause, Contract, Gate, contract::LOGOUT_PATH, gate::Answer, session::Attempt,
+};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -17,8 +19,6 @@ use crate::body;
 
 /// The largest body of these endpoints, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
-/// Ends a session, in every contract that has a log-in.
-pub const LOGOUT_PATH: &str = "/auth/logout";
 
 /// One of the session endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

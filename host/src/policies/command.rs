@@ -37,9 +37,17 @@ pub enum PolicyCommand {
     /// Shows the policy in the shadow, and what it answers otherwise.
     Shadow,
     /// Makes the policy in the shadow the active one.
-    Promote,
+    Promote {
+        /// Only if it is this one, by its digest or the start of it.
+        #[serde(default)]
+        digest: Option<String>,
+    },
     /// Ends the policy in the shadow.
-    DropShadow,
+    DropShadow {
+        /// Only if it is this one, by its digest or the start of it.
+        #[serde(default)]
+        digest: Option<String>,
+    },
 }
 
 /// What a command about policies answers.
@@ -99,9 +107,11 @@ impl Policies {
                 Ok(shadow(pushed))
             }
             PolicyCommand::Shadow => Ok(shadow(self.shadow()?)),
-            PolicyCommand::Promote => Ok(active(self.promote(origin, now_ms).await?)),
-            PolicyCommand::DropShadow => {
-                self.drop_shadow(origin, now_ms).await?;
+            PolicyCommand::Promote { digest } => {
+                Ok(active(self.promote(digest, origin, now_ms).await?))
+            }
+            PolicyCommand::DropShadow { digest } => {
+                self.drop_shadow(digest, origin, now_ms).await?;
                 Ok(PolicyReply::Dropped)
             }
         }

@@ -24,6 +24,14 @@ pub enum PolicyError {
     /// There is none in the shadow.
     #[error("no policy is in the shadow")]
     NoShadow,
+    /// Another one is in the shadow than the one that is meant.
+    #[error("the policy in the shadow is `{found}`, not `{wanted}`")]
+    OtherShadow {
+        /// The one that is there.
+        found: String,
+        /// The one that is meant, as it was said.
+        wanted: String,
+    },
     /// The store did not take it, or whoever asked for it may no longer.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -59,6 +67,10 @@ impl From<PolicyError> for AdminError {
             PolicyError::NoShadow => (
                 ErrorKind::Missing,
                 "`scopegate policy push FILE --shadow` puts one there",
+            ),
+            PolicyError::OtherShadow { .. } => (
+                ErrorKind::Conflict,
+                "`scopegate policy shadow status` shows what it answers; a digest is meant by 6 digits at least",
             ),
             PolicyError::Change(change) => return change.clone().into(),
         };

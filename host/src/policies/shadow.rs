@@ -18,7 +18,7 @@ pub use status::{
 };
 pub(crate) use tally::{Answer, Tally};
 
-use super::{Inner, Next, Policies, PolicyError};
+use super::{Inner, Next, Policies, PolicyError, is_meant};
 use crate::{
     engine::Policy,
     gate::{Shadow, Understudy},
@@ -72,18 +72,20 @@ impl Policies {
         self.inner.shadow_status()
     }
 
-    /// Makes the policy in the shadow the active one.
+    /// Makes the policy in the shadow the active one, if it is the one that is meant: by its digest or the start of it, or
+    /// whichever is there. Between looking at it and this, somebody else may have pushed another.
     ///
     /// # Errors
-    /// When there is none, or the store does not take it; everything is as it was.
+    /// When there is none or another, or the store does not take it; everything is as it was.
     pub async fn promote(
         &self,
+        wanted: Option<String>,
         origin: Origin,
         now_ms: i64,
     ) -> Result<(PolicyVersion, bool), PolicyError> {
         self.apart(move |inner| async move {
             let mut kept = inner.kept.lock().await;
-            let shadow = inner.gate.shadow().ok_or(PolicyError::NoShadow)?;
+            let shadow = inner.shadow_meant(wanted)?;
             let stored = inner.stored_shadow().await?;
             let policy = Arc::clone(&shadow.understudy.policy);
             let next = Next {
@@ -105,14 +107,19 @@ impl Policies {
         .await
     }
 
-    /// Ends the policy in the shadow.
+    /// Ends the policy in the shadow, if it is the one that is meant, as with [`Policies::promote`].
     ///
     /// # Errors
-    /// When there is none, or the store does not take it.
-    pub async fn drop_shadow(&self, origin: Origin, now_ms: i64) -> Result<(), PolicyError> {
+    /// When there is none or another, or the store does not take it.
+    pub async fn drop_shadow(
+        &self,
+        wanted: Option<String>,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<(), PolicyError> {
         self.apart(move |inner| async move {
             let _kept = inner.kept.lock().await;
-            let shadow = inner.gate.shadow().ok_or(PolicyError::NoShadow)?;
+            let shadow = inner.shadow_meant(wanted)?;
             let digest = shadow.understudy.version.digest.clone();
             let change = PolicyChange::DropShadow { digest };
             inner.apply(change, origin, now_ms).await?;
@@ -170,6 +177,19 @@ impl Inner {
 
     async fn stored_shadow(&self) -> Result<Option<(ShadowVersion, Vec<u8>)>, StoreError> {
         self.gate.directory().store().find_shadow().await
+    }
+
+    /// The shadow, unless another one is meant.
+    fn shadow_meant(&self, wanted: Option<String>) -> Result<Shadow, PolicyError> {
+        let shadow = self.gate.shadow().ok_or(PolicyError::NoShadow)?;
+        let found = &shadow.understudy.version.digest;
+        match wanted {
+            Some(wanted) if !is_meant(found, &wanted) => Err(PolicyError::OtherShadow {
+                found: found.clone(),
+                wanted,
+            }),
+            _ => Ok(shadow),
+        }
     }
 
     fn shadow_status(&self) -> Result<ShadowStatus, PolicyError> {

@@ -37,6 +37,11 @@ pub struct Answer {
     pub visible: Option<Visible>,
 }
 
+/// Whether the gate refuses for this reason, and no policy.
+pub(super) fn is_of_gate(code: &str) -> bool {
+    CODES.contains(&code) && !REASONS.iter().any(|(reason, _)| *reason == code)
+}
+
 impl Recorded {
     /// What the record would say, had the policy answered this.
     pub(super) fn answer_after(&self, own: &Decision, description: &Description) -> Answer {
@@ -129,9 +134,6 @@ impl Recorded {
         let Answer {
             outcome, reason, ..
         } = &self.answer;
-        let is_of_gate = |code: &str| {
-            CODES.contains(&code) && !REASONS.iter().any(|(reason, _)| *reason == code)
-        };
         *outcome == Outcome::Refuse && reason.as_deref().is_some_and(is_of_gate)
     }
 

@@ -10,7 +10,7 @@ use serde::{
 };
 use uuid::Uuid;
 
-use super::{Answer, Entry, Recorded, WhyNot};
+use super::{Answer, Entry, Recorded, WhyNot, answer::is_of_gate};
 use crate::audit::{
     Outcome, Visible,
     told::{Named, Told},
@@ -102,10 +102,32 @@ pub fn read(line: &str) -> Result<Entry, BadLine> {
     };
     let outcome = line.outcome.ok_or(BadLine::Member("outcome"))?;
     match (line.rule, line.policy.clone()) {
-        (None, None) => Ok(Entry::Undecided(line.reason)),
+        (None, None) => undecided(line, outcome),
         (None, Some(_)) => Err(BadLine::Member("rule")),
         (Some(_), None) => Err(BadLine::Member("policy")),
         (Some(rule), Some(policy)) => decided(line, kind, policy, rule, outcome),
+    }
+}
+
+/// What the gate itself made of a request. A record that a policy's answer was taken out of is none.
+fn undecided(line: Line<'_>, outcome: Outcome) -> Result<Entry, BadLine> {
+    if line.visible.is_some() {
+        return Err(BadLine::Member("policy"));
+    }
+    match (outcome, line.reason) {
+        (Outcome::Admit, None) => match line.path {
+            Some(path) => Ok(Entry::LetIn(path)),
+            None => Err(BadLine::Member("path")),
+        },
+        (Outcome::Refuse, Some(reason)) => {
+            // Both say these: of its own pages, and of tokens that it needs for itself.
+            let is_of_both = ["no-route", "not-authenticated"].contains(&reason.as_str());
+            match is_of_both || is_of_gate(&reason) {
+                true => Ok(Entry::Undecided(reason)),
+                false => Err(BadLine::Member("policy")),
+            }
+        }
+        _ => Err(BadLine::Member("reason")),
     }
 }
 

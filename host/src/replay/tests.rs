@@ -263,11 +263,12 @@ fn what_is_redacted_in_an_answer_is_proven_and_in_a_question_is_not() {
 #[test]
 fn a_line_is_a_record_or_says_what_is_wrong_with_it() {
     let read = |members: Value| read(&record("sha256:00", &members).to_string());
-    let limited =
-        json!({ "rule": null, "policy": null, "outcome": "refuse", "reason": "rate-limited" });
-    assert!(
-        matches!(read(limited), Ok(Entry::Undecided(Some(reason))) if reason == "rate-limited")
-    );
+    let limited = json!({
+        "rule": null, "policy": null, "visible": null, "outcome": "refuse", "reason": "rate-limited",
+    });
+    assert!(matches!(read(limited), Ok(Entry::Undecided(reason)) if reason == "rate-limited"));
+    let let_in = json!({ "rule": null, "policy": null, "visible": null, "path": "/auth/login" });
+    assert!(matches!(read(let_in), Ok(Entry::LetIn(path)) if path == "/auth/login"));
     assert!(matches!(
         super::read(r#"{"time":"2026-03-31T12:00:00Z","kind":"change","action":"key.mint"}"#),
         Ok(Entry::Change)
@@ -281,6 +282,20 @@ fn a_line_is_a_record_or_says_what_is_wrong_with_it() {
         (json!({ "address": null }), "address"),
         (json!({ "credential": null }), "credential"),
         (json!({ "request_id": null }), "request_id"),
+        // What a policy alone says, without one.
+        (json!({ "rule": null, "policy": null }), "policy"),
+        (
+            json!({ "rule": null, "policy": null, "visible": null, "outcome": "refuse", "reason": "missing-permission" }),
+            "policy",
+        ),
+        (
+            json!({ "rule": null, "policy": null, "visible": null, "outcome": "refuse" }),
+            "reason",
+        ),
+        (
+            json!({ "rule": null, "policy": null, "visible": null, "reason": "no-route" }),
+            "reason",
+        ),
     ] {
         assert_eq!(read(members).unwrap_err(), BadLine::Member(member));
     }
@@ -292,6 +307,27 @@ fn a_line_is_a_record_or_says_what_is_wrong_with_it() {
     }
     let misspelt = json!({ "facts": { "rolls": [] } });
     assert!(matches!(read(misspelt), Err(BadLine::Json(_))));
+}
+
+#[test]
+fn the_gate_lets_in_by_itself_where_people_sign_in_and_nowhere_else() {
+    for path in ["/auth/login", "/auth/refresh/", "/auth/logout", "/-/login"] {
+        assert!(lets_in(path, None), "{path}");
+    }
+    for path in [
+        "/",
+        "/clusters",
+        "/-/api/keys",
+        "/-/api",
+        "/auth",
+        "/session",
+    ] {
+        assert!(!lets_in(path, None), "{path}");
+    }
+    let text = Contract::builtin_text("k8cost").unwrap();
+    let own = text.replace("/auth/login", "/session");
+    let own = Contract::from_yaml("own.yaml", &own).unwrap();
+    assert!(lets_in("/session", Some(&own)));
 }
 
 #[test]

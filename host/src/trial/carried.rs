@@ -26,6 +26,8 @@ use crate::{
 
 /// The text of all files.
 const TEXT_BYTES_MAX: usize = 1 << 20;
+/// The files: each is read as a document of its own.
+const FILES_MAX: usize = 100;
 /// The cases of all files. Each takes microseconds.
 const CASES_MAX: usize = 20_000;
 /// What all of them may take, of a policy that is slow on purpose.
@@ -50,6 +52,10 @@ fn check_within(time_max: Duration, bundle: &[u8], policy: &Arc<Policy>) -> Resu
     if carried.len() < sections.count() {
         return Err("one of the files is not text in UTF-8 under a name".to_owned());
     }
+    if carried.len() > FILES_MAX {
+        let count = carried.len();
+        return Err(format!("they are {count} files, more than {FILES_MAX}"));
+    }
     let bytes: usize = carried.iter().map(|file| file.text.len()).sum();
     if bytes > TEXT_BYTES_MAX {
         return Err(format!(
@@ -63,7 +69,13 @@ fn check_within(time_max: Duration, bundle: &[u8], policy: &Arc<Policy>) -> Resu
     let subject = Arc::new(Subject::loaded(name, bundle, Arc::clone(policy)));
     let (mut failures, mut cases) = (Failures::default(), 0);
     let started = Instant::now();
+    let in_time = || match started.elapsed() > time_max {
+        false => Ok(()),
+        true => Err(format!("they take longer than {} s", time_max.as_secs())),
+    };
     for file in &carried {
+        // Reading takes time as well, of files that have no case too.
+        in_time()?;
         let file = match read(&file.name, &file.text, |_| Ok(Arc::clone(&subject))) {
             Ok(file) => file,
             Err(report) => {
@@ -79,10 +91,7 @@ fn check_within(time_max: Duration, bundle: &[u8], policy: &Arc<Policy>) -> Resu
             return Err(format!("there are more than {CASES_MAX} cases"));
         }
         for case in &file.cases {
-            if started.elapsed() > time_max {
-                let seconds = time_max.as_secs();
-                return Err(format!("they take longer than {seconds} s"));
-            }
+            in_time()?;
             if let Some(what) = failure(&ask(&file, case, policy)) {
                 failures.add(&format!("{case}: {what}"));
             }
@@ -183,13 +192,29 @@ mod tests {
             name: "a.test.yaml".to_owned(),
             text: text.to_owned(),
         };
-        let bundle = with_tests(component, &[carried]);
+        let bundle = with_tests(component.clone(), &[carried]);
         let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
         let policy = Arc::new(sandbox.load(&bundle).unwrap());
         assert_eq!(check_carried(&bundle, &policy), Ok(()));
         assert_eq!(
             check_within(Duration::ZERO, &bundle, &policy),
             Err("they take longer than 0 s".to_owned())
+        );
+        // Files without a case take time as well, and so do many files.
+        let empty = |count: usize| {
+            let file = |number| CarriedTests {
+                name: format!("{number}.test.yaml"),
+                text: String::new(),
+            };
+            with_tests(component.clone(), &(0..count).map(file).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            check_within(Duration::ZERO, &empty(1), &policy),
+            Err("they take longer than 0 s".to_owned())
+        );
+        assert_eq!(
+            check_carried(&empty(101), &policy),
+            Err("they are 101 files, more than 100".to_owned())
         );
     }
 }

@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use scopegate_host::{
-    bundle,
+    Contract, bundle,
     engine::{Isolation, Limits, Sandbox, SandboxConfig},
-    replay::{Entry, Library, read},
+    replay::{Entry, Library, lets_in, read},
     store::Store,
 };
 use scopegate_policy::documents;
@@ -73,6 +73,8 @@ pub(super) fn entry(place: &Place, text: &str) -> Result<Entry> {
 pub(super) struct Policies {
     pub(super) library: Library,
     config: PathBuf,
+    /// The configuration's, read when it is first needed.
+    contract: Option<Option<Contract>>,
     /// Opened when it is first needed.
     store: Option<Option<Store>>,
     has_builtin: bool,
@@ -93,6 +95,7 @@ impl Policies {
         let mut policies = Self {
             library: Library::new(sandbox),
             config: config.to_owned(),
+            contract: None,
             store: None,
             has_builtin: false,
             found: BTreeMap::new(),
@@ -150,6 +153,23 @@ impl Policies {
             self.library.has(digest) || self.is_kept(digest).await? || self.is_builtin(digest)?;
         self.found.insert(digest.to_owned(), found);
         Ok(found)
+    }
+
+    /// Whether a gate with the configuration's contract, or a built-in one, lets requests in there without a policy.
+    pub(super) fn lets_in(&mut self, path: &str) -> Result<bool> {
+        if lets_in(path, None) {
+            return Ok(true);
+        }
+        let contract = match self.contract.take() {
+            Some(known) => known,
+            None if self.config.exists() => {
+                let config = assembly::configuration(&self.config)?;
+                Some(assembly::contract(&config)?)
+            }
+            None => None,
+        };
+        let contract = self.contract.insert(contract);
+        Ok(lets_in(path, contract.as_ref()))
     }
 
     async fn is_kept(&mut self, digest: &str) -> Result<bool> {

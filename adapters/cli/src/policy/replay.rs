@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
-use scopegate_host::replay::{Answer, Entry, Recorded, Replayed, Way, decide_again};
+use scopegate_host::replay::{Answer, Entry, Recorded, Replayed, Way, WhyNot, decide_again};
 use serde_json::{Value, json};
 
 use super::{
@@ -28,12 +28,15 @@ Examples:
   scopegate policy replay audit.jsonl
   scopegate policy replay audit.jsonl --policy policy.wasm --policy old-policies/
   scopegate audit search --limit 100000 --output json | scopegate policy replay -
-  scopegate policy replay audit.jsonl --allow-missing --output json
+  scopegate policy replay audit.jsonl --allow-missing --allow-redacted --output json
 
 Each record that a policy decided is put to that policy again, which is found by its digest: among
 the files of --policy, in the store of the configuration where there is one, and among the built-in
 ones. The component is asked in the sandbox, as the gate asked it. The exit code is 0 only if every
 answer is the recorded one: outcome, reason and what it is about, rule, and visible clusters.";
+
+/// Of a record that has no answer of a policy.
+const NOT_LET_IN: &str = "this is no record of the audit: no policy decided this request, and at its path the gate itself lets nobody in";
 
 /// Decide recorded requests again and prove that each answer is the recorded one
 #[derive(Args, Debug)]
@@ -48,6 +51,9 @@ pub(super) struct Replay {
     /// Records whose policy is not found are counted, and no failure
     #[arg(long)]
     allow_missing: bool,
+    /// Records of which something looked like a secret and was not written are counted, and no failure
+    #[arg(long)]
+    allow_redacted: bool,
     /// Ask documents natively, which is faster and proves less
     #[arg(long)]
     native: bool,
@@ -81,6 +87,8 @@ struct Summary {
     missing: BTreeMap<String, u64>,
     /// By the reason why not.
     not_replayable: BTreeMap<String, u64>,
+    /// How many of those only because something was redacted.
+    redacted: u64,
     /// By reason.
     undecided: BTreeMap<String, u64>,
     changes: u64,
@@ -108,17 +116,15 @@ pub(super) async fn run(replay: Replay, common: &Common) -> Result<()> {
     });
     while let Some((place, entry)) = read.recv().await {
         match entry {
+            Ok(Entry::LetIn(path)) if !policies.lets_in(&path)? => {
+                summary.put_broken(place, NOT_LET_IN.to_owned(), replay.limit);
+            }
             Ok(entry) => {
                 summary
                     .put(place, entry, &mut policies, way, replay.limit)
                     .await?;
             }
-            Err(bad) => {
-                summary.broken_count += 1;
-                if summary.broken.len() < replay.limit {
-                    summary.broken.push((place, bad.to_string()));
-                }
-            }
+            Err(bad) => summary.put_broken(place, bad.to_string(), replay.limit),
         }
     }
     reading.await??;
@@ -132,10 +138,17 @@ pub(super) async fn run(replay: Replay, common: &Common) -> Result<()> {
     common
         .output
         .print(&shown, |_| text::render(&summary, &policies, way))?;
-    summary.conclusion(replay.allow_missing)
+    summary.conclusion(&replay)
 }
 
 impl Summary {
+    fn put_broken(&mut self, place: Place, what: String, limit: usize) {
+        self.broken_count += 1;
+        if self.broken.len() < limit {
+            self.broken.push((place, what));
+        }
+    }
+
     async fn put(
         &mut self,
         place: Place,
@@ -147,12 +160,16 @@ impl Summary {
         let recorded = match entry {
             Entry::Decided(recorded) => recorded,
             Entry::Unknown { why, .. } => {
+                self.redacted += u64::from(matches!(why, WhyNot::Redacted(_)));
                 count(&mut self.not_replayable, &why.to_string());
                 return Ok(());
             }
             Entry::Undecided(reason) => {
-                let reason = reason.as_deref().unwrap_or("admitted by the gate itself");
-                count(&mut self.undecided, reason);
+                count(&mut self.undecided, &reason);
+                return Ok(());
+            }
+            Entry::LetIn(_) => {
+                count(&mut self.undecided, "admitted by the gate itself");
                 return Ok(());
             }
             Entry::Change => {
@@ -234,7 +251,7 @@ impl Summary {
         })
     }
 
-    fn conclusion(&self, allow_missing: bool) -> Result<()> {
+    fn conclusion(&self, replay: &Replay) -> Result<()> {
         let plural = |count: u64, one: &str, many: &str| match count {
             1 => format!("1 {one}"),
             count => format!("{count} {many}"),
@@ -252,12 +269,25 @@ impl Summary {
                 .into());
         }
         let left: u64 = self.not_replayable.values().sum();
-        if left > 0 {
-            let records = plural(left, "record cannot", "records cannot");
-            return Err(Failure::new(format!("{records} be decided again")).into());
+        let failed = match replay.allow_redacted {
+            true => left - self.redacted,
+            false => left,
+        };
+        if failed > 0 {
+            let records = plural(failed, "record cannot", "records cannot");
+            let failure = Failure::new(format!("{records} be decided again"));
+            let is_help = self.redacted > 0 && !replay.allow_redacted;
+            let redacted = self.redacted;
+            return Err(match is_help {
+                true => failure.help(format!(
+                    "anybody can ask for what looks like a secret: `--allow-redacted` leaves out {redacted} such"
+                )),
+                false => failure,
+            }
+            .into());
         }
         let missing: u64 = self.missing.values().sum();
-        if missing > 0 && !allow_missing {
+        if missing > 0 && !replay.allow_missing {
             let records = plural(missing, "record is", "records are");
             return Err(
                 Failure::new(format!("{records} of a policy that is not found"))

@@ -32,12 +32,14 @@ allowed comes first. Requests that did not fit beside the others are skipped, an
 const PROMOTE_EXAMPLES: &str = "\
 Examples:
   scopegate policy shadow promote
+  scopegate policy shadow promote sha256:9f86d081
 
-In one step, as a push. `scopegate policy rollback` goes back.";
+In one step, as a push. With a digest: that policy or none, whatever somebody else has pushed since. `scopegate policy rollback` goes back.";
 
 const DROP_EXAMPLES: &str = "\
 Examples:
   scopegate policy shadow drop
+  scopegate policy shadow drop sha256:9f86d081
 
 Pushing another one with `--shadow` drops the one before as well.";
 
@@ -56,22 +58,34 @@ enum Action {
     Status,
     /// Make the policy in the shadow the active one
     #[command(after_help = PROMOTE_EXAMPLES)]
-    Promote,
+    Promote(Meant),
     /// End the policy in the shadow
     #[command(after_help = DROP_EXAMPLES)]
-    Drop,
+    Drop(Meant),
+}
+
+/// Which policy is meant.
+#[derive(Args, Debug)]
+struct Meant {
+    /// The policy's digest or the start of it: with another one in the shadow by now, nothing is done
+    #[arg(value_name = "DIGEST")]
+    digest: Option<String>,
 }
 
 pub(crate) async fn run(shadow: Shadow, common: &Common) -> Result<()> {
     match shadow.action {
         Action::Status => show(PolicyCommand::Shadow, common).await,
-        Action::Promote => activate(PolicyCommand::Promote, common).await,
-        Action::Drop => match ask(PolicyCommand::DropShadow, common).await? {
-            PolicyReply::Dropped => common.output.print(&json!({ "changed": true }), |_| {
-                "no policy is in the shadow any more".to_owned()
-            }),
-            other => output::unexpected(&Reply::Policy(other)),
-        },
+        Action::Promote(Meant { digest }) => {
+            activate(PolicyCommand::Promote { digest }, common).await
+        }
+        Action::Drop(Meant { digest }) => {
+            match ask(PolicyCommand::DropShadow { digest }, common).await? {
+                PolicyReply::Dropped => common.output.print(&json!({ "changed": true }), |_| {
+                    "no policy is in the shadow any more".to_owned()
+                }),
+                other => output::unexpected(&Reply::Policy(other)),
+            }
+        }
     }
 }
 

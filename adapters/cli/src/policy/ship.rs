@@ -38,7 +38,7 @@ Examples:
   scopegate policy rollback
   scopegate policy rollback sha256:9f86d081
 
-Without a digest: to the policy that was active before. On the gate's own machine this always
+Without a digest: to the policy that was active before and has not failed. On the gate's own machine this always
 works, whatever the active policy says.";
 
 const VERSIONS_EXAMPLES: &str = "\

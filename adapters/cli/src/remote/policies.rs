@@ -8,8 +8,7 @@ use scopegate_host::{
 };
 use serde::Deserialize;
 
-use super::Remote;
-use crate::failure::Failure;
+use super::{Remote, http::Call};
 
 const POLICIES: &str = "policies";
 const SHADOW: [&str; 2] = [POLICIES, "shadow"];
@@ -56,11 +55,9 @@ impl Remote {
                 Ok(active(pushed.json().await?))
             }
             PolicyCommand::Rollback { to } => {
-                let digest = match to {
-                    Some(digest) => digest,
-                    None => self.policy_before().await?,
-                };
-                let path = [POLICIES, digest.as_str(), "activate"];
+                // Which one that is, the gate knows: one that has failed is passed over.
+                let digest = to.as_deref().unwrap_or("previous");
+                let path = [POLICIES, digest, "activate"];
                 Ok(active(self.gate.post(&path, None).json().await?))
             }
             PolicyCommand::Versions => Ok(PolicyReply::Versions {
@@ -72,25 +69,14 @@ impl Remote {
                 Ok(shadow(pushed.json().await?))
             }
             PolicyCommand::Shadow => Ok(shadow(self.gate.get(&SHADOW).json().await?)),
-            PolicyCommand::Promote => {
+            PolicyCommand::Promote { digest } => {
                 let promoted = self.gate.post(&[POLICIES, "shadow", "promote"], None);
-                Ok(active(promoted.json().await?))
+                Ok(active(meant(promoted, digest).json().await?))
             }
-            PolicyCommand::DropShadow => {
-                self.gate.delete(&SHADOW).send().await?;
+            PolicyCommand::DropShadow { digest } => {
+                meant(self.gate.delete(&SHADOW), digest).send().await?;
                 Ok(PolicyReply::Dropped)
             }
-        }
-    }
-
-    /// The digest of the policy that was active before.
-    async fn policy_before(&self) -> Result<String> {
-        let versions = self.policy_versions().await?;
-        match versions.into_iter().nth(1) {
-            Some(before) => Ok(before.digest),
-            None => Err(Failure::new("no policy was active before this one")
-                .help("push the one that is wanted")
-                .into()),
         }
     }
 
@@ -101,6 +87,14 @@ impl Remote {
         }
         let versions: Versions = self.gate.get(&[POLICIES]).json().await?;
         Ok(versions.items.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Says which policy is meant.
+fn meant(call: Call<'_>, digest: Option<String>) -> Call<'_> {
+    match digest {
+        Some(digest) => call.query("digest", &digest),
+        None => call,
     }
 }
 

@@ -23,6 +23,9 @@ use super::{
 };
 use crate::{body, policy_file::COMPONENT_BYTES_MAX};
 
+/// In place of a digest, which it cannot be the start of.
+const PREVIOUS: &str = "previous";
+
 /// A policy that is kept
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PolicyVersionView {
@@ -136,19 +139,18 @@ pub(super) async fn push(
 
 /// Go back to a policy
 ///
-/// To one that is kept, by its digest. For operators, with a sign-in at most 15 minutes old.
+/// To one that is kept, by its digest, or with `previous` to the newest before that has not failed. For operators, with a sign-in at most 15 minutes old.
 #[utoipa::path(post, path = "/-/api/policies/{policy}/activate", tag = "Policy", operation_id = "activatePolicy",
-    params(("policy" = String, Path, description = "Its digest, or as much of it as tells it from the others")),
+    params(("policy" = String, Path, description = "Its digest, or as much of it as tells it from the others, or `previous`")),
     responses((status = 200, body = Activated)))]
 pub(super) async fn activate(
     caller: Caller,
     Id(policy): Id<String>,
 ) -> Result<Reply<Activated>, Failed> {
     let origin = caller.admin().origin().clone();
+    let to = Some(policy).filter(|policy| policy != PREVIOUS);
     let policies = &caller.state.policies;
-    let active = policies
-        .roll_back(Some(policy), origin, caller.now_ms)
-        .await;
+    let active = policies.roll_back(to, origin, caller.now_ms).await;
     let (version, changed) = active.map_err(AdminError::from)?;
     Ok(activated(version, changed))
 }

@@ -11,11 +11,11 @@ use scopegate_host::{
         Difference, DifferenceKind, Example, ExampleAnswer, ExampleCaller, ShadowStatus,
     },
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    caller::Caller,
+    caller::{Caller, Parameters},
     error::Failed,
     policies::{Activated, Component, activated},
 };
@@ -172,6 +172,16 @@ pub(super) enum ExampleAnswerView {
     },
 }
 
+/// Which policy is meant
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ShadowParameters {
+    /// Its digest, or the start of it: with another one in the shadow by now, nothing is done (409)
+    #[param(max_length = 71, example = "sha256:9f86d081884c")]
+    digest: Option<String>,
+}
+
 /// Show the shadow
 ///
 /// The policy that decides without effect, and what it answers otherwise than the active one. For operators.
@@ -206,11 +216,17 @@ pub(super) async fn push(
 ///
 /// The policy in it decides no longer. For operators, with a sign-in at most 15 minutes old.
 #[utoipa::path(delete, path = "/-/api/policies/shadow", tag = "Policy", operation_id = "dropShadow",
+    params(ShadowParameters),
     responses((status = 204, description = "There is none any more")))]
-pub(super) async fn drop(caller: Caller) -> Result<StatusCode, Failed> {
+pub(super) async fn drop(
+    caller: Caller,
+    Parameters(meant): Parameters<ShadowParameters>,
+) -> Result<StatusCode, Failed> {
     let origin = caller.admin().origin().clone();
     let policies = &caller.state.policies;
-    let dropped = policies.drop_shadow(origin, caller.now_ms).await;
+    let dropped = policies
+        .drop_shadow(meant.digest, origin, caller.now_ms)
+        .await;
     dropped.map_err(AdminError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -219,11 +235,15 @@ pub(super) async fn drop(caller: Caller) -> Result<StatusCode, Failed> {
 ///
 /// The policy in it becomes the active one, and the shadow is empty. For operators, with a sign-in at most 15 minutes old.
 #[utoipa::path(post, path = "/-/api/policies/shadow/promote", tag = "Policy", operation_id = "promoteShadow",
+    params(ShadowParameters),
     responses((status = 200, body = Activated)))]
-pub(super) async fn promote(caller: Caller) -> Result<Reply<Activated>, Failed> {
+pub(super) async fn promote(
+    caller: Caller,
+    Parameters(meant): Parameters<ShadowParameters>,
+) -> Result<Reply<Activated>, Failed> {
     let origin = caller.admin().origin().clone();
     let policies = &caller.state.policies;
-    let active = policies.promote(origin, caller.now_ms).await;
+    let active = policies.promote(meant.digest, origin, caller.now_ms).await;
     let (version, changed) = active.map_err(AdminError::from)?;
     Ok(activated(version, changed))
 }

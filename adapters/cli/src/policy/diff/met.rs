@@ -86,7 +86,7 @@ impl Sources {
                     *met.not_asked.entry(why.to_string()).or_default() += 1;
                 }
                 // What no policy decided, none decides differently.
-                Entry::Undecided(_) | Entry::Change => {}
+                Entry::Undecided(_) | Entry::LetIn(_) | Entry::Change => {}
             }
             Ok(())
         })?;

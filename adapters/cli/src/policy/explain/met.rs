@@ -89,8 +89,10 @@ fn recorded(named: &str, policy: Option<&Path>, config: &Path) -> Result<(Subjec
             return Err(Failure::new(format!("`{place}` cannot be asked again: {why}")).into());
         }
         Entry::Undecided(reason) => {
-            let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-            return Err(Failure::new(format!("no policy decided `{place}`{reason}")).into());
+            return Err(Failure::new(format!("no policy decided `{place}`: {reason}")).into());
+        }
+        Entry::LetIn(_) => {
+            return Err(Failure::new(format!("no policy decided `{place}`")).into());
         }
         Entry::Change => {
             return Err(Failure::new(format!("`{place}` is a change, and no request")).into());
