@@ -244,10 +244,12 @@ fn named<'v>(versions: &'v [PolicyVersion], name: &str) -> Result<&'v PolicyVers
     const DIGITS_MIN: usize = 6;
     let hex = |digest: &'v str| digest.strip_prefix("sha256:").unwrap_or(digest);
     let wanted = name.strip_prefix("sha256:").unwrap_or(name);
-    let is_long_enough = wanted.len() >= DIGITS_MIN;
+    if wanted.len() < DIGITS_MIN && wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(PolicyError::Short(name.to_owned()));
+    }
     let mut found = versions
         .iter()
-        .filter(|version| is_long_enough && hex(&version.digest).starts_with(wanted));
+        .filter(|version| wanted.len() >= DIGITS_MIN && hex(&version.digest).starts_with(wanted));
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
         (Some(_), Some(_)) => Err(PolicyError::Ambiguous(name.to_owned())),
