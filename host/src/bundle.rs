@@ -40,6 +40,9 @@ pub struct Trust(pub Vec<PolicyPublicKey>);
 /// Why a bundle is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSignature {
+    /// There is nothing that could be signed.
+    #[error("it is not a whole component: it is something else, or was cut off")]
+    NotWhole,
     /// It carries none.
     #[error("it is not signed")]
     None,
@@ -103,6 +106,11 @@ pub fn metadata(bundle: &[u8]) -> Option<Metadata> {
 /// The digest of a whole file, as versions of a policy are told apart: `sha256:` and hex.
 pub fn digest(bundle: &[u8]) -> String {
     digest_text(bundle)
+}
+
+/// Whether a file begins as components do. It may be cut off, or no policy.
+pub fn is_component(file: &[u8]) -> bool {
+    file.starts_with(&sections::PREAMBLE)
 }
 
 /// The digest of what is signed: the bundle without its signatures.
@@ -179,6 +187,9 @@ impl Trust {
         }
         Err(match (wrong, signers(bundle)) {
             (Some(id), _) => BadSignature::Wrong(id),
+            (None, signers) if signers.is_empty() && !sections::is_whole(bundle) => {
+                BadSignature::NotWhole
+            }
             (None, signers) if signers.is_empty() => BadSignature::None,
             (None, signers) => BadSignature::Unknown(signers),
         })
@@ -344,6 +355,10 @@ mod tests {
         assert!(trust.verify(&behind).is_err());
         let mut garbage = signed;
         garbage.extend_from_slice(b"garbage");
-        assert!(trust.verify(&garbage).is_err());
+        assert_eq!(trust.verify(&garbage), Err(BadSignature::NotWhole));
+        // What is cut off, or no component at all, is not merely unsigned.
+        for cut in [&bundle[..bundle.len() - 1], b"policy: small\n", b""] {
+            assert_eq!(trust.verify(cut), Err(BadSignature::NotWhole));
+        }
     }
 }

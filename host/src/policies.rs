@@ -247,6 +247,10 @@ impl Policies {
 
 /// The one version that this digest, or start of a digest, means.
 fn named<'v>(versions: &'v [PolicyVersion], name: &str) -> Result<&'v PolicyVersion, PolicyError> {
+    let wanted = name.strip_prefix("sha256:").unwrap_or(name);
+    if wanted.len() < DIGITS_MIN && wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(PolicyError::Short(name.to_owned()));
+    }
     let mut found = versions
         .iter()
         .filter(|version| is_meant(&version.digest, name));

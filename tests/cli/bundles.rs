@@ -10,7 +10,7 @@ use std::{
 use scopegate_host::bundle::{self, CarriedTests};
 use serde_json::{Value, json};
 
-use super::binary::{run_ok, scopegate};
+use super::binary::{run, run_ok, scopegate, text};
 
 const DOCUMENT: &str = "policy: small\nversion: '7'\npermissions:\n  clusters:read: { category: C, unlocks: c }\nroles:\n  admin: ['*']\n  viewer: [clusters:read]\nroutes:\n  - { match: GET /v1/health, public: true }\n";
 const TESTS: &str = "cases:\n  - { name: health, caller: anonymous, request: GET /v1/health, expect: none }\n  - { name: others, caller: anonymous, request: GET /v1/other, expect: not-authenticated }\n";
@@ -70,6 +70,85 @@ fn the_same_input_gives_the_same_bytes() {
         &["policy", "build", "policy.yaml", "-o", "other.wasm"],
     );
     assert!(fs::read(first.path().join("other.wasm")).expect("written") != bytes);
+}
+
+#[test]
+fn only_a_component_that_works_is_signed() {
+    let (place, bytes) = built(&[], 0);
+    let place = place.path();
+    run_ok(place, &["policy", "key", "new", "key.pem"]);
+    let public = run_ok(place, &["policy", "key", "public", "key.pem"]);
+    fs::write(place.join("key.pub"), public).expect("writable");
+    let cut = &bytes[..bytes.len() - 20];
+    let build_first = "help: build it first: `scopegate policy build ";
+    for (file, content, says) in [
+        ("policy.yaml", DOCUMENT.as_bytes(), build_first),
+        ("text.wasm", b"policy: small\n", build_first),
+        ("cut.wasm", cut, "nothing is signed: "),
+    ] {
+        fs::write(place.join(file), content).expect("writable");
+        let signed = run(place, &["policy", "sign", file, "--key", "key.pem"]);
+        let said = text(&signed.stderr);
+        assert_eq!(signed.status.code(), Some(1), "{file}: {said}");
+        assert!(said.contains(says), "{file}: {said}");
+        assert!(
+            fs::read(place.join(file)).expect("readable") == content,
+            "{file} is another"
+        );
+        let verified = run(place, &["policy", "verify", file, "--trust", "key.pub"]);
+        let said = text(&verified.stderr);
+        assert_eq!(verified.status.code(), Some(1), "{file}: {said}");
+        let says = says.replace("nothing is signed: ", "not a whole component");
+        assert!(said.contains(&says), "{file}: {said}");
+    }
+    // What is signed is told by the digest that it has then.
+    for command in [
+        ["sign", "--key", "key.pem"],
+        ["verify", "--trust", "key.pub"],
+    ] {
+        let [command, option, key] = command;
+        let said = run_ok(place, &["policy", command, "policy.wasm", option, key]);
+        let file = fs::read(place.join("policy.wasm")).expect("readable");
+        assert!(said.contains(&bundle::digest(&file)), "{said}");
+    }
+    // Changed behind it: nobody should sign that again without a look.
+    let mut changed = fs::read(place.join("policy.wasm")).expect("readable");
+    let at = changed.windows(5).rposition(|part| part == b"small");
+    changed[at.expect("its name")] ^= 1;
+    fs::write(place.join("policy.wasm"), &changed).expect("writable");
+    let verified = run(
+        place,
+        &["policy", "verify", "policy.wasm", "--trust", "key.pub"],
+    );
+    let said = text(&verified.stderr);
+    assert!(said.contains("find out who changed it"), "{said}");
+    let signed = run(
+        place,
+        &["policy", "sign", "policy.wasm", "--key", "key.pem"],
+    );
+    assert_eq!(signed.status.code(), Some(1));
+    assert!(fs::read(place.join("policy.wasm")).expect("readable") == changed);
+}
+
+#[test]
+fn inspect_shows_people_every_condition() {
+    let place = tempfile::tempdir().expect("a directory");
+    let document = "policy: small\npermissions: { costs:read: , costs:write: }\n\
+        roles: { admin: ['*'], finops: { permissions: [costs:read], when: 'caller.mfa' } }\nroutes:\n  \
+        - { match: GET /v1/costs, requires: costs:read, cluster: none, when: 'caller.mfa' }\n  \
+        - { match: POST /v1/costs, requires: costs:write, cluster: none, sign_in: true }\n  \
+        - { match: GET /v1/gate, operator: true, cluster: none }\n";
+    fs::write(place.path().join("policy.yaml"), document).expect("writable");
+    let shown = run_ok(place.path(), &["policy", "inspect", "policy.yaml"]);
+    for part in [
+        r"finops +1 +caller\.mfa",
+        r"GET /v1/costs +costs:read, when caller\.mfa +none",
+        r"POST /v1/costs +costs:write, a recent sign-in +none",
+        r"GET /v1/gate +an operator +none",
+    ] {
+        let part = regex::Regex::new(part).expect("a pattern");
+        assert!(part.is_match(&shown), "{part}: {shown}");
+    }
 }
 
 #[test]
@@ -150,8 +229,8 @@ fn inspect_tells_a_bundle_that_lies_about_itself() {
         fs::write(&path, bytes).expect("writable");
         let shown = inspect(place.path(), &[]);
         let lies = shown["contradictions"].as_array().expect("a list").clone();
-        let text = run_ok(place.path(), &["policy", "inspect", "policy.wasm"]);
-        assert_eq!(text.matches("warning: ").count(), lies.len(), "{text}");
+        let said = run_ok(place.path(), &["policy", "inspect", "policy.wasm"]);
+        assert_eq!(said.matches("warning: ").count(), lies.len(), "{said}");
         (
             lies.iter()
                 .map(|lie| lie.as_str().expect("text").to_owned())

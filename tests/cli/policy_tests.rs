@@ -277,6 +277,41 @@ fn a_component_instead_of_the_document() {
 }
 
 #[test]
+fn cases_that_ask_the_same_are_each_kept() {
+    let directory = directory();
+    let again = "  - { name: once more, caller: viewer, request: GET /v1/things, expect: all }\n";
+    write(
+        directory.path(),
+        "tests/things.test.yaml",
+        &format!("{TESTS}{again}"),
+    );
+    let (code, printed, _) = test(directory.path(), &["--native", "--format", "tap"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(
+        printed.contains("\n1..7\n") && printed.contains(":10 once more"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn one_touch_is_one_more_run() {
+    use std::time::{Duration, SystemTime};
+    let directory = directory();
+    let mut watching =
+        Running::start_merged(directory.path(), &["policy", "test", "--native", "--watch"]);
+    watching.lines_until("watching for changes");
+    let file = directory.path().join("tests/things.test.yaml");
+    let touched = fs::File::options().append(true).open(file);
+    touched
+        .and_then(|file| file.set_modified(SystemTime::now()))
+        .expect("touched");
+    watching.lines_until("watching for changes");
+    // Long enough for what a run reads to be told of.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(watching.interrupt(), "");
+}
+
+#[test]
 fn watching_runs_again_after_each_change_until_it_is_interrupted() {
     let directory = directory();
     let mut watching =

@@ -238,7 +238,10 @@ fn a_case_of_a_test_file_is_explained_by_its_own_policy_or_another() {
     let path = directory.path();
     let tests = "document: ./policy.yaml\nclusters: [prod, dev]\ncallers:\n  viewer: { session: { role: viewer, clusters: [dev] } }\n  admin: { session: { role: admin } }\n\
         cases:\n  - { name: viewers read theirs, caller: viewer, request: GET /v1/clusters/prod, expect: cluster-not-allowed, about: prod }\n  \
-        - { name: everybody reads, caller: [viewer, admin], request: GET /v1/clusters/dev, expect: [dev] }\n";
+        - { name: everybody reads, caller: [viewer, admin], request: GET /v1/clusters/dev, expect: [dev] }\n\
+        tables:\n  - name: who\n    callers: [viewer, admin]\n    rows:\n      \
+        - { request: GET /v1/clusters/dev, expect: [[dev], [dev]] }\n      \
+        - { request: GET /v1/clusters/prod, cluster: prod, expect: [cluster-not-allowed, [prod]] }\n";
     fs::write(path.join("policy.test.yaml"), tests).expect("writable");
     let case = |name: &str| format!("policy.test.yaml:{name}");
     let own = shown(
@@ -248,6 +251,16 @@ fn a_case_of_a_test_file_is_explained_by_its_own_policy_or_another() {
     assert_eq!(own["reason"], "cluster-not-allowed");
     assert_eq!(own["about"], "prod");
     assert_eq!(own["registered"], json!(["dev", "prod"]));
+    // By the line that a failure prints, too.
+    for named in [
+        "7",
+        "7 viewers read theirs",
+        "14 (viewer)",
+        "14 who (viewer)",
+    ] {
+        let by_line = shown(&directory, &["policy", "explain", "--case", &case(named)]);
+        assert_eq!(by_line, own, "{named}");
+    }
     let other = [
         "policy",
         "explain",
@@ -261,7 +274,23 @@ fn a_case_of_a_test_file_is_explained_by_its_own_policy_or_another() {
         (
             &["--case", &case("everybody reads")][..],
             1,
-            "say whose: everybody reads (viewer), everybody reads (admin)",
+            "`policy.test.yaml` has 2 cases `everybody reads`\nhelp: say which: `everybody reads (viewer)`, `everybody reads (admin)`",
+        ),
+        (
+            &["--case", &case("8")],
+            1,
+            "`everybody reads (viewer)`, `everybody reads (admin)`",
+        ),
+        (
+            &["--case", &case("everbody reads")],
+            1,
+            "did you mean `everybody reads`?",
+        ),
+        // Of each row of a table, the caller is the same.
+        (
+            &["--case", &case("who (viewer)")],
+            1,
+            "`policy.test.yaml` has 2 cases `who (viewer)`\nhelp: say which: `13 (viewer)`, `14 (viewer)`",
         ),
         (&["--case", &case("nobody")], 1, "has no case `nobody`"),
         (&["--case", "nothing"], 2, "is no case of a test file"),

@@ -61,6 +61,12 @@ fn a_policy_is_pushed_and_taken_back_from_the_terminal() {
     let unknown = run(directory, &["policy", "rollback", "sha256:000000"]);
     let said = text(&unknown.stderr);
     assert!(said.contains("no policy `sha256:000000` is kept"), "{said}");
+    let short = run(directory, &["policy", "rollback", &digest[7..11]]);
+    let said = text(&short.stderr);
+    assert!(
+        said.contains("is too little of a digest") && said.contains("at least 6 of its digits"),
+        "{said}"
+    );
     assert_eq!(status(&next, ""), "502");
     drop(server);
 }

@@ -22,6 +22,7 @@ pub struct Bad {
 }
 
 const NO_COMPONENT: &str = "push the whole file that `scopegate policy build` wrote, or a component of the world `policy` in `wit/`";
+const UNSIGNED: &str = "build it if it is a document, sign the `.wasm` with `scopegate policy sign`, by a key whose public half `policy_keys` names, and push or name that file";
 const DESCRIBE: &str = "`describe` must end soon, within the memory that a policy has; try it with `scopegate policy inspect`";
 const DECIDE: &str = "correct `decide`: it must answer every question, soon and within its memory";
 
@@ -176,7 +177,13 @@ fn badly_signed() -> (Vec<Bad>, PolicySigningKey) {
         kind,
         bytes,
         said: "",
-        help: "sign it with `scopegate policy sign`, by a key whose public half `policy_keys` names",
+        help: match kind {
+            "unsigned" => UNSIGNED,
+            "signed by others" => {
+                "sign it with `scopegate policy sign`, by a key whose public half `policy_keys` names"
+            }
+            _ => "get it again from whoever signed it, and find out who changed it",
+        },
     });
     (bad.into(), ours)
 }

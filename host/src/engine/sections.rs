@@ -12,7 +12,7 @@ pub(crate) const METADATA: &str = "scopegate:metadata";
 /// A signature over everything before the first one.
 pub(crate) const SIGNATURE: &str = "scopegate:signature";
 /// Magic number, version and layer of a component (component model binary format).
-const PREAMBLE: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
+pub(crate) const PREAMBLE: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
 
 /// Appends the document and the digest of what was appended.
 pub(super) fn append(component: &mut Vec<u8>, document: &str) {
@@ -55,6 +55,13 @@ pub(crate) fn without_metadata(component: &[u8]) -> &[u8] {
 pub(crate) fn unsigned(component: &[u8]) -> &[u8] {
     let signature = behind(component).find(|section| section.name == SIGNATURE);
     before(component, signature.map(|section| section.start))
+}
+
+/// Whether these bytes are a component's sections, each to its end. What is in them may be wrong still.
+pub(crate) fn is_whole(component: &[u8]) -> bool {
+    let mut sections = Reader::new(component);
+    while sections.next_section().is_some() {}
+    sections.is_whole()
 }
 
 fn before(component: &[u8], end: Option<usize>) -> &[u8] {

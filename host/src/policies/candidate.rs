@@ -73,8 +73,18 @@ impl BadCandidate {
     /// What whoever made it can do.
     pub fn help(&self) -> &'static str {
         match self {
-            Self::Signature(_) => {
+            Self::Signature(BadSignature::NotWhole) => {
+                "give the whole `.wasm` that `scopegate policy build` wrote and `scopegate policy sign` signed"
+            }
+            Self::Signature(BadSignature::None) => {
+                "build it if it is a document, sign the `.wasm` with `scopegate policy sign`, by a key whose public half \
+                 `policy_keys` names, and push or name that file"
+            }
+            Self::Signature(BadSignature::Unknown(_)) => {
                 "sign it with `scopegate policy sign`, by a key whose public half `policy_keys` names"
+            }
+            Self::Signature(BadSignature::Wrong(_)) => {
+                "get it again from whoever signed it, and find out who changed it"
             }
             Self::Policy(BadPolicy::TooLarge { .. }) => {
                 "build it for release and strip it: what `scopegate policy build` makes is far smaller"

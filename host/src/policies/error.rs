@@ -15,6 +15,9 @@ pub enum PolicyError {
     /// None that is kept is called so.
     #[error("no policy `{0}` is kept")]
     Unknown(String),
+    /// Too little of a digest to mean one.
+    #[error("`{0}` is too little of a digest")]
+    Short(String),
     /// Several that are kept begin so.
     #[error("several policies begin with `{0}`")]
     Ambiguous(String),
@@ -61,6 +64,10 @@ impl From<PolicyError> for AdminError {
             PolicyError::Unknown(_) => (
                 ErrorKind::Missing,
                 "`scopegate policy versions` lists those that are kept",
+            ),
+            PolicyError::Short(_) => (
+                ErrorKind::Invalid,
+                "give at least 6 of its digits; `scopegate policy versions` shows them",
             ),
             PolicyError::Ambiguous(_) => (ErrorKind::Invalid, "give more of the digest"),
             PolicyError::NoneBefore => (ErrorKind::Conflict, "push the one that is wanted"),

@@ -65,15 +65,7 @@ pub(super) fn run(
     let component = bundle::with_tests(component, &tests?);
     // As the server will: what is written has been loaded, asked and tested, but for what it says of itself, which nobody
     // runs.
-    let sandbox = Sandbox::new(SandboxConfig {
-        limits: limits.limits(),
-        ..SandboxConfig::default()
-    })?;
-    let checks = Checks {
-        sandbox: Arc::new(sandbox),
-        trust: Trust::default(),
-    };
-    let policy = checks
+    let policy = checks(*limits)?
         .check_unsigned(&component)
         .map_err(|bad| Failure::new(format!("nothing is built: {bad}")).help(bad.help()))?;
     let component = bundle::with_metadata(component, policy.description());
@@ -93,6 +85,18 @@ pub(super) fn run(
             entry["bytes"],
             text(&entry["digest"])
         )
+    })
+}
+
+/// What a gate looks at a policy with, whoever signed it.
+pub(super) fn checks(limits: LimitsProfile) -> Result<Checks> {
+    let sandbox = Sandbox::new(SandboxConfig {
+        limits: limits.limits(),
+        ..SandboxConfig::default()
+    })?;
+    Ok(Checks {
+        sandbox: Arc::new(sandbox),
+        trust: Trust::default(),
     })
 }
 

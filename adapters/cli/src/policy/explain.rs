@@ -31,6 +31,7 @@ Examples:
   scopegate policy explain --record audit.jsonl:12
   scopegate policy explain policy.yaml --record audit.jsonl:12
   scopegate policy explain --case 'policy.test.yaml:viewers may read'
+  scopegate policy explain --case policy.test.yaml:12
 
 Nothing is sent anywhere, and no server is needed. What it suggests has been tried: with those
 changes the answer is the other one. The exit code is 0 for both answers.";

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use scopegate_host::engine::Isolation;
-use scopegate_policy::{ClusterSource, Description, RouteInfo};
+use scopegate_policy::{ClusterSource, Description, RouteInfo, RouteOptions};
 use serde_json::{Value, json};
 
 use super::{
@@ -90,11 +90,18 @@ pub(super) fn run(inspect: &Inspect, output: Output) -> Result<()> {
         &carried::carried(&component, &policy, trust.as_ref()),
     );
     output.print(&shown, |shown| {
-        let routes = description
-            .routes
-            .iter()
-            .filter(|route| is_shown(route.is_management()));
-        let routes: Vec<Value> = routes.map(row).collect();
+        // What only the rules of a document say; a component that was written by hand says it to nobody.
+        let options = subject
+            .document
+            .as_ref()
+            .map(|document| document.tables.rules());
+        let routes = description.routes.iter().enumerate();
+        let routes = routes.filter(|(_, route)| is_shown(route.is_management()));
+        let routes = routes.map(|(index, route)| {
+            let options = options.and_then(|rules| rules.options.get(index));
+            row(route, options.copied().unwrap_or_default())
+        });
+        let routes: Vec<Value> = routes.collect();
         for_people(shown, &Value::Array(routes))
     })
 }
@@ -108,7 +115,7 @@ fn roles_with<'d>(description: &'d Description, permission: &str) -> Vec<&'d str
         .collect()
 }
 
-fn row(route: &RouteInfo) -> Value {
+fn row(route: &RouteInfo, options: RouteOptions) -> Value {
     let cluster = match &route.cluster {
         _ if route.public => "-".to_owned(),
         ClusterSource::Spans => "every one".to_owned(),
@@ -119,10 +126,14 @@ fn row(route: &RouteInfo) -> Value {
         ClusterSource::Upstream => "upstream".to_owned(),
         ClusterSource::Lists(shape) => format!("items of `{}`", shape.items),
     };
-    let needs = match (&route.requires, route.public) {
-        (Some(name), _) => name.as_str(),
-        (None, true) => "public",
-        (None, false) => "-",
+    let mut needs: Vec<String> = route.requires.iter().cloned().collect();
+    needs.extend(route.public.then(|| "public".to_owned()));
+    needs.extend(options.operator.then(|| "an operator".to_owned()));
+    needs.extend(options.sign_in.then(|| "a recent sign-in".to_owned()));
+    needs.extend(route.when.iter().map(|when| format!("when {when}")));
+    let needs = match needs.is_empty() {
+        true => "-".to_owned(),
+        false => needs.join(", "),
     };
     json!({ "route": format!("{} {}", route.method, route.pattern), "needs": needs, "cluster": cluster })
 }
@@ -158,9 +169,14 @@ fn for_people(shown: &Value, routes: &Value) -> String {
         })
     });
     let roles = shown["roles"].as_array().into_iter().flatten();
+    let has_conditions = roles.clone().any(|role| role["when"].is_string());
+    let role_columns: &[&str] = match has_conditions {
+        true => &["role", "permissions", "when"],
+        false => &["role", "permissions"],
+    };
     let roles = roles.map(|role| {
         let held = role["permissions"].as_array().map_or(0, Vec::len);
-        json!({ "role": text(&role["name"]), "permissions": held })
+        json!({ "role": text(&role["name"]), "permissions": held, "when": role["when"] })
     });
     let rows = |rows: &mut dyn Iterator<Item = Value>| Value::Array(rows.collect());
     [
@@ -170,7 +186,7 @@ fn for_people(shown: &Value, routes: &Value) -> String {
             &rows(&mut { permissions }),
             "no permissions",
         ),
-        table(&["role", "permissions"], &rows(&mut { roles }), "no roles"),
+        table(role_columns, &rows(&mut { roles }), "no roles"),
         table(&["route", "needs", "cluster"], routes, "no routes"),
     ]
     .join("\n\n")

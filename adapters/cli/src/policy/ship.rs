@@ -64,7 +64,7 @@ pub(crate) struct Push {
 #[derive(Args, Debug)]
 #[command(after_help = ROLLBACK_EXAMPLES)]
 pub(crate) struct Rollback {
-    /// The policy's digest, or as much of it as tells it from the others
+    /// The policy's digest, or as much of it as tells it from the others, 6 digits at least
     #[arg(value_name = "DIGEST")]
     digest: Option<String>,
 }

@@ -1,13 +1,22 @@
 //! `scopegate policy key`, `sign` and `verify`: who answers for a policy.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use scopegate_host::bundle::{self, PolicyKeyError, PolicyPublicKey, PolicySigningKey, Trust};
+use scopegate_host::bundle::{
+    self, BadSignature, PolicyKeyError, PolicyPublicKey, PolicySigningKey, Trust,
+};
 use serde_json::json;
 
-use super::file::write_in_one_step;
+use super::{
+    build::checks,
+    file::{text, unreadable, write_in_one_step},
+    limits::LimitsProfile,
+};
 use crate::{
     failure::Failure,
     output::{Output, line, note},
@@ -26,14 +35,14 @@ const SIGN_EXAMPLES: &str = "\
 Examples:
   scopegate policy sign policy.wasm --key policy-key.pem
 
-The signature is put behind what is signed, in the same file; several keys may sign one.";
+Only what a gate would take is signed; a document is built first. The signature is put behind what is signed, in the same file; several keys may sign one.";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:
   scopegate policy verify policy.wasm --trust policy-key.pub
   scopegate policy verify policy.wasm --trust old.pub new.pub
 
-The exit code is 0 if one of the keys has signed the file as it is.";
+The digest is the one that `versions` and the audit show. The exit code is 0 if one of the keys has signed the file as it is.";
 
 /// Make keys that sign policies
 #[derive(Args, Debug)]
@@ -71,6 +80,9 @@ pub(crate) struct Sign {
     /// The private key's file
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// The limits that it is loaded under
+    #[arg(long, value_enum, default_value_t)]
+    limits: LimitsProfile,
 }
 
 /// Check who has signed a policy
@@ -109,26 +121,30 @@ pub(super) fn key(key: &Key, output: Output) -> Result<()> {
 pub(super) fn sign(sign: &Sign, output: Output) -> Result<()> {
     let key = PolicySigningKey::load(&sign.key).map_err(with_help)?;
     let path = &sign.bundle;
-    let before = super::ship::component(path)?;
-    if !before.starts_with(b"\0asm") {
-        return Err(
-            Failure::new(format!("`{}` is not a component", path.display()))
-                .help("`scopegate policy build` makes one of a document")
-                .into(),
-        );
-    }
+    let before = component(path)?;
+    // As a gate will: nobody should answer for what no gate takes.
+    let checks = checks(sign.limits)?;
+    checks
+        .check_unsigned(&before)
+        .map_err(|bad| Failure::new(format!("nothing is signed: {bad}")).help(bad.help()))?;
     let signed = bundle::sign(before, &key);
+    Trust(vec![key.public()]).verify(&signed).map_err(|bad| {
+        Failure::new(format!("nothing is signed: {bad}"))
+            .help("build it again with `scopegate policy build`, and sign that")
+    })?;
     write_in_one_step(path, &signed)?;
     let shown = json!({
         "file": path.display().to_string(),
         "key_id": key.public().id(),
         "signers": bundle::signers(&signed),
+        "digest": bundle::digest(&signed),
     });
-    output.print(&shown, |_| {
+    output.print(&shown, |shown| {
         format!(
-            "`{}` is signed by {}",
+            "`{}` is signed by {}; {}",
             path.display(),
-            bundle::signers(&signed).join(", ")
+            bundle::signers(&signed).join(", "),
+            text(&shown["digest"])
         )
     })
 }
@@ -136,21 +152,52 @@ pub(super) fn sign(sign: &Sign, output: Output) -> Result<()> {
 pub(super) fn verify(verify: &Verify, output: Output) -> Result<()> {
     let trust = trusted(&verify.trust)?;
     let path = &verify.bundle;
-    let component = super::ship::component(path)?;
+    let component = component(path)?;
     match trust.verify(&component) {
         Ok(key) => {
-            let shown = json!({ "file": path.display().to_string(), "key_id": key.id() });
+            let digest = bundle::digest(&component);
+            let shown = json!({
+                "file": path.display().to_string(),
+                "key_id": key.id(),
+                "digest": digest,
+            });
             output.print(&shown, |_| {
-                format!("`{}` is signed by {}", path.display(), key.id())
+                format!("`{}` is signed by {}; {digest}", path.display(), key.id())
             })
         }
         Err(why) => {
             note(&format!("`{}` is not trusted", path.display()));
-            Err(Failure::new(why.to_string())
-                .help("sign it with `scopegate policy sign`, by a key whose public half is trusted")
-                .into())
+            let help = match why {
+                BadSignature::NotWhole => "get the whole `.wasm`, or build and sign it again",
+                BadSignature::Wrong(_) => {
+                    "get it again from whoever signed it, and find out who changed it"
+                }
+                BadSignature::None | BadSignature::Unknown(_) => {
+                    "sign it with `scopegate policy sign`, by a key whose public half is trusted"
+                }
+            };
+            Err(Failure::new(why.to_string()).help(help).into())
         }
     }
+}
+
+/// A component's bytes. Of a document nothing is made here: what is signed is what was built, and its file is another.
+fn component(path: &Path) -> Result<Vec<u8>> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    if bundle::is_component(&bytes) {
+        return Ok(bytes);
+    }
+    let shown = path.display();
+    let built = path.with_extension("wasm");
+    let built = match built == path {
+        true => "policy.wasm".to_owned(),
+        false => built.display().to_string(),
+    };
+    Err(Failure::new(format!("`{shown}` is not a component"))
+        .help(format!(
+            "build it first: `scopegate policy build {shown} -o {built}`"
+        ))
+        .into())
 }
 
 /// The keys in these files.

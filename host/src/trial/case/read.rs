@@ -1,6 +1,5 @@
 //! Reading cases. Tables and lists expand into one case each.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -226,17 +225,15 @@ impl Cases<'_> {
             return;
         }
         let line = self.line(span.start);
-        // A sentence of its own may say what a table says too; it counts once, and they cannot disagree.
+        // A sentence of its own may say what a table says too. Both are cases, and they cannot disagree.
         let asked = self.asked.entry((caller.to_string(), request.clone(), now));
-        if let Entry::Occupied(first) = asked {
-            if first.get().1 != *expected {
-                reader
-                    .problem(span, format!("`{caller}` gets another answer elsewhere"))
-                    .help(format!("see line {}", first.get().0));
-            }
+        let (first, same) = asked.or_insert_with(|| (line, expected.clone()));
+        if same != expected {
+            reader
+                .problem(span, format!("`{caller}` gets another answer elsewhere"))
+                .help(format!("see line {first}"));
             return;
         }
-        asked.or_insert((line, expected.clone()));
         let question = match request.question(subject.vocabulary(), now) {
             Ok(question) => question,
             Err(why) => {

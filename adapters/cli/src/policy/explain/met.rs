@@ -1,6 +1,6 @@
 //! A question that was met before: recorded in a log, or a case of a test file.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 use clap::Args;
@@ -8,7 +8,7 @@ use scopegate_host::{
     replay::{Entry, Recorded},
     trial::{Case, TestFile},
 };
-use scopegate_policy::{Vocabulary, explain::Question};
+use scopegate_policy::{Vocabulary, explain::Question, yaml::did_you_mean};
 
 use crate::{
     failure::Failure,
@@ -45,9 +45,9 @@ pub(in crate::policy) struct Met {
     /// for by its digest, as `policy replay` does
     #[arg(long, value_name = "LOG:LINE", conflicts_with = "case", conflicts_with_all = ASKED)]
     record: Option<String>,
-    /// A case, by its file and name: `policy.test.yaml:viewers may read`; where several have the name, with the caller behind
-    /// it: `NAME (CALLER)`; without POLICY, the file's own
-    #[arg(long, value_name = "FILE:NAME", conflicts_with_all = ASKED)]
+    /// A case, by its file and name or line: `policy.test.yaml:viewers may read`, `policy.test.yaml:12`; where several have
+    /// that, with the caller behind it: `NAME (CALLER)`, `LINE (CALLER)`; without POLICY, the file's own
+    #[arg(long, value_name = "FILE:NAME|LINE", conflicts_with_all = ASKED)]
     case: Option<String>,
 }
 
@@ -136,7 +136,7 @@ fn of_case(named: &str, policy: Option<&Path>) -> Result<(Subject, Question)> {
         .and_then(|end| named.split_at_checked(end))
         .ok_or_else(|| {
             Failure::usage(format!("`{named}` is no case of a test file"))
-                .help("such as `policy.test.yaml:viewers may read`")
+                .help("such as `policy.test.yaml:viewers may read`, or `policy.test.yaml:12`")
         })?;
     let path = Path::new(path.trim_end_matches(':'));
     let file = TestPolicies::new(None).read(path)??;
@@ -156,22 +156,77 @@ fn of_case(named: &str, policy: Option<&Path>) -> Result<(Subject, Question)> {
     Ok((subject, question))
 }
 
-/// The one case of this name, or of this name and caller.
-fn named_case<'f>(file: &'f TestFile, name: &str) -> Result<&'f Case> {
-    let with_caller = |case: &Case| format!("{} ({})", case.name, case.caller);
-    let is_meant = |case: &&Case| case.name == name || with_caller(case) == name;
-    let meant: Vec<&Case> = file.cases.iter().filter(is_meant).collect();
-    let mut names: Vec<String> = meant.iter().map(|case| with_caller(case)).collect();
-    names.dedup();
-    match (meant.first(), names.as_slice()) {
-        (Some(case), [_]) => Ok(case),
-        (Some(_), names) => Err(Failure::new(format!(
-            "`{}` has {} cases of the name `{name}`",
-            file.name,
-            meant.len()
-        ))
-        .help(format!("say whose: {}", names.join(", ")))
-        .into()),
-        (None, _) => Err(Failure::new(format!("`{}` has no case `{name}`", file.name)).into()),
+/// The one case that is meant: by its name, or by its line as every failure prints it, and where several have that, with
+/// the caller and what is asked behind it.
+fn named_case<'f>(file: &'f TestFile, named: &str) -> Result<&'f Case> {
+    let meant: Vec<&Case> = file
+        .cases
+        .iter()
+        .filter(|case| ways_to_name(case).iter().any(|way| way == named))
+        .collect();
+    let Some(case) = meant.first() else {
+        let names = file.cases.iter().map(|case| case.name.as_str());
+        let failure = Failure::new(format!("`{}` has no case `{named}`", file.name));
+        return Err(match did_you_mean(named, names) {
+            Some(name) => failure.help(format!("did you mean `{name}`?")),
+            None => failure.help("name one by its line, such as `policy.test.yaml:12`"),
+        }
+        .into());
+    };
+    let is_same = |other: &&Case| {
+        (&other.caller, &other.request, other.now) == (&case.caller, &case.request, case.now)
+    };
+    if meant.iter().all(is_same) {
+        return Ok(case);
     }
+    Err(Failure::new(format!(
+        "`{}` has {} cases `{named}`",
+        file.name,
+        meant.len()
+    ))
+    .help(format!("say which: {}", choices(file, &meant).join(", ")))
+    .into())
+}
+
+/// From the shortest to the one that leaves no doubt.
+fn ways_to_name(case: &Case) -> [String; 7] {
+    let Case {
+        name,
+        line,
+        caller,
+        request,
+        ..
+    } = case;
+    [
+        name.clone(),
+        line.to_string(),
+        format!("{line} {name}"),
+        format!("{name} ({caller})"),
+        format!("{line} ({caller})"),
+        format!("{line} {name} ({caller})"),
+        format!("{line} ({caller}) {request}"),
+    ]
+}
+
+/// How each of these cases is told from the file's others, in as few words as do for all.
+fn choices(file: &TestFile, cases: &[&Case]) -> Vec<String> {
+    /// What could be meant is shown, not the whole file.
+    const SHOWN_MAX: usize = 12;
+    let named_by = |case: &Case, way: usize| ways_to_name(case).into_iter().nth(way);
+    // By the caller alone, by the line and caller, or by everything.
+    let tells_apart = |way: &usize| {
+        let mut others: BTreeMap<String, usize> = BTreeMap::new();
+        for text in file.cases.iter().filter_map(|case| named_by(case, *way)) {
+            *others.entry(text).or_default() += 1;
+        }
+        let mut meant = cases.iter().filter_map(|case| named_by(case, *way));
+        meant.all(|text| others.get(&text) == Some(&1))
+    };
+    let way = [3, 4].into_iter().find(tells_apart).unwrap_or(6);
+    let texts = cases.iter().filter_map(|case| named_by(case, way));
+    let mut shown: Vec<String> = texts.map(|text| format!("`{text}`")).collect();
+    let more = shown.len().saturating_sub(SHOWN_MAX);
+    shown.truncate(SHOWN_MAX);
+    shown.extend((more > 0).then(|| format!("and {more} more")));
+    shown
 }
