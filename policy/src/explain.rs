@@ -5,6 +5,7 @@
 //! question with its changes was asked again, and the answer was the other one.
 
 mod change;
+mod conditions;
 mod near;
 mod suggest;
 mod words;
@@ -18,10 +19,10 @@ use crate::permission::Pattern;
 use crate::yaml::Span;
 use crate::{
     Caller, CallerKind, ClusterSource, Clusters, Decision, Description, Grant, Outcome, Reason,
-    Request,
+    Request, Restriction,
 };
 
-pub use change::Change;
+pub use change::{Change, written_age};
 pub use near::{NearMiss, Why};
 
 /// A question, with what is known around it.
@@ -59,6 +60,8 @@ pub struct Explanation {
     pub grants: Option<Grants>,
     /// The question of clusters, where a route matched.
     pub clusters: Option<ClusterQuestion>,
+    /// What the conditions around it read of the question.
+    pub reads: Reads,
     /// What would have to be different for the other answer, the least first. Each alone is enough.
     pub otherwise: Vec<Suggestion>,
 }
@@ -99,11 +102,40 @@ impl Explanation {
                 | Reason::AgentOutsideCluster(_)
                 | Reason::ClusterRequired
                 | Reason::ClustersRestricted => "cluster",
+                Reason::ConditionNotMet => "when",
+                Reason::MissingPermission(_) => match self.unmet_role(places) {
+                    Some(place) => return Some(place),
+                    None => "requires",
+                },
                 _ => "requires",
             },
         };
         Some(route.key_or_match(key))
     }
+
+    /// The condition of the role that would have granted it.
+    fn unmet_role(&self, places: &Places) -> Option<Span> {
+        if self.decision.rule.restriction == Restriction::Scopes {
+            return None;
+        }
+        let seen = self.grants.as_ref()?.unmet()?;
+        places.roles.get(seen.index?)?.when
+    }
+}
+
+/// Facts that conditions read: those of the route, and of the caller's roles that have the permission.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reads {
+    /// The client's address.
+    pub address: bool,
+    /// When it happens.
+    pub time: bool,
+    /// Whether the session was opened with a second factor.
+    pub second_factor: bool,
+    /// How old the credential or the sign-in is.
+    pub age: bool,
+    /// Headers, by their names in lower case.
+    pub headers: Vec<String>,
 }
 
 /// What holds a permission, and what narrows it.
@@ -119,6 +151,17 @@ pub struct Grants {
     pub scopes: Option<Vec<Held>>,
 }
 
+impl Grants {
+    /// The first role that has the permission and whose condition is not true.
+    pub fn unmet(&self) -> Option<&RoleSeen> {
+        let is_unmet = |seen: &&RoleSeen| {
+            let condition = seen.condition.as_ref();
+            seen.has && condition.is_some_and(|condition| condition.holds == Some(false))
+        };
+        self.roles.iter().find(is_unmet)
+    }
+}
+
 /// A role of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RoleSeen {
@@ -126,8 +169,22 @@ pub struct RoleSeen {
     pub role: String,
     /// Whether the policy has such a role; others grant nothing.
     pub is_known: bool,
-    /// Whether it has the permission.
+    /// Whether it has the permission; it grants it where its condition is true.
     pub has: bool,
+    /// The condition without which it grants nothing, if it has one.
+    pub condition: Option<ConditionSeen>,
+    /// Its index in the description.
+    #[serde(skip)]
+    pub index: Option<usize>,
+}
+
+/// A condition of a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConditionSeen {
+    /// As its author wrote it.
+    pub text: String,
+    /// Whether it is true of the question; `None` where a component says a condition of itself that is none.
+    pub holds: Option<bool>,
 }
 
 /// A permission or pattern that the caller or its credential holds.
@@ -183,12 +240,22 @@ pub fn explain<E>(
         .route
         .and_then(|index| description.routes.get(index as usize));
     let otherwise = suggest::suggestions(description, question, &decision, &mut ask)?;
+    let requires = route.and_then(|route| route.requires.as_deref());
+    let grants = requires.map(|permission| grants(description, question, permission));
+    let mut reads = Reads::default();
+    let of_roles = grants.iter().flat_map(|grants| &grants.roles);
+    let of_roles = of_roles.filter(|seen| seen.has).filter_map(|seen| {
+        let condition = seen.condition.as_ref()?;
+        Some(condition.text.as_str())
+    });
+    for when in of_roles.chain(route.and_then(|route| route.when.as_deref())) {
+        conditions::note(&mut reads, when);
+    }
     Ok(Explanation {
-        because: words::because(description, question, &decision),
+        because: words::because(description, question, &decision, grants.as_ref()),
         near_misses,
-        grants: route
-            .and_then(|route| route.requires.as_deref())
-            .map(|permission| grants(description, &question.caller, permission)),
+        grants,
+        reads,
         clusters: route.map(|route| cluster_question(&route.cluster, question, &decision)),
         otherwise,
         decision,
@@ -199,7 +266,8 @@ fn is_allowed(decision: &Decision) -> bool {
     matches!(decision.outcome, Outcome::Allow(_))
 }
 
-fn grants(description: &Description, caller: &Caller, permission: &str) -> Grants {
+fn grants(description: &Description, question: &Question, permission: &str) -> Grants {
+    let caller = &question.caller;
     let held = |patterns: &[String]| -> Vec<Held> {
         let held = patterns.iter().map(|pattern| Held {
             pattern: pattern.clone(),
@@ -208,8 +276,15 @@ fn grants(description: &Description, caller: &Caller, permission: &str) -> Grant
         held.collect()
     };
     let roles = caller.roles.iter().map(|name| {
-        let known = description.roles.iter().find(|role| role.name == *name);
+        let index = description.roles.iter().position(|role| role.name == *name);
+        let known = index.and_then(|index| description.roles.get(index));
+        let when = known.and_then(|role| role.when.as_deref());
         RoleSeen {
+            index,
+            condition: when.map(|text| ConditionSeen {
+                text: text.to_owned(),
+                holds: conditions::holds(text, question),
+            }),
             role: name.clone(),
             is_known: known.is_some(),
             has: known.is_some_and(|role| role.permissions.iter().any(|p| p == permission)),

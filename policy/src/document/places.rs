@@ -24,6 +24,8 @@ pub struct RolePlaces {
     pub name: Span,
     /// What it gives.
     pub entries: Vec<RoleEntry>,
+    /// `when`, with its value, where it has it.
+    pub when: Option<Span>,
 }
 
 /// One permission or pattern of a role.
@@ -84,7 +86,14 @@ impl Places {
 }
 
 fn role(entry: &Entry) -> RolePlaces {
-    let written = items(&entry.value).iter().filter_map(Node::as_text);
+    // Either its permissions, or these and a condition.
+    let key = |name: &str| {
+        entries(&entry.value)
+            .iter()
+            .find(|part| part.key.text == name)
+    };
+    let permissions = key("permissions").map_or(&entry.value, |part| &part.value);
+    let written = items(permissions).iter().filter_map(Node::as_text);
     RolePlaces {
         name: entry.key.span,
         entries: written
@@ -93,6 +102,7 @@ fn role(entry: &Entry) -> RolePlaces {
                 span: text.span,
             })
             .collect(),
+        when: key("when").map(|part| part.key.span.to(part.value.span)),
     }
 }
 

@@ -1,9 +1,11 @@
 //! One thing that could be different about a question.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::condition::written_time;
 use crate::{Caller, CallerKind, Clusters, SIGN_IN_SECS_MAX};
 
 use super::Question;
@@ -116,6 +118,42 @@ pub enum Change {
     SignInLapsed,
     /// Not an operator of the gate.
     NotOperator,
+    /// The session was opened with a second factor.
+    SecondFactor,
+    /// The session was opened without a second factor.
+    NoSecondFactor,
+    /// The client has another address.
+    Address {
+        /// Such as this one.
+        address: IpAddr,
+    },
+    /// It happens at another time, with credentials as old as now.
+    Time {
+        /// Such as this one, in seconds since the epoch.
+        time: i64,
+    },
+    /// The key or token is of another age.
+    CredentialAge {
+        /// Such as this one.
+        secs: i64,
+    },
+    /// The session was opened by a sign-in so long ago.
+    SignInAge {
+        /// 0: just now.
+        secs: i64,
+    },
+    /// A header is not sent.
+    WithoutHeader {
+        /// Its name, in lower case.
+        name: String,
+    },
+    /// Another user, key or agent with the same rights.
+    Subject {
+        /// Its id.
+        subject: String,
+    },
+    /// A key of the same user, as wide as its owner.
+    Key,
 }
 
 impl Change {
@@ -134,6 +172,15 @@ impl Change {
             }
             Self::Query { name, value } => set(&mut request.query, name, value),
             Self::Header { name, value } => set(&mut request.headers, name, value),
+            Self::WithoutHeader { name } => request.headers.retain(|(known, _)| known != name),
+            Self::Address { address } => request.address = Some(*address),
+            Self::Time { time } => {
+                let later = time - request.now;
+                request.now = *time;
+                for moment in [&mut caller.auth_time, &mut caller.credential_created] {
+                    *moment = moment.map(|moment| moment + later);
+                }
+            }
             Self::Register { cluster } => {
                 registered.get_or_insert_default().insert(cluster.clone());
             }
@@ -147,6 +194,12 @@ impl Change {
             | Self::AgentOf { .. }
             | Self::Anonymous
             | Self::SignInLapsed
+            | Self::SecondFactor
+            | Self::NoSecondFactor
+            | Self::CredentialAge { .. }
+            | Self::SignInAge { .. }
+            | Self::Subject { .. }
+            | Self::Key
             | Self::NotOperator => self.change_credential(caller, request.now),
             _ => self.change_rights(caller, by_scopes),
         }
@@ -186,6 +239,23 @@ impl Change {
                 caller.agent_cluster = Some(cluster.clone());
             }
             Self::Anonymous => *caller = Caller::anonymous(),
+            // Only sessions have one, and nobody without a credential has an age or a name.
+            Self::SecondFactor => caller.mfa = caller.kind == CallerKind::Session,
+            Self::NoSecondFactor => caller.mfa = false,
+            _ if caller.kind == CallerKind::Anonymous => {}
+            Self::CredentialAge { secs } => caller.credential_created = Some(now - secs),
+            Self::SignInAge { secs } => {
+                caller.credential_created = Some(now - secs);
+                caller.auth_time = Some(now - secs);
+            }
+            Self::Subject { subject } => caller.subject.clone_from(subject),
+            Self::Key => {
+                caller.kind = CallerKind::ApiKey;
+                caller.scopes = None;
+                caller.operator = false;
+                caller.mfa = false;
+                caller.auth_time = None;
+            }
             _ => {}
         }
     }
@@ -286,6 +356,15 @@ impl fmt::Display for Change {
             Self::WithoutCluster { cluster: None } => {
                 f.write_str("restrict the caller to some clusters")
             }
+            Self::SecondFactor
+            | Self::NoSecondFactor
+            | Self::Address { .. }
+            | Self::Time { .. }
+            | Self::CredentialAge { .. }
+            | Self::SignInAge { .. }
+            | Self::WithoutHeader { .. }
+            | Self::Subject { .. }
+            | Self::Key => self.fmt_fact(f),
             Self::Unregister { cluster } => write!(f, "remove the cluster `{cluster}`"),
             Self::SignInLapsed => write!(
                 f,
@@ -294,5 +373,57 @@ impl fmt::Display for Change {
             ),
             Self::NotOperator => f.write_str("ask as somebody who is not an operator"),
         }
+    }
+}
+
+impl Change {
+    /// What conditions ask for.
+    fn fmt_fact(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SecondFactor => f.write_str("ask with a second factor"),
+            Self::NoSecondFactor => f.write_str("ask without a second factor"),
+            Self::Address { address } => write!(f, "ask from an address such as {address}"),
+            Self::Time { time } => {
+                write!(f, "ask at another time, such as {}", written_time(*time))
+            }
+            Self::CredentialAge { secs: 0 } => {
+                f.write_str("use a key or token that was minted just now")
+            }
+            Self::CredentialAge { secs } => {
+                let age = written_age(*secs);
+                write!(f, "use a key or token of another age, such as {age}")
+            }
+            Self::SignInAge { secs: 0 } => f.write_str("sign in again"),
+            Self::SignInAge { secs } => {
+                let age = written_age(*secs);
+                write!(f, "ask at another time after the sign-in, such as {age}")
+            }
+            Self::WithoutHeader { name } => write!(f, "leave the header `{name}` out"),
+            Self::Subject { subject } => write!(f, "ask as `{subject}`"),
+            Self::Key => f.write_str("use an API key in place of the session"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A length of time, in seconds, in words, such as `89 days 23 hours 59 minutes`.
+pub fn written_age(secs: i64) -> String {
+    let units = [
+        (secs / 86_400, "day"),
+        (secs / 3600 % 24, "hour"),
+        (secs / 60 % 60, "minute"),
+        (secs % 60, "second"),
+    ];
+    let words: Vec<String> = units
+        .into_iter()
+        .filter(|(count, _)| *count != 0)
+        .map(|(count, unit)| match count {
+            1 => format!("1 {unit}"),
+            _ => format!("{count} {unit}s"),
+        })
+        .collect();
+    match words.as_slice() {
+        [] => "0 seconds".to_owned(),
+        words => words.join(" "),
     }
 }

@@ -7,7 +7,9 @@ use crate::{
     Restriction, is_cluster_id,
 };
 
-use super::{Change, NearMiss, Question, Suggestion, is_allowed, named_cluster, near, stands_for};
+use super::{
+    Change, NearMiss, Question, Suggestion, conditions, is_allowed, named_cluster, near, stands_for,
+};
 
 /// Changes that are needed together at most.
 const CHANGES_MAX: usize = 4;
@@ -52,13 +54,16 @@ fn towards_allow<E>(
     let mut asked = 0;
     let mut queue = VecDeque::from([(Vec::new(), question.clone(), decision.clone())]);
     while let Some((changes, from, refusal)) = queue.pop_front() {
-        for change in repairs(description, &from, &refusal) {
+        for repair in repairs(description, &from, &refusal) {
             if found.len() >= SUGGESTIONS_MAX || asked >= ASKED_MAX {
                 return Ok(found);
             }
             let mut next = from.clone();
-            change.apply(&mut next);
-            let all: Vec<Change> = changes.iter().cloned().chain([change]).collect();
+            repair.iter().for_each(|change| change.apply(&mut next));
+            let opens = repair
+                .iter()
+                .any(|change| opens_conditionally(description, change));
+            let all: Vec<Change> = changes.iter().cloned().chain(repair).collect();
             let is_known = |known: &Vec<Change>| known.iter().all(|change| all.contains(change));
             if next == from || found.iter().any(is_known) {
                 continue;
@@ -66,11 +71,11 @@ fn towards_allow<E>(
             asked += 1;
             let decision = ask(&next)?;
             if is_allowed(&decision) {
-                let least = least(question, all, ask)?;
+                let least = least(question, all, true, ask)?;
                 if !found.contains(&least) {
                     found.push(least);
                 }
-            } else if all.len() < CHANGES_MAX && decision != refusal {
+            } else if all.len() < CHANGES_MAX && (opens || decision != refusal) {
                 queue.push_back((all, next, decision));
             }
         }
@@ -82,6 +87,7 @@ fn towards_allow<E>(
 fn least<E>(
     question: &Question,
     mut changes: Vec<Change>,
+    allowed: bool,
     ask: &mut impl FnMut(&Question) -> Result<Decision, E>,
 ) -> Result<Vec<Change>, E> {
     let mut place = 0;
@@ -90,7 +96,7 @@ fn least<E>(
         fewer.remove(place);
         let mut next = question.clone();
         fewer.iter().for_each(|change| change.apply(&mut next));
-        if is_allowed(&ask(&next)?) {
+        if is_allowed(&ask(&next)?) == allowed {
             changes = fewer;
         } else {
             place += 1;
@@ -99,8 +105,68 @@ fn least<E>(
     Ok(changes)
 }
 
-/// What might repair a refusal, the best first.
-fn repairs(description: &Description, question: &Question, decision: &Decision) -> Vec<Change> {
+/// Whether a change gives a role that grants something only where its condition is true: the refusal stays the same,
+/// and can be repaired.
+fn opens_conditionally(description: &Description, change: &Change) -> bool {
+    let (Change::Role { role: name } | Change::SignInAs { role: Some(name) }) = change else {
+        return matches!(change, Change::SignInAs { .. });
+    };
+    // Another credential may meet the same refusal for another cause.
+    let is_sign_in = matches!(change, Change::SignInAs { .. });
+    let mut roles = description.roles.iter();
+    is_sign_in || roles.any(|role| role.name == *name && role.when.is_some())
+}
+
+/// What might repair a refusal, the best first; each of them is one step, of changes that are of use only together.
+fn repairs(
+    description: &Description,
+    question: &Question,
+    decision: &Decision,
+) -> Vec<Vec<Change>> {
+    let route = decision
+        .rule
+        .route
+        .and_then(|index| description.routes.get(index as usize));
+    let mut repairs = match &decision.outcome {
+        Outcome::Deny(Reason::ConditionNotMet) => {
+            let when = route.and_then(|route| route.when.as_deref());
+            when.map_or_else(Vec::new, |when| conditions::changes(when, true, question))
+        }
+        Outcome::Deny(Reason::MissingPermission(name))
+            if decision.rule.restriction != Restriction::Scopes =>
+        {
+            let whens = whens_of_roles(description, question, name);
+            whens
+                .flat_map(|when| conditions::changes(when, true, question))
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    let others = single_repairs(description, question, decision);
+    repairs.extend(others.into_iter().map(|change| vec![change]));
+    repairs
+}
+
+/// The conditions of those of the caller's roles that have a permission.
+fn whens_of_roles<'d>(
+    description: &'d Description,
+    question: &'d Question,
+    permission: &'d str,
+) -> impl Iterator<Item = &'d str> {
+    let has = move |name: &String| {
+        let mut roles = description.roles.iter();
+        let role = roles.find(|role| role.name == *name)?;
+        let has = role.permissions.iter().any(|held| held == permission);
+        role.when.as_deref().filter(|_| has)
+    };
+    question.caller.roles.iter().filter_map(has)
+}
+
+fn single_repairs(
+    description: &Description,
+    question: &Question,
+    decision: &Decision,
+) -> Vec<Change> {
     let Outcome::Deny(reason) = &decision.outcome else {
         return Vec::new();
     };
@@ -144,8 +210,11 @@ fn repairs(description: &Description, question: &Question, decision: &Decision) 
         Reason::OperatorRequired => vec![Change::Operator],
         Reason::SignInRequired if caller.kind == CallerKind::Session => vec![Change::SignInAgain],
         Reason::SignInRequired => vec![Change::Session],
-        // What would make it true is in the expression, which is shown.
-        Reason::ConditionNotMet => Vec::new(),
+        // What would make it true takes several changes at times. These have no second factor.
+        Reason::ConditionNotMet => match caller.kind {
+            CallerKind::Agent | CallerKind::Anonymous => sign_in(description, requires),
+            CallerKind::Session | CallerKind::ApiKey => Vec::new(),
+        },
         // A hand-written policy's own word: its roles are all that is known.
         Reason::Other(_) => match requires {
             Some(name) => missing_permission(description, question, name),
@@ -212,7 +281,8 @@ fn missing_permission(description: &Description, question: &Question, name: &str
     if question.caller.kind == CallerKind::Agent {
         return sign_in(description, Some(name));
     }
-    let roles = roles.into_iter().map(|role| Change::Role {
+    let is_new = |role: &&str| !question.caller.roles.iter().any(|held| held == role);
+    let roles = roles.into_iter().filter(is_new).map(|role| Change::Role {
         role: role.to_owned(),
     });
     roles.chain([Change::Permission { permission }]).collect()
@@ -329,10 +399,29 @@ fn towards_refusal<E>(
         let mut next = question.clone();
         changes.iter().for_each(|change| change.apply(&mut next));
         if next != *question && !is_allowed(&ask(&next)?) {
-            found.push(changes);
+            let least = least(question, changes, false, ask)?;
+            if !found.contains(&least) {
+                found.push(least);
+            }
         }
     }
     Ok(found)
+}
+
+/// The conditions that are true where a question is allowed: the role's that granted it, and the route's.
+fn deciding<'d>(
+    description: &'d Description,
+    question: &'d Question,
+    decision: &Decision,
+) -> Vec<&'d str> {
+    let index = decision.rule.route.map(|index| index as usize);
+    let Some(route) = index.and_then(|index| description.routes.get(index)) else {
+        return Vec::new();
+    };
+    let requires = route.requires.as_deref();
+    let of_roles = requires.map(|name| whens_of_roles(description, question, name));
+    let of_roles = of_roles.into_iter().flatten();
+    of_roles.chain(route.when.as_deref()).collect()
 }
 
 fn losses(description: &Description, question: &Question, decision: &Decision) -> Vec<Vec<Change>> {
@@ -347,6 +436,9 @@ fn losses(description: &Description, question: &Question, decision: &Decision) -
         if !question.has_authority_of_scopes() && caller.kind != CallerKind::Agent {
             losses.push(held_with(description, caller, name));
         }
+    }
+    for when in deciding(description, question, decision) {
+        losses.extend(conditions::changes(when, false, question));
     }
     let named = route
         .and_then(|route| named_cluster(&route.cluster, &question.request))

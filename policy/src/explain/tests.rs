@@ -244,3 +244,5 @@ proptest! {
         }
     }
 }
+
+mod conditions;

@@ -5,13 +5,14 @@ use crate::{
     Restriction, SIGN_IN_SECS_MAX,
 };
 
-use super::{Question, granting_role};
+use super::{Grants, Question, granting_role};
 
 /// What decided.
 pub(super) fn because(
     description: &Description,
     question: &Question,
     decision: &Decision,
+    grants: Option<&Grants>,
 ) -> String {
     let route = decision
         .rule
@@ -40,6 +41,16 @@ pub(super) fn because(
             let when = route.and_then(|route| route.when.as_deref());
             let when = when.unwrap_or_default();
             format!("the route's condition is not true of this request: `{when}`")
+        }
+        Outcome::Deny(Reason::MissingPermission(name))
+            if decision.rule.restriction != Restriction::Scopes
+                && let Some(seen) = grants.and_then(Grants::unmet) =>
+        {
+            let (role, condition) = (&seen.role, seen.condition.as_ref());
+            let text = condition.map_or("", |condition| condition.text.as_str());
+            format!(
+                "the role `{role}` has `{name}`, but its condition is not true of this request: `{text}`"
+            )
         }
         Outcome::Deny(reason) => refused(question, decision, reason, route.map(|r| &r.cluster)),
     }

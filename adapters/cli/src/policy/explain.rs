@@ -119,10 +119,28 @@ fn shown(subject: &Subject, question: &Question, explanation: &Explanation) -> V
         }),
         "route": route,
         "near_misses": near_misses,
-        "grants": explanation.grants,
+        "grants": grants(subject, explanation),
         "clusters": explanation.clusters,
         "otherwise": explanation.otherwise,
     })
+}
+
+/// What holds the permission, with the places of the roles' conditions.
+fn grants(subject: &Subject, explanation: &Explanation) -> Value {
+    let mut shown = json!(explanation.grants);
+    let seen = explanation.grants.iter().flat_map(|grants| &grants.roles);
+    let roles = shown.pointer_mut("/roles").and_then(Value::as_array_mut);
+    for (role, seen) in roles.into_iter().flatten().zip(seen) {
+        let found = subject.document.as_ref().and_then(|document| {
+            let span = document.places.roles.get(seen.index?)?.when?;
+            Some(place(document, span))
+        });
+        let condition = role.pointer_mut("/condition");
+        if let Some(condition) = condition.and_then(Value::as_object_mut) {
+            condition.insert("place".to_owned(), json!(found));
+        }
+    }
+    shown
 }
 
 fn place(document: &Compiled, span: Span) -> Value {

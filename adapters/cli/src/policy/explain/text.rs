@@ -1,8 +1,10 @@
 //! An explanation for people.
 
+mod facts;
+
 use scopegate_policy::{
     CallerKind, ClusterSource, Clusters, Outcome, RouteInfo,
-    explain::{ClusterQuestion, Explanation, Grants, Held, NearMiss, Question, Why},
+    explain::{ClusterQuestion, Explanation, Grants, Held, NearMiss, Question, RoleSeen, Why},
     yaml::{Severity, excerpt},
 };
 
@@ -28,13 +30,14 @@ pub(super) fn render(subject: &Subject, question: &Question, explanation: &Expla
     }
     if let Some(grants) = &explanation.grants {
         looked_at.push(format!("who holds `{}`:", grants.permission));
-        looked_at.extend(held(grants).into_iter().map(|held| format!("  {held}")));
+        let held = held(subject, grants).into_iter();
+        looked_at.extend(held.map(|held| format!("  {held}")));
     }
     if let Some(clusters) = &explanation.clusters {
         looked_at.push(format!("cluster: {}", cluster(clusters)));
     }
     parts.push(looked_at.join("\n"));
-    parts.push(otherwise(explanation));
+    parts.push(otherwise(subject, explanation));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
 }
@@ -63,9 +66,13 @@ fn answer(question: &Question, explanation: &Explanation) -> String {
         [] => String::new(),
         fields => format!("?{}", fields.join("&")),
     };
+    let facts: String = facts::of(question, &explanation.reads)
+        .into_iter()
+        .map(|fact| format!(", {fact}"))
+        .collect();
     let caller = caller(question);
     format!(
-        "{} {}{query}, by {caller}\n{verdict}",
+        "{} {}{query}, by {caller}{facts}\n{verdict}",
         request.method, request.path
     )
 }
@@ -120,7 +127,9 @@ fn in_words(route: &RouteInfo) -> String {
         (None, true) => "public".to_owned(),
         (None, false) => "requires no permission".to_owned(),
     };
-    format!("{} {} ({needs})", route.method, route.pattern)
+    let when = route.when.as_ref();
+    let when = when.map_or_else(String::new, |when| format!(", when `{when}`"));
+    format!("{} {} ({needs}{when})", route.method, route.pattern)
 }
 
 /// Where a route stands, behind what is said of it.
@@ -148,13 +157,18 @@ fn near_miss(subject: &Subject, near: &NearMiss) -> String {
     format!("{} {}: {why}{line}", near.method, near.pattern)
 }
 
-fn held(grants: &Grants) -> Vec<String> {
+fn held(subject: &Subject, grants: &Grants) -> Vec<String> {
     let yes = |has: bool| if has { "yes" } else { "no" };
     let mut lines: Vec<String> = grants
         .roles
         .iter()
         .map(|seen| match seen.is_known {
-            true => format!("role `{}`: {}", seen.role, yes(seen.has)),
+            true => format!(
+                "role `{}`: {}{}",
+                seen.role,
+                yes(seen.has),
+                condition(subject, seen)
+            ),
             false => format!("role `{}`: not a role of this policy", seen.role),
         })
         .collect();
@@ -171,6 +185,25 @@ fn held(grants: &Grants) -> Vec<String> {
         None => {}
     }
     lines
+}
+
+/// Whether a role's condition is true, and where it stands.
+fn condition(subject: &Subject, seen: &RoleSeen) -> String {
+    let Some(condition) = seen.condition.as_ref().filter(|_| seen.has) else {
+        return String::new();
+    };
+    let place = subject.document.as_ref().and_then(|document| {
+        let span = document.places.roles.get(seen.index?)?.when?;
+        let (line, _) = document.source.line_column(span.start);
+        Some(format!(", {}:{line}", document.source.name()))
+    });
+    let place = place.unwrap_or_default();
+    let text = &condition.text;
+    match condition.holds {
+        Some(true) => format!(", and its condition is true: `{text}`{place}"),
+        Some(false) => format!(", but its condition is not true: `{text}`{place}"),
+        None => format!(", under the condition `{text}`{place}"),
+    }
 }
 
 fn cluster(clusters: &ClusterQuestion) -> String {
@@ -216,9 +249,23 @@ fn cluster(clusters: &ClusterQuestion) -> String {
     format!("`{named}`: {}", facts.join(", "))
 }
 
-fn otherwise(explanation: &Explanation) -> String {
+fn otherwise(subject: &Subject, explanation: &Explanation) -> String {
+    let route = explanation
+        .route()
+        .and_then(|index| subject.description.routes.get(index));
+    let has_condition = route.is_some_and(|route| route.when.is_some());
+    let grants = explanation.grants.as_ref();
+    let has_unmet = has_condition || grants.is_some_and(|grants| grants.unmet().is_some());
     let (other, none) = match explanation.is_allowed() {
+        true if has_condition => (
+            "refused",
+            "it would be refused where the condition is not true, and no example of that was found",
+        ),
         true => ("refused", "no caller is refused here"),
+        false if has_unmet => (
+            "allowed",
+            "it might be allowed where the condition is true, and no example of that was found",
+        ),
         false => (
             "allowed",
             "no change to this caller or request alone would allow it",
