@@ -30,6 +30,8 @@ use crate::{
     },
 };
 
+/// Hex digits of a digest that tell versions apart.
+const DIGITS_MIN: usize = 6;
 /// How many policies are kept, the active one among them: enough for a bad week, and 80 MB of the store at the very most.
 pub const KEPT_MAX: u32 = 10;
 
@@ -263,8 +265,6 @@ fn named<'v>(versions: &'v [PolicyVersion], name: &str) -> Result<&'v PolicyVers
 
 /// Whether a name is this digest or the start of it.
 fn is_meant(digest: &str, name: &str) -> bool {
-    /// Hex digits that tell versions apart.
-    const DIGITS_MIN: usize = 6;
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     let wanted = name.strip_prefix("sha256:").unwrap_or(name);
     wanted.len() >= DIGITS_MIN && hex.starts_with(wanted)
