@@ -1,7 +1,7 @@
 //! One thing that could be different about a question.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! Explanations of what conditions decide: the facts that they read are among what could be otherwise.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use proptest::prelude::*;
 

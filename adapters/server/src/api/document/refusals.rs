@@ -134,6 +134,8 @@ fn common_headers() -> Map<String, Value> {
 /// reply.
 pub(super) fn add(method: &str, operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
+    // A policy that is kept may be refused by now, and too little of a digest names none.
+    let takes_policy = method != "get" && operation["tags"][0] == "Policy";
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let is_versioned = parameters
         .into_iter()
@@ -158,7 +160,8 @@ pub(super) fn add(method: &str, operation: &mut Value) {
         let is_possible = match status {
             409 => method != "get",
             412 | 428 => is_versioned,
-            413 | 415 | 422 => has_body,
+            413 | 415 => has_body,
+            422 => has_body || takes_policy,
             _ => true,
         };
         if is_possible {
