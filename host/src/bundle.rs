@@ -8,6 +8,8 @@
 mod key;
 mod metadata;
 
+use std::path::PathBuf;
+
 use scopegate_policy::Description;
 
 pub use key::{PolicyKeyError, PolicyPublicKey, PolicySigningKey};
@@ -169,6 +171,18 @@ pub fn signers(bundle: &[u8]) -> Vec<String> {
 const SIGNATURES_MAX: usize = 16;
 
 impl Trust {
+    /// Trusts the public keys, or the public halves, in these files.
+    ///
+    /// # Errors
+    /// When one cannot be used.
+    pub fn load(files: &[PathBuf]) -> Result<Self, PolicyKeyError> {
+        let keys: Result<_, _> = files
+            .iter()
+            .map(|path| PolicyPublicKey::load(path))
+            .collect();
+        Ok(Self(keys?))
+    }
+
     /// The trusted key that has signed a bundle.
     ///
     /// # Errors

@@ -338,12 +338,27 @@ impl Inner {
         if !is_active {
             self.make_active(kept, next, origin, now_ms).await?;
         }
+        Ok((self.version(digest).await?, !is_active))
+    }
+
+    /// A version that is kept, by its whole digest.
+    async fn version(&self, digest: String) -> Result<PolicyVersion, PolicyError> {
         let versions = self.versions().await?;
         let version = versions
             .into_iter()
             .find(|version| version.digest == digest);
-        let version = version.ok_or(PolicyError::Unknown(digest))?;
-        Ok((version, !is_active))
+        version.ok_or(PolicyError::Unknown(digest))
+    }
+
+    async fn apply(
+        &self,
+        change: PolicyChange,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<(), PolicyError> {
+        let change = Change::Policy(Box::new(change));
+        self.gate.directory().apply(change, origin, now_ms).await?;
+        Ok(())
     }
 
     /// First in the store, with its record, and then for every request that begins.
@@ -364,7 +379,7 @@ impl Inner {
         let is_configured = policy.digest() == kept.configured.policy.digest();
         let component =
             component.or_else(|| is_configured.then(|| kept.configured.component.clone()));
-        let change = Change::Policy(Box::new(PolicyChange::Activate(PolicyActivation {
+        let change = PolicyChange::Activate(PolicyActivation {
             digest: policy.digest().to_owned(),
             name: description.name.clone(),
             version: description.version.clone(),
@@ -373,8 +388,8 @@ impl Inner {
             configured: kept.configured.key.clone(),
             replaces: Some(replaces).filter(|replaced| replaced != policy.digest()),
             kept_max: KEPT_MAX,
-        })));
-        self.gate.directory().apply(change, origin, now_ms).await?;
+        });
+        self.apply(change, origin, now_ms).await?;
         // Whoever chooses one that has failed wants it all the same.
         kept.failed.remove(policy.digest());
         metrics::counter!("scopegate_policy_activations_total", "source" => source.word())

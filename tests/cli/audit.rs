@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     binary::{Running, run, run_ok, shell, text},
-    own_gate::{gate, serve},
+    own_gate::{gate, key, serve},
 };
 
 fn records(directory: &Path, arguments: &[&str]) -> Vec<Value> {
@@ -24,15 +24,7 @@ fn what_was_done_is_found_and_verified_while_it_serves_and_afterwards() {
     let directory = gate.path();
     run_ok(directory, &["cluster", "add", "prod"]);
     let (server, url) = serve(directory);
-    let mint = [
-        "key",
-        "mint",
-        "--owner",
-        "admin@example.com",
-        "--name",
-        "ci",
-    ];
-    run_ok(directory, &mint);
+    key(directory, &[]);
     for _ in 0..3 {
         shell(&format!("curl -s {url}/v1/clusters"));
     }

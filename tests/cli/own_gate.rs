@@ -72,6 +72,22 @@ pub(crate) fn json(directory: &Path, arguments: &[&str]) -> Value {
         .unwrap_or_else(|error| panic!("{arguments:?} printed {printed}: {error}"))
 }
 
+/// A key of the administrator's, and what `curl` sends it with.
+pub(crate) fn key(directory: &Path, arguments: &[&str]) -> (Value, String) {
+    let mint = [
+        "key",
+        "mint",
+        "--owner",
+        "admin@example.com",
+        "--name",
+        "ci",
+    ];
+    let key = json(directory, &[&mint, arguments].concat());
+    let secret = key["secret"].as_str().expect("a secret");
+    let header = format!("-H 'Authorization: Bearer {secret}'");
+    (key, header)
+}
+
 /// An API that answers one request with a list of two clusters.
 fn upstream(directory: &Path) -> std::thread::JoinHandle<()> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
@@ -106,23 +122,7 @@ fn a_revoked_key_is_refused_as_soon_as_the_command_returns() {
     run_ok(directory, &["cluster", "add", "prod", "dev"]);
     let (server, url) = serve(directory);
     // With one, they go through it.
-    let key = json(
-        directory,
-        &[
-            "key",
-            "mint",
-            "--owner",
-            "admin@example.com",
-            "--name",
-            "ci",
-            "--cluster",
-            "prod",
-        ],
-    );
-    let header = format!(
-        "-H 'Authorization: Bearer {}'",
-        key["secret"].as_str().expect("a secret")
-    );
+    let (key, header) = key(directory, &["--cluster", "prod"]);
     let listed = text(&shell(&format!("curl -s {header} {url}/v1/clusters")).stdout);
     assert_eq!(listed, r#"{"clusters":[{"id":"prod"}]}"#);
     upstream.join().expect("it answered");

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     binary::{run, run_ok, run_with, text},
-    own_gate::{gate, json, serve, status},
+    own_gate::{gate, key, serve, status},
     pages,
 };
 
@@ -15,19 +15,7 @@ fn the_page_shows_what_happens() {
     let gate = gate("scopegate");
     let directory = gate.path();
     run_ok(directory, &["cluster", "add", "prod"]);
-    let mint = [
-        "key",
-        "mint",
-        "--owner",
-        "admin@example.com",
-        "--name",
-        "ci",
-    ];
-    let key = json(directory, &mint);
-    let header = format!(
-        "-H 'Authorization: Bearer {}'",
-        key["secret"].as_str().expect("a secret")
-    );
+    let (_, header) = key(directory, &[]);
     let (server, url) = serve(directory);
     // Let through, to an upstream that is not there; refused before any policy; and refused by it.
     assert_eq!(status(&format!("{url}/v1/clusters"), &header), "502");

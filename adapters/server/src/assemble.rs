@@ -13,7 +13,7 @@ use scopegate_host::{
     Audit, Contract, Directory, Gate, Policies, Sessions,
     audit::{AuditKey, AuditKeyError, Seal, SealError, Sink},
     authenticate::{BadIssuer, Issuers},
-    bundle::{BadSignature, PolicyKeyError, PolicyPublicKey, Trust},
+    bundle::{BadSignature, PolicyKeyError, Trust},
     counters::Counters,
     engine::{CodeCache, Policy, Sandbox, SandboxConfig, SandboxError, Worlds},
     gate,
@@ -173,7 +173,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         compiler: config.policy_compiler,
         cache: code_cache(&path, &keys),
     };
-    let checks = Arc::new(checks(sandbox, trust(&config.policy_keys)?)?);
+    let checks = Arc::new(checks(sandbox, Trust::load(&config.policy_keys)?)?);
     let configured = configured(&policy_file, &checks).await?;
     let secret_scanning = config
         .secret_scanning
@@ -243,18 +243,6 @@ fn code_cache(store: &Path, keys: &Keys) -> Option<CodeCache> {
     cache
         .inspect_err(|error| tracing::warn!("each start compiles its policies: {error}"))
         .ok()
-}
-
-/// The keys whose signatures on policies are good.
-///
-/// # Errors
-/// When one cannot be used.
-pub fn trust(keys: &[PathBuf]) -> Result<Trust, AssembleError> {
-    let keys: Result<_, _> = keys
-        .iter()
-        .map(|path| PolicyPublicKey::load(path))
-        .collect();
-    Ok(Trust(keys?))
 }
 
 /// The policy that the configuration names, checked.

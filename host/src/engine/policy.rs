@@ -171,14 +171,8 @@ impl Policy {
     ) -> Result<Decision, DecideError> {
         let decision = self.decide(caller, request).await?;
         own(&decision);
-        bound::bound(
-            decision,
-            &self.description,
-            caller.caller,
-            request,
-            registered,
-        )
-        .map_err(|why| self.fault(why))
+        self.bounded(decision, caller, request, registered)
+            .map_err(|why| self.fault(why))
     }
 
     /// Decides a request: the policy's own answer, which makes sense but is not bounded yet.
@@ -261,14 +255,18 @@ impl Policy {
         request: &RequestRef<'_>,
         registered: &BTreeSet<String>,
     ) -> Result<Decision, String> {
-        let mut instance = Instance::new(
-            &self.core.engine,
-            &self.core.limits,
-            &self.component,
-            &self.exports,
-        )
-        .map_err(|error| limits::fault_text(&error))?;
+        let mut instance = self.fresh().map_err(|error| limits::fault_text(&error))?;
         let decision = self.ask(&mut instance, caller, request)?;
+        self.bounded(decision, caller, request, registered)
+    }
+
+    fn bounded(
+        &self,
+        decision: Decision,
+        caller: &CallerRef<'_>,
+        request: &RequestRef<'_>,
+        registered: &BTreeSet<String>,
+    ) -> Result<Decision, String> {
         bound::bound(
             decision,
             &self.description,
@@ -294,19 +292,22 @@ impl Policy {
         if self.idle.is_some() {
             metrics::counter!("scopegate_policy_instances_total").increment(1);
         }
-        Instance::new(
-            &self.core.engine,
-            &self.core.limits,
-            &self.component,
-            &self.exports,
-        )
-        .map_err(|error| {
+        self.fresh().map_err(|error| {
             if error.is::<PoolConcurrencyLimitError>() {
                 overloaded()
             } else {
                 self.fault(limits::fault_text(&error))
             }
         })
+    }
+
+    fn fresh(&self) -> wasmtime::Result<Instance> {
+        Instance::new(
+            &self.core.engine,
+            &self.core.limits,
+            &self.component,
+            &self.exports,
+        )
     }
 
     fn give_back(&self, instance: Instance) {

@@ -23,8 +23,8 @@ use crate::{
     engine::Policy,
     gate::{Shadow, Understudy},
     store::{
-        Actor, Change, Origin, PolicyChange, PolicyShadow, PolicySource, PolicyVersion,
-        ShadowVersion, StoreError,
+        Actor, Origin, PolicyChange, PolicyShadow, PolicySource, PolicyVersion, ShadowVersion,
+        StoreError,
     },
 };
 
@@ -95,14 +95,7 @@ impl Policies {
             };
             inner.make_active(&mut kept, next, origin, now_ms).await?;
             inner.gate.put_shadow(None);
-            // Whoever wants one that has failed wants it all the same.
-            kept.failed.remove(policy.digest());
-            let versions = inner.versions().await?;
-            let version = versions
-                .into_iter()
-                .find(|one| one.digest == policy.digest());
-            let unknown = || PolicyError::Unknown(policy.digest().to_owned());
-            Ok((version.ok_or_else(unknown)?, true))
+            Ok((inner.version(policy.digest().to_owned()).await?, true))
         })
         .await
     }
@@ -162,17 +155,6 @@ impl Inner {
         let policy = self.check(component).await?;
         let asker = start(&policy)?;
         Ok(Understudy::new(version, policy, asker))
-    }
-
-    async fn apply(
-        &self,
-        change: PolicyChange,
-        origin: Origin,
-        now_ms: i64,
-    ) -> Result<(), PolicyError> {
-        let change = Change::Policy(Box::new(change));
-        self.gate.directory().apply(change, origin, now_ms).await?;
-        Ok(())
     }
 
     async fn stored_shadow(&self) -> Result<Option<(ShadowVersion, Vec<u8>)>, StoreError> {

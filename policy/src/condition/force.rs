@@ -1,6 +1,6 @@
 //! Which of a caller's roles count in a request, for a host that has a policy's description alone.
 
-use super::{Condition, check, probe::Parts};
+use super::{check, probe::Parts};
 use crate::description::Description;
 use crate::facts::Caller;
 use crate::packed::RequestRef;
@@ -11,7 +11,7 @@ pub struct RoleConditions(Vec<Conditional>);
 struct Conditional {
     role: String,
     /// Nothing for a condition that is not in this language, as a policy written by hand may have: it never holds.
-    condition: Option<Condition>,
+    condition: Option<Parts>,
 }
 
 impl RoleConditions {
@@ -21,7 +21,9 @@ impl RoleConditions {
             let text = role.when.as_ref()?;
             Some(Conditional {
                 role: role.name.clone(),
-                condition: check::compile(text).ok(),
+                condition: check::compile(text)
+                    .ok()
+                    .map(|condition| Parts::of(&[&condition])),
             })
         });
         Self(conditional.collect())
@@ -33,9 +35,7 @@ impl RoleConditions {
             let found = self.0.iter().find(|known| known.role == *role);
             found.is_none_or(|known| {
                 let condition = known.condition.as_ref();
-                condition.is_some_and(|condition| {
-                    Parts::of(&[condition]).truths_of(caller, request) == [true]
-                })
+                condition.is_some_and(|condition| condition.truths_of(caller, request) == [true])
             })
         };
         caller

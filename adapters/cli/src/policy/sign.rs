@@ -202,11 +202,7 @@ fn component(path: &Path) -> Result<Vec<u8>> {
 
 /// The keys in these files.
 pub(super) fn trusted(files: &[PathBuf]) -> Result<Trust> {
-    let keys: Result<Vec<_>, _> = files
-        .iter()
-        .map(|path| PolicyPublicKey::load(path))
-        .collect();
-    Ok(Trust(keys.map_err(with_help)?))
+    Trust::load(files).map_err(with_help)
 }
 
 fn with_help(error: PolicyKeyError) -> anyhow::Error {

@@ -4,10 +4,10 @@ use core::net::IpAddr;
 
 use proptest::prelude::*;
 
-use super::{asked, texts};
-use crate::explain::{Explanation, Question, is_allowed};
+use super::{asked, hold, texts};
+use crate::explain::{Explanation, Question};
 use crate::sample::{caller, request};
-use crate::{Caller, CallerKind, Request, decide, document};
+use crate::{Caller, CallerKind, Request, document};
 
 const POLICY: &str = r#"policy: guarded
 permissions:
@@ -198,18 +198,7 @@ proptest! {
         };
         let tables = document::compile("guarded", POLICY).unwrap();
         let explanation = asked(&tables, &question);
-        for suggestion in &explanation.otherwise {
-            let with = |without: Option<usize>| {
-                let mut other = question.clone();
-                let changes = suggestion.changes.iter().enumerate();
-                changes.filter(|(place, _)| Some(*place) != without).for_each(|(_, change)| change.apply(&mut other));
-                is_allowed(&decide(&tables, &other.caller, &other.request))
-            };
-            prop_assert_ne!(with(None), explanation.is_allowed(), "{:?} {}", question, suggestion.text);
-            for place in 0..suggestion.changes.len() {
-                prop_assert_eq!(with(Some(place)), explanation.is_allowed(), "{:?} {}", question, suggestion.text);
-            }
-        }
+        hold(&tables, &question, &explanation)?;
         if path != "/never" && question.caller.kind == CallerKind::Session {
             prop_assert!(!explanation.otherwise.is_empty(), "{:?}: {}", question, explanation.because);
         }
