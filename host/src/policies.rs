@@ -22,17 +22,21 @@ pub use error::PolicyError;
 pub use shadow::ShadowStatus;
 
 use crate::{
-    Gate,
+    Gate, bundle,
     engine::Policy,
+    refusal::cut,
     store::{
-        Actor, Change, Origin, PolicyActivation, PolicyChange, PolicySource, PolicyVersion,
-        StoreError,
+        Actor, Change, Origin, PolicyActivation, PolicyChange, PolicyRefusal, PolicySource,
+        PolicyVersion, StoreError,
     },
 };
 
 /// Hex digits of a digest that tell versions apart.
 const DIGITS_MIN: usize = 6;
-/// How many policies are kept, the active one among them: enough for a bad week, and 80 MB of the store at the very most.
+/// The longest reason of a refusal that goes on record, in bytes.
+const WHY_BYTES_MAX: usize = 512;
+/// How many policies are kept, the active one among them: enough for a bad week, and ten times the largest component that
+/// the limits let in at the very most.
 pub const KEPT_MAX: u32 = 10;
 
 /// What the configuration names, when the gate starts or when the file has changed.
@@ -151,11 +155,14 @@ impl Policies {
         now_ms: i64,
     ) -> Result<(PolicyVersion, bool), PolicyError> {
         self.apart(move |inner| async move {
-            let policy = inner.check(component.clone()).await?;
+            let source = PolicySource::Push;
+            let policy = inner
+                .admit(&component, source.word(), &origin, now_ms)
+                .await?;
             let next = Next {
                 policy,
                 component: Some(component),
-                source: PolicySource::Push,
+                source,
             };
             let mut kept = inner.kept.lock().await;
             inner.activate(&mut kept, next, origin, now_ms).await
@@ -175,7 +182,11 @@ impl Policies {
         now_ms: i64,
     ) -> Result<(PolicyVersion, bool), PolicyError> {
         self.apart(move |inner| async move {
-            let policy = inner.check(component.clone()).await?;
+            let source = PolicySource::File;
+            let origin = Actor::Gate.into();
+            let policy = inner
+                .admit(&component, source.word(), &origin, now_ms)
+                .await?;
             let mut kept = inner.kept.lock().await;
             let configured = Configured {
                 key,
@@ -186,11 +197,9 @@ impl Policies {
             let next = Next {
                 policy,
                 component: Some(component),
-                source: PolicySource::File,
+                source,
             };
-            let done = inner
-                .activate(&mut kept, next, Actor::Gate.into(), now_ms)
-                .await;
+            let done = inner.activate(&mut kept, next, origin, now_ms).await;
             if done.is_err() {
                 // What is activated meanwhile is not to be kept as of this one.
                 kept.configured = before;
@@ -281,6 +290,34 @@ impl Inner {
         let checks = Arc::clone(&self.checks);
         let checked = tokio::task::spawn_blocking(move || checks.check(&component)).await;
         Ok(checked.map_err(|_| BadCandidate::Crashed)??)
+    }
+
+    /// Looks at a candidate that came from outside. Who tried what, when it is refused, is on record.
+    async fn admit(
+        &self,
+        component: &Bytes,
+        wanted: &'static str,
+        origin: &Origin,
+        now_ms: i64,
+    ) -> Result<Arc<Policy>, PolicyError> {
+        let checked = self.check(component.clone()).await;
+        if let Err(error) = &checked
+            && error.is_for_good()
+        {
+            let why = error.to_string();
+            let why = cut(why.lines().next().unwrap_or_default(), WHY_BYTES_MAX).to_owned();
+            let digest = bundle::digest(component);
+            let change = PolicyChange::Refuse(PolicyRefusal {
+                digest,
+                wanted,
+                why,
+            });
+            // It is refused either way.
+            if let Err(error) = self.apply(change, origin.clone(), now_ms).await {
+                tracing::error!(%error, "that a policy was refused is not on record");
+            }
+        }
+        checked
     }
 
     /// A policy that is kept: it may have been loaded before.

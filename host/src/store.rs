@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub use backup::{BackupError, InPlace, back_up, restore};
 pub use change::{
     Change, Code, Confirmation, LogIn, NewCredential, NewInvitation, NewUser, PolicyActivation,
-    PolicyChange, PolicyShadow, Touch,
+    PolicyChange, PolicyRefusal, PolicyShadow, Touch,
 };
 pub use conflict::Conflict;
 pub use error::{ChangeError, OpenError, StoreError};

@@ -1,7 +1,7 @@
 //! Bad candidates of every kind: each is refused in words that say what to do, and the policy before goes on.
 
 use scopegate_host::{
-    bundle::{CarriedTests, PolicySigningKey, sign, with_tests},
+    bundle::{self, CarriedTests, PolicySigningKey, sign, with_tests},
     engine::build_document,
 };
 
@@ -194,6 +194,7 @@ async fn refused(world: &World, operator: &Actor, viewer: &Actor, bad: Bad) -> S
     let Bad {
         kind, bytes, help, ..
     } = bad;
+    let digest = bundle::digest(&bytes);
     let before = active(world);
     assert_eq!(viewer.get("/v1/clusters/prod").await.status, 200, "{kind}");
     let refused = push(operator, bytes).await;
@@ -204,8 +205,15 @@ async fn refused(world: &World, operator: &Actor, viewer: &Actor, bad: Bad) -> S
     let detail = refused["detail"].as_str().expect("a detail");
     let said = detail.strip_prefix("the policy is refused, and the one before goes on: ");
     let said = said.and_then(|said| said.strip_suffix(help)?.strip_suffix(": "));
-    said.unwrap_or_else(|| panic!("{kind}: {detail}"))
-        .to_owned()
+    let said = said.unwrap_or_else(|| panic!("{kind}: {detail}"));
+    let lines = world.audit_lines().await;
+    let record = lines.iter().rfind(|line| line["action"] == "policy.refuse");
+    let record = record.unwrap_or_else(|| panic!("{kind}: no record"));
+    assert_eq!(record["subject"], digest, "{kind}");
+    assert_eq!(record["detail"]["wanted"], "push", "{kind}");
+    let why = record["detail"]["why"].as_str().expect("a reason");
+    assert!(!why.is_empty() && detail.starts_with(why), "{kind}: {why}");
+    said.to_owned()
 }
 
 /// That one policy decided all that was asked.

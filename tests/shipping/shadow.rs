@@ -6,7 +6,7 @@ mod disturbance;
 use std::time::Duration;
 
 use scopegate_host::{
-    Clusters,
+    Clusters, bundle,
     policies::{
         PolicyCommand,
         shadow::{DifferenceKind, ExampleAnswer, ShadowStatus},
@@ -305,6 +305,7 @@ async fn a_shadow_is_replaced_and_dropped() {
     // One that is refused changes nothing.
     let refused = push_shadow(&operator, b"no component".to_vec()).await;
     assert_eq!(refused.status, 422, "{}", refused.body);
+    let bad = bundle::digest(b"no component");
     let status = compared(&world, 1).await;
     assert_eq!(status.digest, one);
 
@@ -325,6 +326,7 @@ async fn a_shadow_is_replaced_and_dropped() {
         told.skip(1).collect::<Vec<_>>(),
         [
             ("policy.shadow", one.as_str()),
+            ("policy.refuse", bad.as_str()),
             ("policy.shadow", two.as_str()),
             ("policy.drop-shadow", two.as_str()),
         ]

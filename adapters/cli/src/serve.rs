@@ -1,5 +1,7 @@
 //! `scopegate serve`: the gate, until it is told to stop.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Result;
 use clap::Args;
 use scopegate_host::store::Purpose;
@@ -39,8 +41,12 @@ pub(crate) async fn run(Serve {}: Serve, common: &Common) -> Result<()> {
 /// Logs to standard error, as much as `SCOPEGATE_LOG` says or else this much.
 pub(crate) fn log(level: &str) {
     let filter = EnvFilter::try_from_env("SCOPEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // Files and pipes are read by programs. https://no-color.org
+    let is_asked_for = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let is_coloured = is_asked_for && std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(is_coloured)
         .with_writer(std::io::stderr)
         .init();
 }

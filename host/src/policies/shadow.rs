@@ -40,7 +40,7 @@ impl Policies {
         now_ms: i64,
     ) -> Result<ShadowStatus, PolicyError> {
         self.apart(move |inner| async move {
-            let policy = inner.check(component.clone()).await?;
+            let policy = inner.admit(&component, "shadow", &origin, now_ms).await?;
             let asker = start(&policy)?;
             let _kept = inner.kept.lock().await;
             let before = inner.gate.shadow();

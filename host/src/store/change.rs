@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Credential, CredentialKind, Expected, Idempotency, Session};
 use crate::{factor::Sealed, key::KeyHash, password::PasswordHash};
-pub use policy::{PolicyActivation, PolicyChange, PolicyShadow};
+pub use policy::{PolicyActivation, PolicyChange, PolicyRefusal, PolicyShadow};
 
 /// A user to add.
 #[derive(Debug)]

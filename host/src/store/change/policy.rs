@@ -17,6 +17,19 @@ pub enum PolicyChange {
         /// Its digest.
         digest: String,
     },
+    /// Changes nothing: that a candidate was refused is on record.
+    Refuse(PolicyRefusal),
+}
+
+/// A candidate that was refused for what it is.
+#[derive(Debug)]
+pub struct PolicyRefusal {
+    /// `sha256:` and the hash of what came, in hex.
+    pub digest: String,
+    /// What it would have been: a word for the record.
+    pub wanted: &'static str,
+    /// The first line of what is wrong with it.
+    pub why: String,
 }
 
 /// A policy that decides without effect, to be compared with the active one.
@@ -61,6 +74,7 @@ impl PolicyChange {
             Self::Activate(_) => "policy.activate",
             Self::Shadow(_) => "policy.shadow",
             Self::DropShadow { .. } => "policy.drop-shadow",
+            Self::Refuse(_) => "policy.refuse",
         }
     }
 
@@ -68,7 +82,8 @@ impl PolicyChange {
         match self {
             Self::Activate(PolicyActivation { digest, .. })
             | Self::Shadow(PolicyShadow { digest, .. })
-            | Self::DropShadow { digest } => digest,
+            | Self::DropShadow { digest }
+            | Self::Refuse(PolicyRefusal { digest, .. }) => digest,
         }
     }
 
@@ -86,6 +101,7 @@ impl PolicyChange {
                 "replaces": shadow.replaces,
             }),
             Self::DropShadow { .. } => json!({}),
+            Self::Refuse(refusal) => json!({ "wanted": refusal.wanted, "why": refusal.why }),
         }
     }
 }

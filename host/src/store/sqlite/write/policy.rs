@@ -15,6 +15,7 @@ impl Tx<'_> {
             PolicyChange::Activate(activation) => self.activate_policy(activation).await,
             PolicyChange::Shadow(shadow) => self.put_shadow(shadow).await,
             PolicyChange::DropShadow { digest } => self.drop_shadow(digest).await,
+            PolicyChange::Refuse(_) => Ok(Done::new(None)),
         }
     }
 
