@@ -13,6 +13,7 @@
 
 use std::{
     collections::HashMap,
+    io::{Read as _, Seek as _, SeekFrom},
     path::PathBuf,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -44,6 +45,7 @@ use uuid::Uuid;
 
 pub mod actor;
 pub mod people;
+pub mod program;
 pub mod random;
 pub mod raw;
 pub mod upstream;
@@ -138,6 +140,8 @@ pub struct World {
     pub keyring: Arc<KeyRing>,
     directory: tempfile::TempDir,
     users: HashMap<String, Uuid>,
+    /// How far [`World::audit_tail`] has read.
+    audit_read: Mutex<u64>,
 }
 
 impl World {
@@ -239,6 +243,7 @@ impl World {
             keyring: Arc::new(keyring),
             directory,
             users: HashMap::new(),
+            audit_read: Mutex::default(),
         };
         world.organization = world.add_organization(ORGANIZATION).await;
         let roles: &[&str] = if options.people {
@@ -271,6 +276,20 @@ impl World {
         self.running().gate().flush().await;
         let text = std::fs::read_to_string(self.directory.path().join("audit.jsonl"))
             .expect("the audit log");
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a record"))
+            .collect()
+    }
+
+    /// The audit's lines since this was called last.
+    pub async fn audit_tail(&self) -> Vec<Value> {
+        self.running().gate().flush().await;
+        let path = self.directory.path().join("audit.jsonl");
+        let mut read = self.audit_read.lock().await;
+        let mut file = std::fs::File::open(path).expect("the audit log");
+        let mut text = String::new();
+        file.seek(SeekFrom::Start(*read)).expect("its length");
+        *read += file.read_to_string(&mut text).expect("text") as u64;
         text.lines()
             .map(|line| serde_json::from_str(line).expect("a record"))
             .collect()

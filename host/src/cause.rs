@@ -64,11 +64,13 @@ pub enum Cause {
     GatewayTimeout,
     /// The upstream's list could not be narrowed. The text is for the log.
     UnfilterableList(String),
+    /// The reply is a list that would have to be narrowed, and whoever asks only asks.
+    ListNotFilterable,
 }
 
 /// Every code that a [`Cause`] can have, apart from the words of hand-written policies; `docs/problems.md` explains
 /// each.
-pub const CODES: [&str; 38] = [
+pub const CODES: [&str; 39] = [
     "invalid_request",
     "not-authenticated",
     "unknown-credential",
@@ -107,6 +109,7 @@ pub const CODES: [&str; 38] = [
     "bad-gateway",
     "gateway-timeout",
     "unfilterable-list",
+    "list-not-filterable",
 ];
 
 impl Cause {
@@ -141,6 +144,7 @@ impl Cause {
             Self::BadGateway(_) => "bad-gateway",
             Self::GatewayTimeout => "gateway-timeout",
             Self::UnfilterableList(_) => "unfilterable-list",
+            Self::ListNotFilterable => "list-not-filterable",
         }
     }
 
@@ -161,7 +165,7 @@ impl Cause {
             | Self::OtpRequired
             | Self::Denied(Reason::NotAuthenticated) => StatusCode::UNAUTHORIZED,
             Self::Denied(Reason::NoRoute) | Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Denied(_) | Self::NotHeld(_) => StatusCode::FORBIDDEN,
+            Self::Denied(_) | Self::NotHeld(_) | Self::ListNotFilterable => StatusCode::FORBIDDEN,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Stale(_) => StatusCode::PRECONDITION_FAILED,
@@ -229,6 +233,7 @@ mod tests {
             Cause::BadGateway(s()),
             Cause::GatewayTimeout,
             Cause::UnfilterableList(s()),
+            Cause::ListNotFilterable,
         ];
         let causes: Vec<Cause> = causes
             .into_iter()

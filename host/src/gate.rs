@@ -3,6 +3,7 @@
 //! Every path through it but one ends in a refusal; the one is `admission::admit`, where "allow" is made.
 
 mod admission;
+mod advice;
 mod identify;
 mod introspect;
 mod invitation;
@@ -43,6 +44,8 @@ use question::{Active, Question};
 use trail::{RequestIds, Trail};
 
 pub use admission::Identity;
+use advice::Enforcer;
+pub use advice::Rewriting;
 pub use introspect::Introspection;
 pub use session::{Answer, Reply};
 pub(crate) use shadow::{Shadow, Understudy};
@@ -173,11 +176,20 @@ impl Gate {
 
     /// Decides a request: authenticates it, counts it, asks the policy, records the answer.
     pub async fn check(&self, request: &Request<'_>) -> Verdict {
+        self.check_for(request, Enforcer::Adapter).await
+    }
+
+    /// The same for a proxy that only asks and forwards the request itself. What it cannot carry out is refused.
+    pub async fn advise(&self, request: &Request<'_>, rewriting: Rewriting) -> Verdict {
+        self.check_for(request, Enforcer::Proxy(rewriting)).await
+    }
+
+    async fn check_for(&self, request: &Request<'_>, enforcer: Enforcer) -> Verdict {
         let mut trail = self.trail(request);
         let active = self.active.load_full();
         let span = trail.span.clone();
         let outcome = self
-            .decide(request, &active, &mut trail)
+            .decide(request, enforcer, &active, &mut trail)
             .instrument(span)
             .await;
         match self.record(&trail, Some(&active), outcome).await {
@@ -296,6 +308,7 @@ impl Gate {
     async fn decide<'r>(
         &self,
         request: &Request<'r>,
+        enforcer: Enforcer,
         active: &Active,
         trail: &mut Trail<'r>,
     ) -> ControlFlow<Stop, Arc<Admission>> {
@@ -305,7 +318,15 @@ impl Gate {
         };
         trail.read(&question);
         let counted = self.identify(request, trail).await?;
-        self.ask(active, &question, counted, trail).await
+        let admission = self.ask(active, &question, counted, trail).await?;
+        let obstacle = match enforcer {
+            Enforcer::Adapter => None,
+            Enforcer::Proxy(rewriting) => advice::obstacle(&admission, request, rewriting),
+        };
+        match obstacle {
+            None => Continue(admission),
+            Some(cause) => Break(Stop::with(cause, admission.limit)),
+        }
     }
 
     /// Asks the policy, within what this caller may have at all.

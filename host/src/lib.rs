@@ -39,7 +39,7 @@ pub use audit::Audit;
 pub use cause::Cause;
 pub use contract::Contract;
 pub use directory::Directory;
-pub use gate::Gate;
+pub use gate::{Gate, Rewriting};
 pub use keyring::KeyRing;
 pub use policies::Policies;
 pub use principal::Principal;

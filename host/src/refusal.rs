@@ -222,7 +222,7 @@ fn title(cause: &Cause) -> &'static str {
         Cause::Unavailable(_) => "Temporarily unavailable",
         Cause::BadGateway(_) => "Bad gateway",
         Cause::GatewayTimeout => "Gateway timeout",
-        Cause::UnfilterableList(_) => "List cannot be narrowed",
+        Cause::UnfilterableList(_) | Cause::ListNotFilterable => "List cannot be narrowed",
     }
 }
 
@@ -281,6 +281,10 @@ fn detail(cause: &Cause) -> String {
         Cause::GatewayTimeout => "the upstream did not answer in time".to_owned(),
         Cause::UnfilterableList(_) => {
             "the upstream's list could not be narrowed to your clusters".to_owned()
+        }
+        Cause::ListNotFilterable => {
+            "the credential is restricted to clusters, and nobody here can narrow this list to them"
+                .to_owned()
         }
     }
 }

@@ -17,9 +17,8 @@ use super::{
     endpoints::{document, endpoints},
     office::{made, named, office},
 };
-use crate::harness::{Actor, PASSWORD, World};
+use crate::harness::{Actor, PASSWORD, World, program::python};
 
-const REQUIREMENTS: &str = include_str!("schemathesis/requirements.txt");
 const CONFIG: &str = include_str!("schemathesis/schemathesis.toml");
 /// Of the examples that it thinks of.
 const SEED: &str = "1";
@@ -170,39 +169,14 @@ fn statuses(report: &Path) -> Answered {
     answered
 }
 
-/// Where its programs are. Installs them when they are not there, or others.
+/// Where its programs are.
 fn installed() -> PathBuf {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAMS
-        .get_or_init(|| {
-            let test = env::current_exe().expect("a test has a path");
-            let target = test.ancestors().nth(3).expect("target/<profile>/deps");
-            let place = target.join("schemathesis");
-            let stamp = place.join("installed.txt");
-            if fs::read_to_string(&stamp).ok().as_deref() != Some(REQUIREMENTS) {
-                install(&place);
-                fs::write(stamp, REQUIREMENTS).expect("written");
-            }
-            place.join("bin")
-        })
-        .clone()
-}
-
-fn install(place: &Path) {
-    let requirements =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("api/schemathesis/requirements.txt");
-    let command = format!(
-        "python3 -m venv --clear '{place}' && '{place}/bin/pip' install --quiet --requirement '{requirements}'",
-        place = place.display(),
-        requirements = requirements.display(),
-    );
-    let output = Command::new("sh").args(["-c", &command]).output();
-    let output = output.expect("a shell");
-    assert!(
-        output.status.success(),
-        "schemathesis is needed and could not be installed. With Python 3 and its venv (Debian: python3-venv), run\n\
-         {command}\n\nIt said: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let place = || {
+        python(
+            "schemathesis",
+            Path::new("api/schemathesis/requirements.txt"),
+        )
+    };
+    PROGRAMS.get_or_init(|| place().join("bin")).clone()
 }

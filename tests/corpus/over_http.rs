@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -15,18 +16,44 @@ use scopegate_host::{
     store::{Actor, Change, Expected},
     trial::{Caller, Case, NOW_DEFAULT, Outcome, Role, TestFile, User},
 };
+use scopegate_policy::ClusterSource;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Options, PASSWORD, World, json_reply, raw};
+use super::run::Implementation;
+use crate::harness::{Options, PASSWORD, World, json_reply, program::Program, raw};
 
 const ORGANIZATION: &str = "corpus";
 /// Cases before the clock moves to the next minute: below every limit.
 const CASES_A_MINUTE: usize = 15;
 
+/// Where a client's requests go in.
+pub struct Front {
+    /// A client connects here.
+    pub address: SocketAddr,
+    /// Whether it is a proxy that asks the gate and forwards by itself, and so filters no list.
+    pub asks: bool,
+    /// What it is made of, as long as it is needed.
+    pub _programs: Vec<Program>,
+}
+
 /// Puts every case of a file to a server, and gives what came out differently.
 pub async fn differences(file: &TestFile) -> Vec<String> {
+    let own = async |world: &World| Front {
+        address: world.running().public_addr(),
+        asks: false,
+        _programs: Vec::new(),
+    };
+    differences_through(file, |_| {}, own).await
+}
+
+/// The same through whatever `start` puts before a world, whose options `adjust` changes.
+pub async fn differences_through(
+    file: &TestFile,
+    adjust: impl FnOnce(&mut Options),
+    start: impl AsyncFnOnce(&World) -> Front,
+) -> Vec<String> {
     let cases: Vec<&Case> = file
         .cases
         .iter()
@@ -35,7 +62,9 @@ pub async fn differences(file: &TestFile) -> Vec<String> {
     if cases.is_empty() {
         return Vec::new();
     }
-    let (world, id) = world_of(file).await;
+    let (world, id) = world_of(file, adjust).await;
+    let front = start(&world).await;
+    let expected = expected(file, &front).await;
     let credentials = credentials(&world, id, file).await;
     let keeps_time = file.callers.values().any(|caller| minutes_ago(caller) > 0);
     let mut answers = Vec::new();
@@ -43,20 +72,58 @@ pub async fn differences(file: &TestFile) -> Vec<String> {
         if index % CASES_A_MINUTE == 0 && !keeps_time {
             world.clock.advance(Duration::from_secs(61));
         }
-        answers.push(ask(&world, case, credentials.get(&case.caller)).await);
+        answers.push(ask(&world, &front, case, credentials.get(&case.caller)).await);
     }
     let records = world.audit().await;
     let mut differences = replayed(file, &records).await;
-    let records: BTreeMap<String, Value> = records
-        .into_iter()
-        .map(|record| {
-            let id = record["request_id"].as_str().unwrap_or_default().to_owned();
-            (id, record)
-        })
-        .collect();
     let asked = cases.into_iter().zip(&answers);
-    differences.extend(asked.filter_map(|(case, answer)| difference(file, case, answer, &records)));
+    differences.extend(asked.filter_map(|(case, answer)| {
+        let expected = expected.get(&case.place()).unwrap_or(&case.expected);
+        difference(file, case, expected, answer)
+    }));
     differences
+}
+
+/// What is to come of a case where that is not what the policy alone says, by its place: nobody filters the lists of a
+/// proxy that only asks, so whoever is restricted to clusters gets none.
+async fn expected(file: &TestFile, front: &Front) -> BTreeMap<String, Outcome> {
+    if !front.asks {
+        return BTreeMap::new();
+    }
+    let routes = &file.subject.description().routes;
+    let answers = Implementation::Native.answers(file).await;
+    let of_lists = answers.into_iter().filter(|(case, answer)| {
+        let route = answer
+            .rule
+            .route
+            .and_then(|index| routes.get(index as usize));
+        let lists = route.is_some_and(|route| matches!(route.cluster, ClusterSource::Lists(_)));
+        lists
+            && matches!(case.expected, Outcome::Allow(_))
+            && is_restricted(&file.callers[&case.caller])
+    });
+    let refused = |case: &Case| {
+        let reason = "list-not-filterable".to_owned();
+        (
+            case.place(),
+            Outcome::Deny {
+                reason,
+                about: None,
+            },
+        )
+    };
+    of_lists.map(|(case, _)| refused(case)).collect()
+}
+
+fn is_restricted(caller: &Caller) -> bool {
+    match caller {
+        Caller::Session { user, .. } => user.clusters.is_some(),
+        Caller::Key { owner, allowed, .. } => {
+            !allowed.is_empty() || owner.as_ref().is_some_and(|owner| owner.clusters.is_some())
+        }
+        Caller::Agent { .. } => true,
+        Caller::Operator { .. } | Caller::Anonymous => false,
+    }
 }
 
 /// Every record that a policy decided, decided again, in the component and natively: what is not as it was.
@@ -100,7 +167,8 @@ fn is_forwarded(case: &Case) -> bool {
 /// What a client and the upstream saw of a case.
 struct Answered {
     status: u16,
-    request_id: String,
+    /// What the gate recorded of it.
+    records: Vec<Value>,
     /// What `X-Scopegate-Clusters` told the upstream, if the request reached it.
     clusters: Option<String>,
 }
@@ -108,11 +176,15 @@ struct Answered {
 fn difference(
     file: &TestFile,
     case: &Case,
+    expected: &Outcome,
     answer: &Answered,
-    records: &BTreeMap<String, Value>,
 ) -> Option<String> {
     let text = |record: &Value, member: &str| record[member].as_str().map(str::to_owned);
-    let got = match (&answer.clusters, records.get(&answer.request_id)) {
+    let record = match answer.records.as_slice() {
+        [record] => Some(record),
+        _ => None,
+    };
+    let got = match (&answer.clusters, record) {
         (Some(clusters), Some(record)) if record["outcome"] == "admit" => {
             Some(Outcome::Allow(visible(clusters, &file.clusters)))
         }
@@ -122,7 +194,7 @@ fn difference(
         }),
         _ => None,
     };
-    let status = match &case.expected {
+    let status = match expected {
         Outcome::Allow(_) => 200,
         Outcome::Deny { reason, .. } => match reason.as_str() {
             "not-authenticated" => 401,
@@ -131,12 +203,12 @@ fn difference(
             _ => 403,
         },
     };
-    let same = got.as_ref() == Some(&case.expected) && answer.status == status;
+    let same = got.as_ref() == Some(expected) && answer.status == status;
     (!same).then(|| {
-        let expected = &case.expected;
         format!(
-            "{case}\n    expected {status} {expected:?}\n    got      {} {got:?}",
-            answer.status
+            "{case}\n    expected {status} {expected:?}\n    got      {} {got:?} of {} records",
+            answer.status,
+            answer.records.len()
         )
     })
 }
@@ -150,7 +222,7 @@ fn visible(header: &str, registered: &BTreeSet<String>) -> BTreeSet<String> {
     }
 }
 
-async fn ask(world: &World, case: &Case, credential: Option<&String>) -> Answered {
+async fn ask(world: &World, front: &Front, case: &Case, credential: Option<&String>) -> Answered {
     let asked = &case.request;
     let target = if asked.query.is_empty() {
         asked.path.clone()
@@ -172,20 +244,15 @@ async fn ask(world: &World, case: &Case, credential: Option<&String>) -> Answere
     }
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
     let before = world.upstream.count();
+    world.audit_tail().await;
     let line = format!("{} {target} HTTP/1.1", asked.method);
-    let reply = world.raw_request(&line, &headers).await;
-    let request_id = reply
-        .lines()
-        .find_map(|line| {
-            line.to_ascii_lowercase()
-                .strip_prefix("x-request-id: ")
-                .map(str::to_owned)
-        })
-        .unwrap_or_default();
+    let reply = raw::raw_request(front.address, &line, &headers).await;
+    let mut records = world.audit_tail().await;
+    records.retain(|record| record["kind"] != "change");
     let reached = world.upstream.count() > before;
     Answered {
         status: raw::status_of(&reply),
-        request_id,
+        records,
         clusters: reached.then(|| {
             world
                 .upstream
@@ -196,16 +263,17 @@ async fn ask(world: &World, case: &Case, credential: Option<&String>) -> Answere
     }
 }
 
-async fn world_of(file: &TestFile) -> (World, Uuid) {
+async fn world_of(file: &TestFile, adjust: impl FnOnce(&mut Options)) -> (World, Uuid) {
     let contract: &'static str = file.contract.name.clone().leak();
-    let world = World::with(Options {
+    let mut options = Options {
         policy: file.subject.text().map(|text| &*text.to_owned().leak()),
         people: false,
         // Cases come from addresses of their own.
         trusted_proxies: &["127.0.0.0/8"],
         ..Options::of(contract)
-    })
-    .await;
+    };
+    adjust(&mut options);
+    let world = World::with(options).await;
     world.upstream.answers(|_| {
         json_reply(
             200,

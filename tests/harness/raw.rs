@@ -1,6 +1,6 @@
 //! Bytes on a connection, for what no well-behaved client sends.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -20,21 +20,31 @@ impl World {
 
     /// Sends bytes on a new connection and reads until the server closes it, or says nothing for half a second.
     pub async fn raw(&self, bytes: &str) -> String {
-        let mut stream = self.connect().await;
-        stream.write_all(bytes.as_bytes()).await.expect("written");
-        read_some(&mut stream).await
+        raw(self.running().public_addr(), bytes).await
     }
 
     /// Sends a request's head, with a `Host` and `Connection: close` put in and every line ended.
     pub async fn raw_request(&self, line: &str, headers: &[&str]) -> String {
-        let mut text = format!("{line}\r\nHost: gate.example\r\nConnection: close\r\n");
-        for header in headers {
-            text.push_str(header);
-            text.push_str("\r\n");
-        }
-        text.push_str("\r\n");
-        self.raw(&text).await
+        raw_request(self.running().public_addr(), line, headers).await
     }
+}
+
+/// Sends bytes on a new connection and reads until the other end closes it, or says nothing for half a second.
+pub async fn raw(address: SocketAddr, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(bytes.as_bytes()).await.expect("written");
+    read_some(&mut stream).await
+}
+
+/// Sends a request's head, with a `Host` and `Connection: close` put in and every line ended.
+pub async fn raw_request(address: SocketAddr, line: &str, headers: &[&str]) -> String {
+    let mut text = format!("{line}\r\nHost: gate.example\r\nConnection: close\r\n");
+    for header in headers {
+        text.push_str(header);
+        text.push_str("\r\n");
+    }
+    text.push_str("\r\n");
+    raw(address, &text).await
 }
 
 /// What comes until the end, or until nothing came for half a second.

@@ -1,6 +1,7 @@
 //! The pipeline on a real store and a real policy, rule by rule.
 
 mod admission;
+mod advice;
 mod credentials;
 mod issuers;
 mod jwks;
