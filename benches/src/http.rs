@@ -16,13 +16,13 @@ pub mod roles;
 use process::{Process, processor_time};
 
 /// The core that the server has for itself.
-const SERVER_CORE: &str = "0";
+pub(crate) const SERVER_CORE: &str = "0";
 /// The core of the upstream and of wrk.
-const LOAD_CORE: &str = "1";
+pub(crate) const LOAD_CORE: &str = "1";
 /// Kept-alive connections that wrk holds.
-const CONNECTIONS: &str = "32";
+pub(crate) const CONNECTIONS: &str = "32";
 /// What wrk asks for: a route on a cluster that the key may read.
-const TARGET: &str = "/v1/clusters/prod/workloads";
+pub(crate) const TARGET: &str = "/v1/clusters/prod/workloads";
 
 /// What was measured: medians over pairs of runs.
 #[derive(Clone, Copy, Debug)]
@@ -122,17 +122,17 @@ fn load(server: &Process, duration: Duration) -> Result<Run> {
     })
 }
 
-fn number_before(text: &str, words: &str) -> Option<f64> {
+pub(crate) fn number_before(text: &str, words: &str) -> Option<f64> {
     text.lines()
         .find_map(|line| line.split_once(words)?.0.trim().parse().ok())
 }
 
-fn number_after(text: &str, words: &str) -> Option<f64> {
+pub(crate) fn number_after(text: &str, words: &str) -> Option<f64> {
     text.lines()
         .find_map(|line| line.split_once(words)?.1.trim().parse().ok())
 }
 
-fn require(program: &str, package: &str) -> Result<()> {
+pub(crate) fn require(program: &str, package: &str) -> Result<()> {
     let found = std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     });

@@ -3,6 +3,7 @@
 //! Every figure is measured when the program runs: nothing here carries a number that was measured before.
 
 pub mod decide;
+pub mod envoy;
 pub mod gate;
 pub mod http;
 pub mod keys;

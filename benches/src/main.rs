@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use scopegate_benches::{http::roles, keys, table};
+use scopegate_benches::{envoy, http::roles, keys, table};
 #[cfg(feature = "peers")]
 use scopegate_benches::{measure::Effort, run};
 
@@ -37,6 +37,15 @@ enum Command {
         directory: PathBuf,
         /// How many keys
         count: u64,
+    },
+    /// Envoy alone, with its own filters, and with each way of asking the gate
+    Envoy {
+        /// The gate's program, of a release build
+        #[arg(long, default_value = "target/release/scopegate")]
+        scopegate: PathBuf,
+        /// Print a JSON list, as `table` does
+        #[arg(long)]
+        json: bool,
     },
     /// Measure everything briefly and print the table
     #[cfg(feature = "peers")]
@@ -81,6 +90,7 @@ fn main() -> Result<()> {
             &runtime()?.block_on(keys::everything(count, &directory))?,
             json,
         ),
+        Command::Envoy { scopegate, json } => print(&envoy::everything(&scopegate)?, json),
         Command::FillKeys { directory, count } => {
             let filled = runtime()?.block_on(keys::fill(&directory, count))?;
             println!("{}", serde_json::to_string(&filled)?);

@@ -1,0 +1,141 @@
+//! The gate as an operator starts it: the program, a configuration, a key.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{Program, free_address};
+use crate::http::SERVER_CORE;
+
+/// A gate that serves, and a key that it admits as often as it is asked.
+pub(super) struct Gate {
+    program: Program,
+    scopegate: PathBuf,
+    directory: PathBuf,
+    pub(super) key: String,
+}
+
+impl Gate {
+    pub(super) fn start(scopegate: &Path, directory: &Path, upstream: SocketAddr) -> Result<Self> {
+        ensure!(
+            scopegate.is_file(),
+            "`{}` is not there: `cargo build --release -p scopegate`",
+            scopegate.display()
+        );
+        let scopegate = fs::canonicalize(scopegate)?;
+        run(&scopegate, directory, &["init", "gate"])?;
+        let directory = directory.join("gate");
+        let contract = include_str!("../../../host/contracts/scopegate.yaml");
+        fs::write(directory.join("contract.yaml"), without_limits(contract))?;
+        fs::write(
+            directory.join("filter-secret"),
+            "0123456789abcdef0123456789abcdef",
+        )?;
+        let (listen, management, envoy) = (free_address()?, free_address()?, free_address()?);
+        let config = format!(
+            "listen: {listen}\n\
+             contract: contract.yaml\n\
+             policy: scopegate\n\
+             upstream: http://{upstream}\n\
+             store: sqlite://scopegate.db\n\
+             session_keys: session-keys.json\n\
+             trusted_proxies: [127.0.0.1]\n\
+             management: {{ listen: {management} }}\n\
+             envoy: {{ listen: {envoy} }}\n\
+             check: {{ dialect: envoy }}\n\
+             filters: {{ secret: {{ file: filter-secret }} }}\n"
+        );
+        fs::write(directory.join("scopegate.yaml"), config)?;
+        let serve = [scopegate.as_os_str().to_owned(), "serve".into()];
+        let program = Program::start(
+            SERVER_CORE,
+            serve.into(),
+            &directory.join("serve.log"),
+            envoy,
+            &directory,
+        )?;
+        run(&scopegate, &directory, &["cluster", "add", "prod"])?;
+        let mint = [
+            "key",
+            "mint",
+            "--owner",
+            "admin@example.com",
+            "--name",
+            "bench",
+            "--cluster",
+            "prod",
+            "--output",
+            "json",
+        ];
+        let minted: Value = serde_json::from_str(&run(&scopegate, &directory, &mint)?)?;
+        let key = minted["secret"].as_str().context("no key was minted")?;
+        Ok(Self {
+            program,
+            scopegate,
+            directory,
+            key: key.to_owned(),
+        })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.program.id()
+    }
+
+    /// What `scopegate envoy config` prints for this mode.
+    pub(super) fn envoy_config(
+        &self,
+        mode: &str,
+        listen: SocketAddr,
+        upstream: SocketAddr,
+    ) -> Result<String> {
+        let (listen, upstream) = (listen.to_string(), upstream.to_string());
+        let config = [
+            "envoy",
+            "config",
+            "--mode",
+            mode,
+            "--listen",
+            &listen,
+            "--upstream",
+            &upstream,
+        ];
+        run(&self.scopegate, &self.directory, &config)
+    }
+}
+
+/// The contract, with limits that no bench reaches.
+fn without_limits(contract: &str) -> String {
+    let mut is_limits = false;
+    let lines = contract.lines().map(|line| {
+        if !line.starts_with(' ') {
+            is_limits = line == "limits:";
+        }
+        match line.split_once(": ") {
+            Some((name, value)) if is_limits && value.parse::<u32>().is_ok() => {
+                format!("{name}: 1000000000\n")
+            }
+            _ => format!("{line}\n"),
+        }
+    });
+    lines.collect()
+}
+
+fn run(program: &Path, directory: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "`scopegate {}` failed: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
