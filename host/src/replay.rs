@@ -2,12 +2,16 @@
 //! gave, and from the policy of the same digest to the answer that it gives now. A policy is a pure function, so
 //! the two are the same, or the record or the gate is wrong.
 //!
-//! ```ignore
-//! let mut library = Library::new(sandbox);
-//! library.add("policy.wasm", component);
-//! if let Entry::Decided(recorded) = replay::read(line)? {
-//!     let policy = library.get(&recorded.policy).transpose()?;
+//! ```no_run
+//! use scopegate_host::{engine::Sandbox, replay::{self, Entry, Library, Replayed, Way}};
+//!
+//! async fn is_identical(sandbox: Sandbox, component: Vec<u8>, line: &str) -> Option<bool> {
+//!     let mut library = Library::new(sandbox);
+//!     library.add("policy.wasm", component);
+//!     let Ok(Entry::Decided(recorded)) = replay::read(line) else { return None };
+//!     let policy = library.get(&recorded.policy)?.ok()?;
 //!     let replayed = replay::decide_again(&recorded, policy, Way::Component).await;
+//!     Some(matches!(replayed, Replayed::Identical))
 //! }
 //! ```
 //!
