@@ -32,11 +32,7 @@ pub fn at(example: &str, listen: SocketAddr, api: SocketAddr, gate: SocketAddr) 
         ("127.0.0.1", 9191, gate),
     ] {
         let stands = format!("address: {host}, port_value: {port} ");
-        let becomes = format!(
-            "address: {}, port_value: {} ",
-            address.ip(),
-            address.port()
-        );
+        let becomes = format!("address: {}, port_value: {} ", address.ip(), address.port());
         text = once(&text, &stands, &becomes);
     }
     text
@@ -53,9 +49,7 @@ pub async fn answering(world: &World, settings: Settings) -> Running {
     let clock = world.clock.clone();
     let listener = Listener::bind(settings).await.expect("a listener");
     let gate = Arc::clone(world.running().gate());
-    listener
-        .serve(gate, Arc::new(move || clock.now_ms()))
-        .await
+    listener.serve(gate, Arc::new(move || clock.now_ms())).await
 }
 
 /// Any free port.
@@ -103,11 +97,7 @@ impl Stand {
 }
 
 /// The example, changed, before a world's upstream.
-pub async fn envoy(
-    world: &World,
-    gate: SocketAddr,
-    change: impl FnOnce(&str) -> String,
-) -> Envoy {
+pub async fn envoy(world: &World, gate: SocketAddr, change: impl FnOnce(&str) -> String) -> Envoy {
     let listen = free_address();
     let configuration = change(&at(EXAMPLE, listen, api(world), gate));
     Envoy::start(&configuration, listen).await
@@ -116,12 +106,18 @@ pub async fn envoy(
 /// Where a world's upstream is.
 pub fn api(world: &World) -> SocketAddr {
     let address = world.upstream.url.strip_prefix("http://");
-    address.and_then(|text| text.parse().ok()).expect("an address")
+    address
+        .and_then(|text| text.parse().ok())
+        .expect("an address")
 }
 
 /// What would let everything in if the gate made an error of a refusal.
 pub fn failing_open(text: &str) -> String {
-    once(text, "failure_mode_allow: false", "failure_mode_allow: true")
+    once(
+        text,
+        "failure_mode_allow: false",
+        "failure_mode_allow: true",
+    )
 }
 
 /// Without limits in the way.

@@ -72,7 +72,11 @@ impl Service<Request<Body>> for Answered {
                 },
                 Err(_) => Cause::Unavailable("reading a question of Envoy panicked".to_owned()),
             };
-            tracing::warn!(code = cause.code(), ?cause, "a question of Envoy could not be read");
+            tracing::warn!(
+                code = cause.code(),
+                ?cause,
+                "a question of Envoy could not be read"
+            );
             Ok(response(authorizer.refuse(cause).await))
         })
     }

@@ -23,7 +23,7 @@ use scopegate_host::{Request, headers};
 const HEADERS_MAX: usize = headers::HEADERS_MAX + 8;
 
 /// A request that Envoy asks about.
-pub struct Asked {
+pub(crate) struct Asked {
     method: String,
     path: String,
     query: String,
@@ -36,14 +36,14 @@ pub struct Asked {
 /// What of a question cannot be read. The text has nothing in it that a client sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Malformed(&'static str);
+pub(crate) struct Malformed(&'static str);
 
 impl Asked {
     /// Reads a question.
     ///
     /// # Errors
     /// What is missing or cannot be read.
-    pub fn read(context: AttributeContext) -> Result<Self, Malformed> {
+    pub(crate) fn read(context: AttributeContext) -> Result<Self, Malformed> {
         let peer = peer(context.source)?;
         let request = context.request.and_then(|request| request.http);
         let request = request.ok_or(Malformed("there is no HTTP request to decide about"))?;
@@ -86,7 +86,7 @@ impl Asked {
     }
 
     /// What the gate is asked.
-    pub fn request(&self, now_ms: i64) -> Request<'_> {
+    pub(crate) fn request(&self, now_ms: i64) -> Request<'_> {
         Request {
             method: &self.method,
             path: &self.path,
@@ -99,7 +99,7 @@ impl Asked {
     }
 
     /// What the client's `Connection` header named: nobody has judged it, so it must not go on.
-    pub fn ended(&self) -> &[HeaderName] {
+    pub(crate) fn ended(&self) -> &[HeaderName] {
         &self.ended
     }
 }
@@ -144,10 +144,7 @@ struct Pseudo {
 
 /// The headers, from the one field that has them: `header_map` where Envoy is told to `encode_raw_headers`, else
 /// `headers`, where it has merged repeated ones.
-fn fields(
-    merged: HashMap<String, String>,
-    raw: Option<RawHeaders>,
-) -> Result<Fields, Malformed> {
+fn fields(merged: HashMap<String, String>, raw: Option<RawHeaders>) -> Result<Fields, Malformed> {
     let raw = raw.map_or_else(Vec::new, |raw| raw.headers);
     if !raw.is_empty() && !merged.is_empty() {
         return Err(Malformed("the headers are there twice"));

@@ -24,7 +24,7 @@ use crate::metadata::metadata;
 
 /// An answer. [`Reply::allow`] and [`Reply::deny`] are the only ways to one.
 #[derive(Debug)]
-pub struct Reply(Decided);
+pub(crate) struct Reply(Decided);
 
 /// The code of a denial is not zero by its type.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ enum Decided {
 /// An admission that no reply can carry: a header that is not text. The gate makes none such.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the header `{0}` cannot be told to Envoy")]
-pub struct Unsayable(HeaderName);
+pub(crate) struct Unsayable(HeaderName);
 
 impl Reply {
     /// Forward it: to the target that was judged, with the identity in place of whatever the client sent under these
@@ -44,7 +44,7 @@ impl Reply {
     ///
     /// # Errors
     /// When a header of the admission is not text; it is to be refused then.
-    pub fn allow(admission: &Admission, ended: &[HeaderName]) -> Result<Self, Unsayable> {
+    pub(crate) fn allow(admission: &Admission, ended: &[HeaderName]) -> Result<Self, Unsayable> {
         let mut target = admission.path.clone();
         if !admission.query.is_empty() {
             target.push('?');
@@ -69,7 +69,7 @@ impl Reply {
     }
 
     /// Answer this instead.
-    pub fn deny(refusal: &Refusal) -> Self {
+    pub(crate) fn deny(refusal: &Refusal) -> Self {
         let status = match refusal.status {
             status if status.is_client_error() || status.is_server_error() => status,
             // Envoy would show a denial that looks like an answer of the upstream.
@@ -83,11 +83,6 @@ impl Reply {
             body: refusal.body.clone(),
         };
         Self(Decided::Denied(code(status), denied))
-    }
-
-    /// Whether it lets a request through.
-    pub fn allows(&self) -> bool {
-        matches!(self.0, Decided::Allowed(..))
     }
 }
 
@@ -140,7 +135,10 @@ fn to_remove(admission: &Admission, ended: &[HeaderName]) -> Vec<String> {
             names.push(name);
         }
     }
-    names.into_iter().map(|name| name.as_str().to_owned()).collect()
+    names
+        .into_iter()
+        .map(|name| name.as_str().to_owned())
+        .collect()
 }
 
 /// The refusal's headers; Envoy counts the body itself.

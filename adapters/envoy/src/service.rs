@@ -26,7 +26,7 @@ pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// Questions at once, of all connections.
 const CHECKS_MAX: usize = 4096;
 /// For the words of a refusal that something else than the gate's pipeline makes: they are recorded before.
-const REFUSAL_MAX: Duration = Duration::from_secs(3);
+const REFUSAL_MAX: Duration = Duration::from_secs(1);
 /// A broken pin is a line in the log once in so many milliseconds: whoever likes can cause it.
 const COMPLAINED_EVERY_MS: i64 = 1000;
 

@@ -41,7 +41,13 @@ async fn bytes(address: SocketAddr, bytes: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_spelling_of_an_identity_header_gets_through() {
     let stand = careless_stand().await;
-    let key = stand.world.key(Key { clusters: &["prod"], ..Key::default() }).await;
+    let key = stand
+        .world
+        .key(Key {
+            clusters: &["prod"],
+            ..Key::default()
+        })
+        .await;
     let credential = format!("Authorization: {}", key.credential_value());
     let long = format!("X-Scopegate-Roles: {}", "admin,".repeat(3000));
     let spoofed = [
@@ -70,12 +76,26 @@ async fn no_spelling_of_an_identity_header_gets_through() {
         let sent = header.split_once(": ").unwrap();
         for (name, value) in &seen.headers {
             let value = String::from_utf8_lossy(value.as_bytes());
-            assert!(value != sent.1 && !value.contains("root"), "{header}: {name}: {value}");
+            assert!(
+                value != sent.1 && !value.contains("root"),
+                "{header}: {name}: {value}"
+            );
         }
         assert_eq!(seen.header("x-scopegate-clusters"), "prod");
-        for name in ["subject", "organization", "credential", "roles", "scopes", "clusters"] {
+        for name in [
+            "subject",
+            "organization",
+            "credential",
+            "roles",
+            "scopes",
+            "clusters",
+        ] {
             let name = format!("x-scopegate-{name}");
-            assert_eq!(seen.headers.get_all(&name).iter().count(), 1, "{header}: {name}");
+            assert_eq!(
+                seen.headers.get_all(&name).iter().count(),
+                1,
+                "{header}: {name}"
+            );
         }
         assert!(!seen.headers.contains_key("authorization"));
     }
@@ -112,15 +132,27 @@ async fn several_credentials_are_none() {
     ];
     for headers in sets {
         let reply = raw_request(stand.envoy.address, LINE, headers).await;
-        assert!(matches!(status_of(&reply), 400 | 401), "{headers:?}: {reply}");
+        assert!(
+            matches!(status_of(&reply), 400 | 401),
+            "{headers:?}: {reply}"
+        );
     }
     // Without raw headers Envoy merges them, and what is merged is no credential.
-    let merged = |text: &str| once(&careless(text), "encode_raw_headers: true", "encode_raw_headers: false");
+    let merged = |text: &str| {
+        once(
+            &careless(text),
+            "encode_raw_headers: true",
+            "encode_raw_headers: false",
+        )
+    };
     let answering = stand.answering.as_ref().unwrap().address();
     let envoy = super::envoy(&stand.world, answering, merged).await;
     for headers in sets {
         let reply = raw_request(envoy.address, LINE, headers).await;
-        assert!(matches!(status_of(&reply), 400 | 401), "merged {headers:?}: {reply}");
+        assert!(
+            matches!(status_of(&reply), 400 | 401),
+            "merged {headers:?}: {reply}"
+        );
     }
     assert_eq!(stand.passed(), 0);
     let reply = raw_request(envoy.address, LINE, &[&bearer]).await;
@@ -141,7 +173,10 @@ async fn what_is_not_text_is_not_let_in_by_its_being_so() {
     let refused = [
         head(b"GET /v1/clusters/\xff\xfe", good.as_bytes()),
         head(b"GET /v1/clusters/prod?q=\xe9", b""),
-        head(b"GET /v1/clusters/prod", b"Authorization: Bearer \xff\xfe\r\n"),
+        head(
+            b"GET /v1/clusters/prod",
+            b"Authorization: Bearer \xff\xfe\r\n",
+        ),
         head(b"GET /v1/clusters/prod", b"X-API-Key: \xc3\x28\r\n"),
         head(b"GET /v1/clusters/prod", b"X-Scopegate-Subject: \xff\r\n"),
         head(b"G\xcbT /v1/clusters/prod", good.as_bytes()),
@@ -170,24 +205,46 @@ async fn what_is_not_text_is_not_let_in_by_its_being_so() {
     let odd = [good.as_bytes(), b"X-Name: \xff\xfe\r\n"].concat();
     let reply = bytes(stand.envoy.address, &head(b"GET /v1/clusters/prod", &odd)).await;
     assert_eq!(status_of(&reply), 200, "{reply}");
-    assert_eq!(stand.world.upstream.last().headers["x-name"].as_bytes(), b"\xff\xfe");
+    assert_eq!(
+        stand.world.upstream.last().headers["x-name"].as_bytes(),
+        b"\xff\xfe"
+    );
 }
 
 /// Two requests in one: what stands in the body of the first is not judged as a second one, and not forwarded as one.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_smuggled_is_judged_or_not_forwarded() {
     let stand = careless_stand().await;
-    let key = stand.world.key(Key { clusters: &["prod"], ..Key::default() }).await;
+    let key = stand
+        .world
+        .key(Key {
+            clusters: &["prod"],
+            ..Key::default()
+        })
+        .await;
     let good = key.credential_value();
     let hidden = "GET /v1/clusters/dev HTTP/1.1\r\nHost: a\r\nX-Scopegate-Subject: root\r\n\r\n";
     let requests = [
-        format!("{LINE}\r\nHost: a\r\nAuthorization: {good}\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
-        format!("{LINE}\r\nHost: a\r\nAuthorization: {good}\r\nContent-Length: 5\r\nContent-Length: 0\r\n\r\n{hidden}"),
-        format!("{LINE}\r\nHost: a\r\nAuthorization: {good}\r\nTransfer-Encoding: xchunked\r\n\r\n{hidden}"),
-        format!("{LINE}\r\nHost: a\r\nAuthorization: {good}\r\nContent-Length : {}\r\n\r\n{hidden}", hidden.len()),
+        format!(
+            "{LINE}\r\nHost: a\r\nAuthorization: {good}\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
+        ),
+        format!(
+            "{LINE}\r\nHost: a\r\nAuthorization: {good}\r\nContent-Length: 5\r\nContent-Length: 0\r\n\r\n{hidden}"
+        ),
+        format!(
+            "{LINE}\r\nHost: a\r\nAuthorization: {good}\r\nTransfer-Encoding: xchunked\r\n\r\n{hidden}"
+        ),
+        format!(
+            "{LINE}\r\nHost: a\r\nAuthorization: {good}\r\nContent-Length : {}\r\n\r\n{hidden}",
+            hidden.len()
+        ),
         format!("{LINE}\r\nHost: a\r\nAuthorization: {good}\r\n\r\n{hidden}"),
-        format!("GET /v1/clusters/prod HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: {good}\r\n\r\n"),
-        format!("GET http://b/v1/clusters/dev HTTP/1.1\r\nHost: a\r\nAuthorization: {good}\r\n\r\n"),
+        format!(
+            "GET /v1/clusters/prod HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: {good}\r\n\r\n"
+        ),
+        format!(
+            "GET http://b/v1/clusters/dev HTTP/1.1\r\nHost: a\r\nAuthorization: {good}\r\n\r\n"
+        ),
     ];
     for request in requests {
         let before = stand.passed();
@@ -196,7 +253,10 @@ async fn what_is_smuggled_is_judged_or_not_forwarded() {
         assert!(passed <= 1, "{request}: {reply}");
         if passed == 1 {
             let seen = stand.world.upstream.last();
-            assert_eq!((seen.path.as_str(), seen.header("x-scopegate-clusters")), (PATH, "prod"));
+            assert_eq!(
+                (seen.path.as_str(), seen.header("x-scopegate-clusters")),
+                (PATH, "prod")
+            );
         }
     }
 }
@@ -226,7 +286,12 @@ async fn connection_takes_nothing_away_that_was_judged() {
         "x-request-id",
     ] {
         let connection = format!("Connection: close, {named}");
-        let headers = [credential.as_str(), "X-Cluster-Id: staging", &connection, "Content-Length: 0"];
+        let headers = [
+            credential.as_str(),
+            "X-Cluster-Id: staging",
+            &connection,
+            "Content-Length: 0",
+        ];
         let before = stand.passed();
         let reply = raw_request(stand.envoy.address, line, &headers).await;
         if stand.passed() == before {
@@ -259,11 +324,21 @@ async fn a_question_too_large_to_read_is_refused() {
     for (bytes, status) in [(70 << 10, 400), (2 << 20, 400)] {
         let large = format!("X-Large: {}", "a".repeat(bytes));
         let reply = raw_request(stand.envoy.address, LINE, &[&good, &large]).await;
-        assert_eq!(status_of(&reply), status, "{bytes}: {}", &reply[..reply.len().min(300)]);
+        assert_eq!(
+            status_of(&reply),
+            status,
+            "{bytes}: {}",
+            &reply[..reply.len().min(300)]
+        );
     }
     let many: Vec<String> = (0..90).map(|index| format!("X-{index}: a")).collect();
     let more: Vec<&str> = many.iter().chain(&many).map(String::as_str).collect();
-    let reply = raw_request(stand.envoy.address, LINE, &[&[good.as_str()], &more[..]].concat()).await;
+    let reply = raw_request(
+        stand.envoy.address,
+        LINE,
+        &[&[good.as_str()], &more[..]].concat(),
+    )
+    .await;
     assert!(status_of(&reply) >= 400, "{reply}");
     assert_eq!(stand.passed(), 0);
 }

@@ -36,21 +36,39 @@ struct Counts {
 }
 
 /// Asks again and again; with `may`, for something that is theirs.
-async fn hammer(url: String, header: Option<String>, may: bool, done: Arc<AtomicBool>, counts: Arc<Counts>) {
-    let client = Client::builder().no_proxy().timeout(WITHIN).build().expect("a client");
+async fn hammer(
+    url: String,
+    header: Option<String>,
+    may: bool,
+    done: Arc<AtomicBool>,
+    counts: Arc<Counts>,
+) {
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(WITHIN)
+        .build()
+        .expect("a client");
     while !done.load(SeqCst) {
         let mut request = client.get(&url);
         if let Some(value) = &header {
             request = request.header("authorization", value);
         }
         let began = Instant::now();
-        let status = request.send().await.expect("an answer in time").status().as_u16();
+        let status = request
+            .send()
+            .await
+            .expect("an answer in time")
+            .status()
+            .as_u16();
         let took = usize::try_from(began.elapsed().as_millis()).expect("short");
         counts.slowest_ms.fetch_max(took, SeqCst);
         match (status, may) {
             (200, true) => counts.admitted.fetch_add(1, SeqCst),
             (503, _) | (401 | 403, false) => counts.refused.fetch_add(1, SeqCst),
-            _ => panic!("{status} for {url}, whose caller {}", if may { "may" } else { "may not" }),
+            _ => panic!(
+                "{status} for {url}, whose caller {}",
+                if may { "may" } else { "may not" }
+            ),
         };
     }
 }
@@ -74,10 +92,19 @@ async fn the_gate_restarted_under_load_behind_envoy() {
     run_ok(place, &["cluster", "add", "prod"]);
     run_ok(place, &["cluster", "add", "dev"]);
     let (_, good) = key(place, &["--cluster", "prod"]);
-    let good = good.trim_start_matches("-H 'Authorization: ").trim_end_matches('\'').to_owned();
+    let good = good
+        .trim_start_matches("-H 'Authorization: ")
+        .trim_end_matches('\'')
+        .to_owned();
     let (minted, gone) = key(place, &["--cluster", "prod"]);
-    let gone = gone.trim_start_matches("-H 'Authorization: ").trim_end_matches('\'').to_owned();
-    run_ok(place, &["key", "revoke", minted["id"].as_str().expect("an id")]);
+    let gone = gone
+        .trim_start_matches("-H 'Authorization: ")
+        .trim_end_matches('\'')
+        .to_owned();
+    run_ok(
+        place,
+        &["key", "revoke", minted["id"].as_str().expect("an id")],
+    );
 
     // Nobody but the good one may reach this, and that one only `prod`.
     let wrong = Arc::new(AtomicUsize::new(0));
@@ -90,11 +117,19 @@ async fn the_gate_restarted_under_load_behind_envoy() {
         json_reply(200, serde_json::json!({}))
     });
     let listen = free_address();
-    let api = upstream.url.strip_prefix("http://").expect("a URL").parse().expect("an address");
+    let api = upstream
+        .url
+        .strip_prefix("http://")
+        .expect("a URL")
+        .parse()
+        .expect("an address");
     let mut server = start(place);
     let envoy = Envoy::start(&at(EXAMPLE, listen, api, asked), listen).await;
 
-    let (done, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
+    let (done, counts) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(Counts::default()),
+    );
     let mut clients = JoinSet::new();
     for index in 0..CLIENTS {
         let (path, header, may) = match index % 4 {
@@ -104,7 +139,13 @@ async fn the_gate_restarted_under_load_behind_envoy() {
             _ => ("prod", None, false),
         };
         let url = format!("{}/v1/clusters/{path}", envoy.url());
-        clients.spawn(hammer(url, header, may, Arc::clone(&done), Arc::clone(&counts)));
+        clients.spawn(hammer(
+            url,
+            header,
+            may,
+            Arc::clone(&done),
+            Arc::clone(&counts),
+        ));
     }
     let rounds = rounds(10, 100);
     for round in 0..rounds {
@@ -112,7 +153,10 @@ async fn the_gate_restarted_under_load_behind_envoy() {
         let began = Instant::now();
         // It serves again, by itself.
         while counts.admitted.load(SeqCst) < before + 20 {
-            assert!(began.elapsed() < Duration::from_secs(60), "round {round}: nobody is admitted");
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "round {round}: nobody is admitted"
+            );
             assert!(!clients.is_empty());
             if let Some(ended) = clients.try_join_next() {
                 ended.expect("nothing wrong");
@@ -153,10 +197,15 @@ fn configure(place: &std::path::Path, envoy: SocketAddr) {
     const CONTRACT: &str = include_str!("../../../host/contracts/scopegate.yaml");
     let limits =
         regex::Regex::new("(?m)^  (session|api_key|agent|anonymous|failures|logins): [0-9]+$");
-    let contract = limits.expect("an expression").replace_all(CONTRACT, "  $1: 100000000");
+    let contract = limits
+        .expect("an expression")
+        .replace_all(CONTRACT, "  $1: 100000000");
     std::fs::write(place.join("contract.yaml"), &*contract).expect("writable");
     // Built once: a restart only loads it.
-    run_ok(place, &["policy", "build", "policy.yaml", "-o", "policy.wasm"]);
+    run_ok(
+        place,
+        &["policy", "build", "policy.yaml", "-o", "policy.wasm"],
+    );
     let path = place.join("scopegate.yaml");
     let text = std::fs::read_to_string(&path).expect("written");
     let text = text

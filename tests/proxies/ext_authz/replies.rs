@@ -21,7 +21,13 @@ async fn an_allow_carries_the_identity_and_no_credential() {
         headers.insert("x-request-id", "upstream".parse().unwrap());
         reply
     });
-    let key = stand.world.key(Key { clusters: &["prod"], ..Key::default() }).await;
+    let key = stand
+        .world
+        .key(Key {
+            clusters: &["prod"],
+            ..Key::default()
+        })
+        .await;
     let reply = stand.through(&key).get(PATH).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     let seen = stand.world.upstream.last();
@@ -31,9 +37,17 @@ async fn an_allow_carries_the_identity_and_no_credential() {
         key.id.unwrap().to_string()
     );
     for name in ["subject", "organization", "roles", "scopes"] {
-        assert!(!seen.header(&format!("x-scopegate-{name}")).is_empty(), "{name}");
+        assert!(
+            !seen.header(&format!("x-scopegate-{name}")).is_empty(),
+            "{name}"
+        );
     }
-    for name in ["authorization", "x-api-key", "proxy-authorization", "cookie"] {
+    for name in [
+        "authorization",
+        "x-api-key",
+        "proxy-authorization",
+        "cookie",
+    ] {
         assert!(!seen.headers.contains_key(name), "{name}");
     }
     // The gate's words on the reply, and the upstream's are gone.
@@ -63,7 +77,13 @@ async fn credentials_go_on_where_that_is_configured() {
 async fn a_refusal_is_what_the_gate_itself_would_say() {
     let stand = Stand::of("kubeadapt").await;
     let world = &stand.world;
-    let key = world.key(Key { scopes: &["clusters:read"], clusters: &["prod"], ..Key::default() }).await;
+    let key = world
+        .key(Key {
+            scopes: &["clusters:read"],
+            clusters: &["prod"],
+            ..Key::default()
+        })
+        .await;
     let unknown = world.with_key("ka_live_000000000000000000000000000000000000");
     let nobody = world.anonymous();
     let asked = [
@@ -119,7 +139,11 @@ async fn the_upstream_reads_the_target_that_was_judged() {
         let reply = key.get(&format!("{path}?a=%20b&a=c")).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.body);
         let seen = stand.world.upstream.last();
-        assert_eq!(seen.path.trim_end_matches('/'), "/v1/clusters/prod", "{path}");
+        assert_eq!(
+            seen.path.trim_end_matches('/'),
+            "/v1/clusters/prod",
+            "{path}"
+        );
         assert_eq!(seen.query, "a=%20b&a=c");
     }
 }
@@ -146,10 +170,19 @@ async fn an_agents_own_cluster_is_in_the_query_that_the_upstream_reads() {
 async fn a_list_goes_to_those_alone_who_may_see_all_of_it() {
     let stand = Stand::of("scopegate").await;
     let whole = stand.world.key(Key::default()).await;
-    let restricted = stand.world.key(Key { clusters: &["prod"], ..Key::default() }).await;
+    let restricted = stand
+        .world
+        .key(Key {
+            clusters: &["prod"],
+            ..Key::default()
+        })
+        .await;
     assert_eq!(stand.through(&whole).get("/v1/clusters").await.status, 200);
     let reply = stand.through(&restricted).get("/v1/clusters").await;
-    assert_eq!((reply.status, reply.code().as_str()), (403, "list-not-filterable"));
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (403, "list-not-filterable")
+    );
     assert_eq!(stand.passed(), 1);
 }
 
@@ -171,20 +204,39 @@ async fn the_identity_is_in_envoys_metadata() {
     let all = "%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%";
     let change = |text: &str| {
         let line = "request_id: \"%DYNAMIC_METADATA(envoy.filters.http.ext_authz:request_id)%\"";
-        once(text, line, &format!("{line}\n                          all: \"{all}\""))
+        once(
+            text,
+            line,
+            &format!("{line}\n                          all: \"{all}\""),
+        )
     };
     let stand = Stand::with(World::with(unlimited()).await, anywhere(), change).await;
-    let key = stand.world.key(Key { clusters: &["prod"], ..Key::default() }).await;
+    let key = stand
+        .world
+        .key(Key {
+            clusters: &["prod"],
+            ..Key::default()
+        })
+        .await;
     assert_eq!(stand.through(&key).get(PATH).await.status, 200);
     let seen = stand.world.upstream.last();
     let line = logged(&stand, "\"status\":200").await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     assert_eq!(text(&line["request_id"]), seen.header("x-request-id"));
     assert_eq!(text(&line["subject"]), text(&line["all"]["subject"]));
-    assert_eq!(text(&line["organization"]), stand.world.organization.to_string());
-    assert_eq!(text(&line["all"]["credential"]), key.id.unwrap().to_string());
+    assert_eq!(
+        text(&line["organization"]),
+        stand.world.organization.to_string()
+    );
+    assert_eq!(
+        text(&line["all"]["credential"]),
+        key.id.unwrap().to_string()
+    );
     assert_eq!(line["all"]["clusters"], serde_json::json!(["prod"]));
-    assert!(line["all"]["roles"].is_array() || line["all"]["roles"].is_null(), "{line}");
+    assert!(
+        line["all"]["roles"].is_array() || line["all"]["roles"].is_null(),
+        "{line}"
+    );
     assert_eq!(text(&line["all"]["scopes"]), "*");
 }
 
@@ -251,7 +303,10 @@ async fn health_says_whether_the_gate_can_decide() {
         assert_eq!(reply.into_inner().status, 1);
     }
     let service = "of nobody".to_owned();
-    client.check(HealthCheckRequest { service }).await.unwrap_err();
+    client
+        .check(HealthCheckRequest { service })
+        .await
+        .unwrap_err();
     world.running().gate().directory().store().close().await;
     let mut status = 1;
     for _ in 0..200 {
@@ -279,14 +334,27 @@ async fn no_fault_of_the_gate_is_an_allow_where_envoy_fails_open() {
         assert_eq!(reply.header("retry-after"), "1");
     }
     // Its store is away: whoever is not known already cannot be looked up, and nothing can be recorded.
-    stand.world.running().gate().directory().store().close().await;
-    let other = stand.through(&stand.world.with_key("sg_live_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17"));
+    stand
+        .world
+        .running()
+        .gate()
+        .directory()
+        .store()
+        .close()
+        .await;
+    let other = stand.through(
+        &stand
+            .world
+            .with_key("sg_live_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17"),
+    );
     for actor in [through, other] {
         let reply = actor.get(PATH).await;
         assert!(reply.status >= 400, "{}", reply.status);
     }
     assert_eq!(stand.passed(), 0);
-    let allowed = stand.envoy.counter("cluster.api.ext_authz.failure_mode_allowed");
+    let allowed = stand
+        .envoy
+        .counter("cluster.api.ext_authz.failure_mode_allowed");
     assert_eq!(allowed.await, 0);
 }
 

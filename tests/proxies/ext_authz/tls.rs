@@ -13,8 +13,7 @@ use crate::{
     proxies::envoy::Envoy,
 };
 
-const EXAMPLE: &str =
-    include_str!("../../../adapters/envoy/examples/ext-authz-grpc-tls.yaml");
+const EXAMPLE: &str = include_str!("../../../adapters/envoy/examples/ext-authz-grpc-tls.yaml");
 const PATH: &str = "/v1/clusters/prod";
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
@@ -88,7 +87,12 @@ fn example(
     })
 }
 
-async fn status(world: &World, settings: Settings, place: &Path, change: impl Fn(&str) -> String) -> u16 {
+async fn status(
+    world: &World,
+    settings: Settings,
+    place: &Path,
+    change: impl Fn(&str) -> String,
+) -> u16 {
     let answering = super::answering(world, settings).await;
     let listen = free_address();
     let text = change(&example(place, listen, api(world), answering.address()));
@@ -106,21 +110,37 @@ async fn both_show_a_certificate_or_nobody_is_let_in() {
     let directory = certificates();
     let place = directory.path();
     let as_it_is = |text: &str| text.to_owned();
-    assert_eq!(status(&world, tls(place, "gate"), place, as_it_is).await, 200);
+    assert_eq!(
+        status(&world, tls(place, "gate"), place, as_it_is).await,
+        200
+    );
     assert_eq!(world.upstream.count(), 1);
     // The gate: of another name, of another authority, without TLS.
-    assert_eq!(status(&world, tls(place, "other"), place, as_it_is).await, 503);
-    assert_eq!(status(&world, tls(place, "stranger"), place, as_it_is).await, 503);
+    assert_eq!(
+        status(&world, tls(place, "other"), place, as_it_is).await,
+        503
+    );
+    assert_eq!(
+        status(&world, tls(place, "stranger"), place, as_it_is).await,
+        503
+    );
     assert_eq!(status(&world, anywhere(), place, as_it_is).await, 503);
     // Envoy: of another authority, without a certificate.
     let stranger = |text: &str| {
         text.replace("/envoy.pem", "/stranger.pem")
             .replace("/envoy-key.pem", "/stranger-key.pem")
     };
-    assert_eq!(status(&world, tls(place, "gate"), place, stranger).await, 503);
+    assert_eq!(
+        status(&world, tls(place, "gate"), place, stranger).await,
+        503
+    );
     let bare = |text: &str| {
-        let start = text.find("            tls_certificates:").expect("certificates");
-        let end = text.find("            validation_context:").expect("a context");
+        let start = text
+            .find("            tls_certificates:")
+            .expect("certificates");
+        let end = text
+            .find("            validation_context:")
+            .expect("a context");
         format!("{}{}", &text[..start], &text[end..])
     };
     assert_eq!(status(&world, tls(place, "gate"), place, bare).await, 503);

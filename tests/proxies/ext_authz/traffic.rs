@@ -15,7 +15,10 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
-use tokio_tungstenite::{connect_async, tungstenite::{Error, Message, client::IntoClientRequest}};
+use tokio_tungstenite::{
+    connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest},
+};
 
 use super::{Stand, anywhere, unlimited};
 use crate::harness::{Key, Options, World, raw::raw_request};
@@ -35,7 +38,9 @@ async fn http2(address: SocketAddr) -> hyper::client::conn::http2::SendRequest<O
 }
 
 fn empty() -> Outgoing {
-    http_body_util::Empty::new().map_err(|never| match never {}).boxed()
+    http_body_util::Empty::new()
+        .map_err(|never| match never {})
+        .boxed()
 }
 
 fn request(stand: &Stand, method: &str, path: &str) -> http::request::Builder {
@@ -47,12 +52,21 @@ fn request(stand: &Stand, method: &str, path: &str) -> http::request::Builder {
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_is_judged_as_http1_is() {
     let stand = Stand::with(World::with(unlimited()).await, anywhere(), str::to_owned).await;
-    let key = stand.world.key(Key { clusters: &["prod"], ..Key::default() }).await;
+    let key = stand
+        .world
+        .key(Key {
+            clusters: &["prod"],
+            ..Key::default()
+        })
+        .await;
     let (name, value) = key.credential.clone().unwrap();
     let mut sender = http2(stand.envoy.address).await;
     for (path, status) in [(PATH, 200), ("/v1/clusters/dev", 403), ("/v1/nothing", 404)] {
         let asked = request(&stand, "GET", path).header(name, &value);
-        let reply = sender.send_request(asked.body(empty()).unwrap()).await.unwrap();
+        let reply = sender
+            .send_request(asked.body(empty()).unwrap())
+            .await
+            .unwrap();
         assert_eq!(reply.status(), status, "{path}");
         assert!(reply.headers().contains_key("x-ratelimit-limit"));
     }
@@ -61,10 +75,14 @@ async fn http2_is_judged_as_http1_is() {
     assert_eq!(reply.status(), 401);
     assert!(reply.headers().contains_key("www-authenticate"));
     // Another host than the one that was asked.
-    let asked = request(&stand, "GET", PATH).header(name, &value).header("host", "other.example");
+    let asked = request(&stand, "GET", PATH)
+        .header(name, &value)
+        .header("host", "other.example");
     let reply = sender.send_request(asked.body(empty()).unwrap()).await;
     if let Ok(reply) = reply {
-        assert!(reply.status() != 200 || stand.world.upstream.last().header("host") != "other.example");
+        assert!(
+            reply.status() != 200 || stand.world.upstream.last().header("host") != "other.example"
+        );
     }
 }
 
@@ -105,14 +123,21 @@ async fn grpc_goes_through_and_is_refused_in_its_own_words() {
     assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
     assert_eq!(&body.to_bytes()[..], b"\0\0\0\0\x02hi");
 
-    let reply = sender.send_request(call("Bearer sg_agent_nonsense")).await.unwrap();
+    let reply = sender
+        .send_request(call("Bearer sg_agent_nonsense"))
+        .await
+        .unwrap();
     assert_eq!(reply.status(), 200, "gRPC says it in its own status");
     assert_eq!(reply.headers()["grpc-status"], "16", "UNAUTHENTICATED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn websockets_are_judged_and_carried() {
-    let world = World::with(Options { contract: "k8cost", ..unlimited() }).await;
+    let world = World::with(Options {
+        contract: "k8cost",
+        ..unlimited()
+    })
+    .await;
     let stand = Stand::with(world, anywhere(), str::to_owned).await;
     stand.world.upstream.streams(|mut request| async move {
         let upgrade: WebSocketUpgrade = request.extract_parts().await.unwrap();
@@ -153,7 +178,12 @@ async fn large_headers_go_through() {
     let key = stand.through(&stand.world.key(Key::default()).await);
     let large = "a".repeat(50 << 10);
     let reply = key.get_with(PATH, &[("x-large", &large)]).await;
-    assert_eq!(reply.status, 200, "{}", &reply.body[..reply.body.len().min(300)]);
+    assert_eq!(
+        reply.status,
+        200,
+        "{}",
+        &reply.body[..reply.body.len().min(300)]
+    );
     assert_eq!(stand.world.upstream.last().header("x-large"), large);
 }
 
@@ -207,15 +237,26 @@ async fn a_body_is_not_held_back_for_the_gate() {
 async fn the_clients_address_is_believed_from_trusted_proxies_alone() {
     for (trusted, from, wanted) in [
         (&[][..], "X-Forwarded-For: 203.0.113.9", "127.0.0.1"),
-        (&["0.0.0.0/0", "::/0"][..], "X-Forwarded-For: 203.0.113.9", "203.0.113.9"),
+        (
+            &["0.0.0.0/0", "::/0"][..],
+            "X-Forwarded-For: 203.0.113.9",
+            "203.0.113.9",
+        ),
     ] {
-        let options = Options { trusted_proxies: trusted, ..unlimited() };
+        let options = Options {
+            trusted_proxies: trusted,
+            ..unlimited()
+        };
         let stand = Stand::with(World::with(options).await, anywhere(), str::to_owned).await;
         raw_request(stand.envoy.address, "GET /v1/clusters HTTP/1.1", &[from]).await;
         let records = stand.world.audit().await;
         let record = records.last().expect("a record");
         let said = record.to_string();
         assert!(said.contains(&format!("\"{wanted}\"")), "{said}");
-        assert_eq!(said.contains("203.0.113.9"), wanted == "203.0.113.9", "{said}");
+        assert_eq!(
+            said.contains("203.0.113.9"),
+            wanted == "203.0.113.9",
+            "{said}"
+        );
     }
 }

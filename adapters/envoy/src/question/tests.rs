@@ -110,7 +110,9 @@ fn what_is_missing_or_not_clear_is_refused() {
     type Change = fn(&mut AttributeContext);
     let changes: [(&str, Change); 19] = [
         ("no source", |context| context.source = None),
-        ("no address", |context| context.source = Some(Peer::default())),
+        ("no address", |context| {
+            context.source = Some(Peer::default())
+        }),
         ("a name as address", |context| {
             context.source = socket("localhost");
         }),
@@ -128,7 +130,9 @@ fn what_is_missing_or_not_clear_is_refused() {
         ("two authorities", |context| {
             http(context).host = "other.example".to_owned();
         }),
-        ("a second path", |context| add(context, ":path", b"/v1/a%20b?c=d?e")),
+        ("a second path", |context| {
+            add(context, ":path", b"/v1/a%20b?c=d?e")
+        }),
         ("no method", |context| {
             http(context).method.clear();
             http(context).header_map = None;
@@ -137,10 +141,14 @@ fn what_is_missing_or_not_clear_is_refused() {
             http(context).path.clear();
             http(context).header_map = None;
         }),
-        ("another pseudo-header", |context| add(context, ":protocol", b"x")),
+        ("another pseudo-header", |context| {
+            add(context, ":protocol", b"x")
+        }),
         ("a nameless header", |context| add(context, "", b"x")),
         ("a name with a space", |context| add(context, "x y", b"x")),
-        ("a value with a line end", |context| add(context, "x", b"a\r\nb: c")),
+        ("a value with a line end", |context| {
+            add(context, "x", b"a\r\nb: c")
+        }),
         ("a header with two values", |context| {
             add(context, "x", b"raw");
             let headers = &mut http(context).header_map.as_mut().unwrap().headers;

@@ -23,9 +23,7 @@ fn refusal(status: StatusCode, headers: &[(&'static str, &'static str)]) -> Refu
 }
 
 fn denied(refusal: &Refusal) -> (i32, DeniedHttpResponse) {
-    let reply = Reply::deny(refusal);
-    assert!(!reply.allows());
-    let response = CheckResponse::from(reply);
+    let response = CheckResponse::from(Reply::deny(refusal));
     assert!(response.dynamic_metadata.is_none());
     let Some(HttpResponse::DeniedResponse(denied)) = response.http_response else {
         panic!("{:?}", response.http_response)
@@ -69,7 +67,11 @@ fn a_denial_says_all_that_the_refusal_does() {
         .iter()
         .map(|told| {
             let header = told.header.as_ref().unwrap();
-            (header.key.as_str(), header.value.as_str(), told.append_action)
+            (
+                header.key.as_str(),
+                header.value.as_str(),
+                told.append_action,
+            )
         })
         .collect();
     told.sort_unstable();

@@ -16,9 +16,7 @@ use scopegate_host::{
 };
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
-use super::{
-    Config, ContractSource, PolicySource, UpstreamConfig, audit, envoy, issuers, limits,
-};
+use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, envoy, issuers, limits};
 use crate::serve::Management;
 
 const KEYS: [&str; 18] = [
