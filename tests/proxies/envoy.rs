@@ -2,7 +2,10 @@
 
 use std::{fs, net::SocketAddr, process::Command};
 
-use crate::harness::program::{self, Program, free_address};
+use crate::harness::{
+    Actor,
+    program::{self, Program, free_address},
+};
 
 /// An Envoy that runs.
 pub struct Envoy {
@@ -47,9 +50,8 @@ impl Envoy {
 
     /// The value of one of its counters.
     pub async fn counter(&self, name: &str) -> u64 {
-        let url = format!("http://{}/stats?filter=^{name}$", self.admin);
-        let text = reqwest::get(url).await.expect("an admin interface");
-        let text = text.text().await.expect("text");
+        let admin = Actor::new(&format!("http://{}", self.admin), None);
+        let text = admin.get(&format!("/stats?filter=^{name}$")).await.body;
         let value = text.trim().rsplit(' ').next();
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     }

@@ -62,6 +62,10 @@ async fn hammer(
             .as_u16();
         let took = usize::try_from(began.elapsed().as_millis()).expect("short");
         counts.slowest_ms.fetch_max(took, SeqCst);
+        if status == 503 {
+            // The one that starts again needs the machine as well.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         match (status, may) {
             (200, true) => counts.admitted.fetch_add(1, SeqCst),
             (503, _) | (401 | 403, false) => counts.refused.fetch_add(1, SeqCst),

@@ -352,10 +352,10 @@ async fn no_fault_of_the_gate_is_an_allow_where_envoy_fails_open() {
         assert!(reply.status >= 400, "{}", reply.status);
     }
     assert_eq!(stand.passed(), 0);
-    let allowed = stand
-        .envoy
-        .counter("cluster.api.ext_authz.failure_mode_allowed");
-    assert_eq!(allowed.await, 0);
+    let count = |what| stand.envoy.counter(what);
+    assert_eq!(count("cluster.api.ext_authz.failure_mode_allowed").await, 0);
+    assert_eq!(count("cluster.api.ext_authz.error").await, 0);
+    assert!(count("cluster.api.ext_authz.denied").await >= 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,7 +373,10 @@ async fn neither_a_slow_decision_nor_a_panic_is_an_allow_where_envoy_fails_open(
     let listener = scopegate_envoy::Listener::bind(anywhere()).await.unwrap();
     let gate = std::sync::Arc::clone(stand.world.running().gate());
     let broken = listener
-        .serve(gate, std::sync::Arc::new(|| panic!("the clock is broken")))
+        .serve(
+            gate,
+            std::sync::Arc::new(|| -> i64 { panic!("the clock is broken") }),
+        )
         .await;
     let envoy = super::envoy(&stand.world, broken.address(), failing_open).await;
     let through = crate::harness::Actor::new(&envoy.url(), key.credential.clone());

@@ -19,7 +19,7 @@ const PATH: &str = "/v1/clusters/prod";
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 fn authority(name: &str) -> Issuer {
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params
         .distinguished_name
@@ -36,7 +36,7 @@ fn issue(by: &Issuer, name: &str, to: &Path, file: &str) {
         ExtendedKeyUsagePurpose::ClientAuth,
     ];
     let key = KeyPair::generate().expect("a key");
-    let certificate = params.signed_by(&key, by).expect("signed");
+    let certificate = params.signed_by(&key, &**by).expect("signed");
     fs::write(to.join(format!("{file}.pem")), certificate.pem()).expect("written");
     fs::write(to.join(format!("{file}-key.pem")), key.serialize_pem()).expect("written");
 }
