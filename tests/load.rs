@@ -6,6 +6,6 @@
 mod activations;
 mod client;
 mod crash;
-mod figures;
+pub(crate) mod figures;
 mod revocation;
 mod rotation;

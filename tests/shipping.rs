@@ -112,7 +112,7 @@ async fn on_the_machine(world: &World, command: PolicyCommand) -> PolicyVersion 
 }
 
 /// Pushes from the machine itself, which works whatever the active policy says.
-async fn push_there(world: &World, component: Vec<u8>) {
+pub async fn push_there(world: &World, component: Vec<u8>) {
     let component = Component(component.into());
     on_the_machine(world, PolicyCommand::Push { component }).await;
 }

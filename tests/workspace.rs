@@ -41,18 +41,25 @@ fn arrows() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("scopegate-typed-policy", &[]),
         ("scopegate-host", &["scopegate-policy"]),
         ("scopegate-axum", &["scopegate-host"]),
+        ("scopegate-envoy", &["scopegate-host"]),
         (
             "scopegate-server",
             &["scopegate-axum", "scopegate-host", "scopegate-policy"],
         ),
         (
             "scopegate",
-            &["scopegate-host", "scopegate-policy", "scopegate-server"],
+            &[
+                "scopegate-envoy",
+                "scopegate-host",
+                "scopegate-policy",
+                "scopegate-server",
+            ],
         ),
         (
             "scopegate-tests",
             &[
                 "scopegate-axum",
+                "scopegate-envoy",
                 "scopegate-host",
                 "scopegate-policy",
                 "scopegate-server",

@@ -272,8 +272,8 @@ fn named<'v>(versions: &'v [PolicyVersion], name: &str) -> Result<&'v PolicyVers
     }
 }
 
-/// Whether a name is this digest or the start of it.
-fn is_meant(digest: &str, name: &str) -> bool {
+/// Whether a name is this digest or the start of it, long enough to tell versions apart.
+pub fn is_meant(digest: &str, name: &str) -> bool {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     let wanted = name.strip_prefix("sha256:").unwrap_or(name);
     wanted.len() >= DIGITS_MIN && hex.starts_with(wanted)

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 /// How many rounds: the first number in CI, the second in the soak (`SCOPEGATE_SOAK=1`), or what
 /// `SCOPEGATE_LOAD_ROUNDS` says.
-pub(super) fn rounds(ci: usize, soak: usize) -> usize {
+pub(crate) fn rounds(ci: usize, soak: usize) -> usize {
     let asked = std::env::var("SCOPEGATE_LOAD_ROUNDS").ok();
     match asked.and_then(|text| text.parse().ok()) {
         Some(rounds) => rounds,

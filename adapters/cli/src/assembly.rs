@@ -1,8 +1,9 @@
 //! From a configuration to a gate that runs, and what to do about it where that does not work.
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
+use scopegate_envoy::{Listener, Settings, Tls};
 use scopegate_host::{
     Contract,
     audit::SealError,
@@ -12,8 +13,9 @@ use scopegate_host::{
 };
 use scopegate_policy::Description;
 use scopegate_server::{
-    Config, Running, Server,
+    Config, Running, Server, ServerParts,
     assemble::{self, AssembleError, assemble},
+    config::EnvoyConfig,
 };
 
 use crate::{compile_policy, failure::Failure};
@@ -49,12 +51,61 @@ pub(crate) fn description(config: &Config, contract: &Contract) -> Result<Descri
     Ok(Description::clone(policy.description()))
 }
 
+/// A gate that runs: its server, and what answers Envoy if that is configured.
+pub(crate) struct Gateway {
+    pub(crate) server: Running,
+    envoy: Option<scopegate_envoy::Running>,
+}
+
+impl Gateway {
+    /// Where Envoy asks.
+    pub(crate) fn envoy_addr(&self) -> Option<SocketAddr> {
+        self.envoy.as_ref().map(scopegate_envoy::Running::address)
+    }
+
+    /// Accepts nothing more, and lets what is under way finish.
+    pub(crate) async fn shutdown(self) {
+        // First: the server closes the audit, and nothing is decided after that.
+        if let Some(envoy) = self.envoy {
+            envoy.shutdown().await;
+        }
+        self.server.shutdown().await;
+    }
+}
+
 /// Starts the gate. When this returns, requests are answered.
-pub(crate) async fn start(mut config: Config, purpose: Purpose) -> Result<Running> {
+pub(crate) async fn start(mut config: Config, purpose: Purpose) -> Result<Gateway> {
     config.policy_compiler =
         compile_policy::compiler().context("this program does not know where it is")?;
+    let envoy = config.envoy.take();
     let parts = assemble(config, purpose).await.map_err(with_help)?;
-    Ok(Server::start(parts).await?)
+    // Bound before anything runs: a mistake ends the start, and nothing else has to be ended.
+    let listener = match envoy {
+        Some(envoy) => Some(Listener::bind(settings(envoy, &parts)).await?),
+        None => None,
+    };
+    let (gate, clock) = (Arc::clone(&parts.gate), parts.clock.clone());
+    let server = Server::start(parts).await?;
+    let envoy = match listener {
+        Some(listener) => {
+            let now = Arc::new(move || clock.now_ms());
+            Some(listener.serve(gate, now).await)
+        }
+        None => None,
+    };
+    Ok(Gateway { server, envoy })
+}
+
+fn settings(envoy: EnvoyConfig, parts: &ServerParts) -> Settings {
+    Settings {
+        tls: envoy.tls.map(|tls| Tls {
+            certificate: tls.certificate,
+            key: tls.key,
+            client_ca: tls.client_ca,
+        }),
+        trusted_proxies: parts.trusted_proxies.clone(),
+        ..Settings::at(envoy.listen)
+    }
 }
 
 /// What is wrong, and what to do about it.

@@ -9,12 +9,12 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context, Result};
 use clap::{Args, builder::PossibleValuesParser};
 use scopegate_host::{KeyRing, audit::AuditKey, contract::BUILTIN_NAMES, store::Purpose};
-use scopegate_server::{Config, Running, StartError};
+use scopegate_server::{Config, StartError};
 use tokio::net::TcpListener;
 
 use self::world::World;
 use crate::{
-    assembly,
+    assembly::{self, Gateway},
     failure::Failure,
     output::{self, Output},
     serve,
@@ -69,7 +69,7 @@ pub(crate) async fn run(demo: Demo, output: Output) -> Result<()> {
         .context("the demo's directory cannot be removed")
 }
 
-async fn start(demo: &Demo, directory: &Path) -> Result<(Running, World)> {
+async fn start(demo: &Demo, directory: &Path) -> Result<(Gateway, World)> {
     let listener = TcpListener::bind(("127.0.0.1", 0))
         .await
         .context("the sample API cannot listen on loopback")?;
@@ -88,8 +88,8 @@ async fn start(demo: &Demo, directory: &Path) -> Result<(Running, World)> {
     let running = assembly::start(config, Purpose::Demo)
         .await
         .map_err(|error| occupied(error, demo))?;
-    let url = format!("http://{}", running.public_addr());
-    let world = World::make(running.gate(), url).await?;
+    let url = format!("http://{}", running.server.public_addr());
+    let world = World::make(running.server.gate(), url).await?;
     Ok((running, world))
 }
 

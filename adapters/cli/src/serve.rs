@@ -28,8 +28,12 @@ pub(crate) async fn run(Serve {}: Serve, common: &Common) -> Result<()> {
     let config = assembly::configuration(&common.config)?;
     let mut stop = Stop::listen()?;
     let running = assembly::start(config, Purpose::Serve).await?;
-    note(&format!("listening on http://{}", running.public_addr()));
-    if let Some(address) = running.management_addr() {
+    let server = &running.server;
+    note(&format!("listening on http://{}", server.public_addr()));
+    if let Some(address) = running.envoy_addr() {
+        note(&format!("answering Envoy on {address}"));
+    }
+    if let Some(address) = server.management_addr() {
         note(&format!("metrics on http://{address}/-/metrics"));
     }
     stop.asked().await;

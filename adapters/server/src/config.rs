@@ -24,9 +24,12 @@ use scopegate_policy::yaml::{Reader, Report};
 use crate::{connection::ConnectionLimits, proxy::ProxyLimits, serve::Management};
 
 mod audit;
+mod envoy;
 mod issuers;
 mod limits;
 mod read;
+
+pub use envoy::{EnvoyConfig, EnvoyTls};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -55,6 +58,8 @@ pub struct Config {
     pub audit: AuditConfig,
     /// Where the `/-/` pages are.
     pub management: Management,
+    /// Where Envoy asks about requests, if it does.
+    pub envoy: Option<EnvoyConfig>,
     /// The keys that sign sessions; a contract with a log-in needs them.
     pub session_keys: Option<PathBuf>,
     /// Others whose tokens are sessions here.

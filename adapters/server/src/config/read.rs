@@ -16,10 +16,10 @@ use scopegate_host::{
 };
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
-use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, issuers, limits};
+use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, envoy, issuers, limits};
 use crate::serve::Management;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "listen",
     "contract",
     "policy",
@@ -32,6 +32,7 @@ const KEYS: [&str; 17] = [
     "trusted_proxies",
     "audit",
     "management",
+    "envoy",
     "sessions",
     "issuers",
     "forward_credentials",
@@ -94,6 +95,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
         trusted_proxies: context.networks(&fields),
         audit: audit::audit(context, &fields),
         management: context.management(&fields),
+        envoy: envoy::envoy(context, &fields),
         session_keys: context.session_keys(&fields),
         issuers: issuers::issuers(context, &fields),
         secret_scanning: context.secret_scanning(&fields),
@@ -136,7 +138,7 @@ impl Context<'_> {
         path
     }
 
-    fn address(&self, text: Option<Text<'_>>) -> Option<SocketAddr> {
+    pub(super) fn address(&self, text: Option<Text<'_>>) -> Option<SocketAddr> {
         let text = text?;
         let address = text.parse().ok();
         if address.is_none() {

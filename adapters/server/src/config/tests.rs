@@ -49,6 +49,7 @@ isolation: pooled
 trusted_proxies: [10.0.0.0/8, '2001:db8::1']
 audit: audit.jsonl
 management: { listen: shared }
+envoy: { listen: '0.0.0.0:9191', tls: { certificate: mine.yaml, key: { env: KEYS }, client_ca: mine.yaml } }
 sessions: { keys: { env: KEYS } }
 forward_credentials: true
 issuers:
@@ -66,6 +67,13 @@ limits: { list_bytes_max: 1000, response_time: 5s, drain_time: 1m }
     assert!(config.policy_keys[0].ends_with("mine.yaml"));
     assert!(config.upstream.preserve_host);
     assert_eq!(config.management, Management::Shared);
+    let envoy = config.envoy.unwrap();
+    assert_eq!(envoy.listen.port(), 9191);
+    assert!(
+        envoy
+            .tls
+            .is_some_and(|tls| tls.key.ends_with("keys.json") && tls.client_ca.is_some())
+    );
     assert_eq!(config.issuers[0].issuer, "https://idp.example.com");
     assert_eq!(config.trusted_proxies.len(), 2);
     assert_eq!((config.list_bytes_max, config.drain.as_secs()), (1000, 60));
@@ -132,6 +140,29 @@ fn a_secret_that_is_not_set_is_no_configuration() {
     read(&format!("{LEAST}policy_keys: [nowhere.pub]\n")).unwrap_err();
     read(&format!("{LEAST}sessions: {{}}\n")).unwrap_err();
     read(&format!("{LEAST}sessions: {{ keys: keys.json }}\n")).unwrap();
+}
+
+/// A listener that was meant to have TLS never goes without.
+#[test]
+fn envoy_has_the_tls_that_is_asked_for_or_is_no_configuration() {
+    let envoy = |text: &str| read(&format!("{LEAST}envoy: {text}\n")).map(|config| config.envoy);
+    assert_eq!(read(LEAST).unwrap().envoy, None);
+    let plain = envoy("{ listen: '127.0.0.1:9191' }").unwrap().unwrap();
+    assert_eq!(plain.tls, None);
+    for wrong in [
+        "{}",
+        "9191",
+        "{ listen: here }",
+        "{ listen: '127.0.0.1:9191', tls: {} }",
+        "{ listen: '127.0.0.1:9191', tls: }",
+        "{ listen: '127.0.0.1:9191', tls: true }",
+        "{ listen: '127.0.0.1:9191', tls: { certificate: mine.yaml } }",
+        "{ listen: '127.0.0.1:9191', tls: { certificate: mine.yaml, key: missing.pem } }",
+        "{ listen: '127.0.0.1:9191', tls: { certificate: mine.yaml, key: keys.json, ca: mine.yaml } }",
+        "{ listen: '127.0.0.1:9191', tls: { certificate: mine.yaml, key: keys.json, client_ca: none.pem } }",
+    ] {
+        assert!(envoy(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
