@@ -1,6 +1,7 @@
 //! One corpus of decision cases, `cases/*.yaml`, put to every implementation of the gate. The files are test files as
 //! users write them (`scopegate_host::trial`); `cases/README.md` explains the format.
 
+pub mod answered;
 pub mod coverage;
 pub mod over_http;
 pub mod run;
@@ -114,7 +115,7 @@ async fn every_case_comes_out_as_expected_over_http() {
 }
 
 /// Whether a file goes through every route of a policy: on the wire that would take a minute and show nothing more.
-fn is_of_routes(file: &TestFile) -> bool {
+pub fn is_of_routes(file: &TestFile) -> bool {
     file.name.ends_with("-routes.yaml") && file.name != "edge-routes.yaml"
 }
 

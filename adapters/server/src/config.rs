@@ -24,6 +24,7 @@ use scopegate_policy::yaml::{Reader, Report};
 use crate::{connection::ConnectionLimits, proxy::ProxyLimits, serve::Management};
 
 mod audit;
+mod filters;
 mod issuers;
 mod limits;
 mod read;
@@ -61,6 +62,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// Where the public keys of secret scanners come from, whose reports of found keys are believed.
     pub secret_scanning: Option<PartnerKeys>,
+    /// The file of the secret that filters inside Envoy show.
+    pub filters: Option<PathBuf>,
     /// Whether the upstream gets the caller's credential.
     pub forward_credentials: bool,
     /// What a request to the upstream may take.
