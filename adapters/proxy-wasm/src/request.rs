@@ -120,7 +120,10 @@ impl Asked {
     }
 
     fn request(&self, now_ms: i64) -> Request<'_> {
-        let (path, query) = self.target.split_once('?').unwrap_or((self.target.as_str(), ""));
+        let (path, query) = self
+            .target
+            .split_once('?')
+            .unwrap_or((self.target.as_str(), ""));
         Request {
             method: &self.method,
             path,

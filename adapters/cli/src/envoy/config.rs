@@ -1,6 +1,9 @@
 //! `scopegate envoy config`: a configuration of Envoy that works, from the gate's own.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -31,6 +34,9 @@ SCOPEGATE_FILTER_SECRET, which is what the file of `filters.secret` says.";
 
 /// The name of the gate's cluster in Envoy's configuration.
 const CLUSTER: &str = "scopegate";
+
+/// Where Debian has the certificates of the web.
+const WEB_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 const FRAME: &str = include_str!("frame.yaml");
 const SESSION_ROUTE: &str = include_str!("session-route.yaml");
@@ -101,6 +107,12 @@ pub(super) fn run(asked: Config, common: &Common) -> Result<()> {
     };
     let url = asked.upstream.as_ref().unwrap_or(&config.upstream.url);
     let (upstream, is_tls) = upstream(url)?;
+    let roots = config
+        .upstream
+        .ca
+        .as_deref()
+        .unwrap_or(Path::new(WEB_ROOTS));
+    let roots = roots.display().to_string();
     let decides = match asked.mode {
         Mode::Wasm => {
             let path = std::path::absolute(&asked.filter)?;
@@ -131,7 +143,9 @@ pub(super) fn run(asked: Config, common: &Common) -> Result<()> {
         .replace(
             "{UPSTREAM_TLS}",
             &match is_tls {
-                true => include_str!("tls.yaml").replace("{HOST}", &quoted(&upstream.host)),
+                true => include_str!("tls.yaml")
+                    .replace("{HOST}", &quoted(&upstream.host))
+                    .replace("{CA}", &quoted(&roots)),
                 false => String::new(),
             },
         )
