@@ -10,6 +10,7 @@ mod commands;
 mod compiling;
 mod demo;
 mod embedding;
+mod envoy;
 mod kubernetes;
 pub(crate) mod own_gate;
 mod pages;

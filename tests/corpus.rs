@@ -1,6 +1,7 @@
 //! One corpus of decision cases, `cases/*.yaml`, put to every implementation of the gate. The files are test files as
 //! users write them (`scopegate_host::trial`); `cases/README.md` explains the format.
 
+pub mod answered;
 pub mod coverage;
 pub mod over_http;
 pub mod run;

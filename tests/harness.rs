@@ -27,6 +27,7 @@ use scopegate_host::{
     authenticate::Issuers,
     bundle::{PolicyPublicKey, Trust},
     engine::{Sandbox, SandboxConfig, build_document},
+    gate::FilterSecret,
     keyring::Keys,
     lock::{StoreLock, socket_path},
     policies::{Checks, Configured},
@@ -89,6 +90,8 @@ pub struct Options {
     pub roots: Vec<CertificateDer<'static>>,
     /// Secret scanners whose reports are believed.
     pub partners: Option<Partners>,
+    /// What filters inside Envoy show.
+    pub filters: Option<FilterSecret>,
     /// How long a shutdown waits.
     pub drain: Duration,
     /// Whether the upstream gets credentials.
@@ -113,6 +116,7 @@ impl Options {
             upstream: None,
             roots: Vec::new(),
             partners: None,
+            filters: None,
             drain: Duration::from_secs(5),
             forward_credentials: false,
             policy_keys: Vec::new(),
@@ -223,6 +227,7 @@ impl World {
             command_line: Some((lock, socket_path(&path))),
             metrics: metrics::recorder(),
             secret_scanning: options.partners,
+            filters: options.filters,
             audit_keep: None,
             drain: options.drain,
         })

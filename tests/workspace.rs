@@ -40,6 +40,7 @@ fn arrows() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("scopegate-guest", &["scopegate-policy"]),
         ("scopegate-typed-policy", &[]),
         ("scopegate-host", &["scopegate-policy"]),
+        ("scopegate-proxy-wasm", &["scopegate-policy"]),
         ("scopegate-axum", &["scopegate-host"]),
         ("scopegate-envoy", &["scopegate-host"]),
         (

@@ -3,7 +3,8 @@
 //! The first presented credential settles it; several are refused before any look-up, and a rejected one is never
 //! rescued by another.
 
-mod credential;
+#[cfg(test)]
+mod credentials;
 mod issuers;
 mod jwks;
 mod jwt;
@@ -20,8 +21,12 @@ use crate::{
     key::{self, KeyFormat, KeyHash},
     keyring::{KeyRing, Keys},
 };
-use credential::{Presented, Secret};
 use jwt::{Claims, Expected, Unverified};
+pub(crate) use scopegate_policy::wire::credential::Door;
+use scopegate_policy::wire::{
+    credential::{self, Presented, Secret},
+    filter::Kind,
+};
 
 pub use crate::fetch::BYTES_MAX as JWKS_BYTES_MAX;
 pub use issuers::{BadIssuer, IssuerConfig, IssuerKey, IssuerKeys, Issuers};
@@ -59,15 +64,6 @@ pub(crate) enum Effort {
     CachedOnly,
 }
 
-/// What a request wants of the gate: credentials are not taken everywhere alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// The API behind it: as the contract says.
-    Api,
-    /// The gate's own pages, `/-/…`: sessions as well, whatever the contract takes on its API.
-    Own,
-}
-
 /// Everything that credentials are checked against.
 pub(crate) struct Authenticator {
     pub(crate) directory: Directory,
@@ -87,7 +83,7 @@ impl Authenticator {
         effort: Effort,
         now_ms: i64,
     ) -> Authentication {
-        let answer = match credential::presented(contract, door, headers) {
+        let answer = match credential::presented(contract.accepted(), door, headers) {
             Presented::Nothing => return Authentication::NotPresented,
             Presented::Several => Err(Cause::SeveralCredentials),
             Presented::Unusable => Err(Cause::UnknownCredential),
@@ -110,6 +106,26 @@ impl Authenticator {
         match credential::of_text(credential) {
             Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
             Presented::Token(token) => self.token(&token, Effort::Full, now_ms).await,
+            _ => Err(Cause::UnknownCredential),
+        }
+    }
+
+    /// Looks at a credential that was found in another place than here, and was taken there for what it is said to be.
+    pub(crate) async fn look_at_kind(
+        &self,
+        contract: &Contract,
+        kind: Kind,
+        credential: &str,
+        now_ms: i64,
+    ) -> Result<Authenticated, Cause> {
+        match (kind, credential::of_text(credential)) {
+            (Kind::Token, Presented::Token(token)) if contract.sessions_on_api => {
+                self.token(&token, Effort::Full, now_ms).await
+            }
+            (Kind::Key, _) => match credential::of_key(credential) {
+                Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
+                _ => Err(Cause::UnknownCredential),
+            },
             _ => Err(Cause::UnknownCredential),
         }
     }

@@ -3,15 +3,18 @@
 //! A contract is a YAML file. Five are built in and chosen by name; `contracts/scopegate.yaml` explains every key.
 
 mod read;
-mod template;
-
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod refusals;
 
 use jsonwebtoken::Algorithm;
-use scopegate_policy::yaml::Report;
+use scopegate_policy::{wire::credential::Accepted, yaml::Report};
 use serde_json::{Value, json};
 
-pub use template::{fill, fill_text};
+pub(crate) use scopegate_policy::wire::template;
+pub use scopegate_policy::wire::{
+    Errors, Limits, Scheme,
+    template::{fill, fill_text},
+};
 
 /// The built-in contracts, which are also the names of the policy documents that go with them.
 pub const BUILTIN_NAMES: [&str; 5] = [
@@ -85,6 +88,14 @@ impl Contract {
         read::contract(name, text)
     }
 
+    /// The credentials that it takes on its API.
+    pub fn accepted(&self) -> Accepted<'_> {
+        Accepted {
+            schemes: &self.schemes,
+            sessions: self.sessions_on_api,
+        }
+    }
+
     /// Whether one logs in, refreshes or logs out at this path, a slash at its end or not.
     pub fn is_session_path(&self, path: &str) -> bool {
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -92,17 +103,6 @@ impl Contract {
         let login = self.login.as_ref();
         login.is_some_and(|login| login.path == path || is_refresh || path == LOGOUT_PATH)
     }
-}
-
-/// One place where a credential may stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// `Authorization: Bearer`: a session, a key or an agent token.
-    Bearer,
-    /// `Authorization: ApiKey`: a key or an agent token.
-    ApiKey,
-    /// `X-API-Key`: a key or an agent token.
-    XApiKey,
 }
 
 /// What authority a key has, before its scopes narrow it.
@@ -166,72 +166,6 @@ impl Login {
                 },
             }),
         }
-    }
-}
-
-/// Requests per minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// For a session.
-    pub session: u32,
-    /// For an API key.
-    pub api_key: u32,
-    /// For an agent token.
-    pub agent: u32,
-    /// For requests without a credential, by source address.
-    pub anonymous: u32,
-    /// Rejected credentials and failed log-ins, by source address.
-    pub failures: u32,
-    /// Log-ins by account.
-    pub logins: u32,
-    /// Whether sessions and keys of one user share one bucket (with the `session` limit).
-    pub per_user: bool,
-}
-
-/// The shape of errors.
-#[derive(Clone, Debug)]
-pub struct Errors {
-    /// The realm in challenges.
-    pub realm: String,
-    /// The content type.
-    pub content_type: String,
-    /// The body, with placeholders in its strings: `{type}`, `{title}`, `{status}` (a number when it stands
-    /// alone), `{detail}`, `{code}`, `{instance}`, `{text}` (from `texts`, else the detail).
-    pub body: Value,
-    /// The product's own words, by [`crate::Cause::code`] or by status (`"401"`); placeholders `{permission}`,
-    /// `{cluster}`.
-    pub texts: BTreeMap<String, String>,
-    /// Whether several credentials are the product's 401 instead of a 400.
-    pub several_credentials_401: bool,
-}
-
-impl Errors {
-    /// Those of the gate's own pages in every contract: problem documents (RFC 9457).
-    pub fn own() -> Self {
-        Self {
-            realm: "scopegate".to_owned(),
-            content_type: "application/problem+json".to_owned(),
-            body: json!({
-                "type": "{type}",
-                "title": "{title}",
-                "status": "{status}",
-                "detail": "{detail}",
-                "code": "{code}",
-                "instance": "{instance}",
-            }),
-            texts: BTreeMap::new(),
-            several_credentials_401: false,
-        }
-    }
-
-    /// The product's own words for a cause: those for its code, else those for its status. Their placeholders are
-    /// still in them ([`fill_text`]).
-    pub fn text(&self, code: &str, status: u16) -> Option<&str> {
-        let text = self
-            .texts
-            .get(code)
-            .or_else(|| self.texts.get(&status.to_string()));
-        text.map(String::as_str)
     }
 }
 

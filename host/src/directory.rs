@@ -7,13 +7,17 @@
 //! kept, so that guesses cannot fill the memory.
 
 mod cache;
+mod changes;
 mod facts;
 
 use std::{collections::BTreeSet, hash::Hash, sync::Arc};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use scopegate_policy::CallerKind;
+use scopegate_policy::{
+    CallerKind,
+    wire::filter::{Position, Stale},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -24,6 +28,7 @@ use crate::{
     store::{Change, ChangeError, Origin, Store, StoreError, Touch},
 };
 use cache::Cache;
+use changes::Changes;
 pub(crate) use facts::AGENT_ROLE;
 use facts::{Registered, credential_principal, session_principal};
 
@@ -79,6 +84,8 @@ struct Inner {
     by_organization: DashMap<Uuid, (u64, Arc<BTreeSet<String>>)>,
     /// How many changes there were.
     generation: Mutex<u64>,
+    /// The last of them, for those who keep facts elsewhere.
+    changes: Changes,
 }
 
 impl Directory {
@@ -97,6 +104,7 @@ impl Directory {
                 registered: Registered::default(),
                 by_organization: DashMap::new(),
                 generation: Mutex::new(0),
+                changes: Changes::new(),
             }),
         }
     }
@@ -104,6 +112,16 @@ impl Directory {
     /// The store, for questions. Changes go through [`Directory::apply`].
     pub fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    /// Where the row of changes stands. What is looked up after this was asked has seen all of those before.
+    pub fn position(&self) -> Position {
+        self.inner.changes.position()
+    }
+
+    /// What the changes after `since` made stale, and where the row stands now. Nothing where that cannot be told any more.
+    pub fn changes_since(&self, since: &Position) -> (Position, Option<Vec<Stale>>) {
+        self.inner.changes.since(since)
     }
 
     /// Whom a key or agent token stands for.
@@ -322,11 +340,13 @@ impl Inner {
         *self.generation.lock() += 1;
         if let Touch::Session(id) = touch {
             self.sessions.remove(&id);
-            return;
+        } else {
+            self.keys.remove_all(|principal| touches(touch, principal));
+            self.sessions
+                .remove_all(|principal| touches(touch, principal));
         }
-        self.keys.remove_all(|principal| touches(touch, principal));
-        self.sessions
-            .remove_all(|principal| touches(touch, principal));
+        // Last: who reads the row's position and then looks here must find what is true after it.
+        self.changes.note(touch);
     }
 }
 

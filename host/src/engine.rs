@@ -5,7 +5,6 @@
 //! much; and [`bound`](fn@bound) bounds what its answer can mean. Every failure of a guest is a value,
 //! [`DecideError::Fault`], and its instance is thrown away.
 
-mod bound;
 pub(crate) mod build;
 mod cache;
 mod caller;
@@ -32,8 +31,9 @@ use self::{
     core::Core, instance::Exports, limits::Meter, places::Places, policy::Loaded, world::Version,
 };
 
+pub use scopegate_policy::wire::bound::bound;
+
 pub use self::{
-    bound::bound,
     build::{BuildError, build_document},
     cache::{CacheError, CodeCache},
     caller::{CallerRef, PackedCaller},

@@ -4,6 +4,7 @@
 
 mod admission;
 mod advice;
+mod filter;
 mod identify;
 mod introspect;
 mod invitation;
@@ -22,7 +23,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use scopegate_policy::{Caller, Decision, Outcome, Reason};
+use scopegate_policy::{Caller, Decision, Outcome, Reason, wire::Question};
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -40,15 +41,15 @@ use crate::{
     policies::faults::Failing,
     refusal::{self, limit_headers, uuid_value},
 };
-use question::{Active, Question};
-use trail::{RequestIds, Trail};
-
-pub use admission::Identity;
 use advice::Enforcer;
 pub use advice::Rewriting;
+pub use filter::{BadFilterSecret, FilterSecret};
 pub use introspect::Introspection;
+use question::Active;
+pub use scopegate_policy::wire::forward::Identity;
 pub use session::{Answer, Reply};
 pub(crate) use shadow::{Shadow, Understudy};
+use trail::{RequestIds, Trail};
 
 /// What a gate is put together from.
 #[derive(Debug)]
@@ -312,7 +313,7 @@ impl Gate {
         active: &Active,
         trail: &mut Trail<'r>,
     ) -> ControlFlow<Stop, Arc<Admission>> {
-        let question = match Question::read(request, trail.client, active) {
+        let question = match Question::read(request, trail.client, &active.declared) {
             Ok(question) => question,
             Err(cause) => return Break(Stop::at(cause)),
         };
@@ -405,7 +406,7 @@ impl Gate {
             visible,
             limit: counted.limit,
             forward_credentials: self.forward_credentials,
-            declared: &active.headers,
+            declared: &active.declared.headers,
         }))
     }
 

@@ -81,6 +81,12 @@ impl Principal {
         })
     }
 
+    /// The caller as headers for the upstream.
+    pub fn identity(&self) -> &Identity {
+        self.identity
+            .get_or_init(|| Identity::of(&self.caller, self.credential))
+    }
+
     /// What a policy is asked about.
     pub fn caller_ref(&self) -> CallerRef<'_> {
         CallerRef {

@@ -2,11 +2,11 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue};
 use scopegate_policy::{Clusters, ListShape};
 use uuid::Uuid;
 
-use crate::{Cause, Principal, audit::Record, engine::Policy, limit::Taken};
+use crate::{Principal, Refusal, audit::Record, engine::Policy, limit::Taken};
 
 /// The gate's answer.
 #[derive(Debug)]
@@ -70,17 +70,4 @@ impl fmt::Debug for Admission {
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
-}
-
-/// A refusal, ready to send: the contract's own words.
-#[derive(Debug)]
-pub struct Refusal {
-    /// What happened, for logs, metrics and tests; the client sees only the rest.
-    pub cause: Cause,
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// All headers, `Content-Type` among them.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: String,
 }

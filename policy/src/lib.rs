@@ -27,6 +27,8 @@ pub mod permission;
 pub mod routing;
 mod tables;
 mod vocabulary;
+#[cfg(feature = "wire")]
+pub mod wire;
 #[cfg(feature = "document")]
 pub mod yaml;
 

@@ -1,11 +1,7 @@
 //! The corpus through a whole server: each caller is made in its store with the credential that a client would hold,
 //! each case is a request on the wire, and the audit record says what was decided and why.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use scopegate_host::{
     admin::{AgentRequest, Command, KeyRequest, Reply, UserRequest},
@@ -21,7 +17,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::run::Implementation;
+use super::{
+    answered::{Answered, difference},
+    run::Implementation,
+};
 use crate::harness::{Options, PASSWORD, World, json_reply, program::Program, raw};
 
 const ORGANIZATION: &str = "corpus";
@@ -34,6 +33,8 @@ pub struct Front {
     pub address: SocketAddr,
     /// Whether it is a proxy that asks the gate and forwards by itself, and so filters no list.
     pub asks: bool,
+    /// Whether it decides by itself, so that the gate records nothing: how long it takes to hear of what the gate knows.
+    pub decides: Option<Duration>,
     /// What it is made of, as long as it is needed.
     pub _programs: Vec<Program>,
 }
@@ -43,6 +44,7 @@ pub async fn differences(file: &TestFile) -> Vec<String> {
     let own = async |world: &World| Front {
         address: world.running().public_addr(),
         asks: false,
+        decides: None,
         _programs: Vec::new(),
     };
     differences_through(file, |_| {}, own).await
@@ -72,10 +74,16 @@ pub async fn differences_through(
         if index % CASES_A_MINUTE == 0 && !keeps_time {
             world.clock.advance(Duration::from_secs(61));
         }
+        if let (0, Some(time)) = (index % CASES_A_MINUTE, front.decides) {
+            tokio::time::sleep(time).await;
+        }
         answers.push(ask(&world, &front, case, credentials.get(&case.caller)).await);
     }
     let records = world.audit().await;
-    let mut differences = replayed(file, &records).await;
+    let mut differences = match front.decides {
+        Some(_) => Vec::new(),
+        None => replayed(file, &records).await,
+    };
     let asked = cases.into_iter().zip(&answers);
     differences.extend(asked.filter_map(|(case, answer)| {
         let expected = expected.get(&case.place()).unwrap_or(&case.expected);
@@ -164,64 +172,6 @@ fn is_forwarded(case: &Case) -> bool {
     !case.request.path.starts_with("/-/") && case.now == NOW_DEFAULT
 }
 
-/// What a client and the upstream saw of a case.
-struct Answered {
-    status: u16,
-    /// What the gate recorded of it.
-    records: Vec<Value>,
-    /// What `X-Scopegate-Clusters` told the upstream, if the request reached it.
-    clusters: Option<String>,
-}
-
-fn difference(
-    file: &TestFile,
-    case: &Case,
-    expected: &Outcome,
-    answer: &Answered,
-) -> Option<String> {
-    let text = |record: &Value, member: &str| record[member].as_str().map(str::to_owned);
-    let record = match answer.records.as_slice() {
-        [record] => Some(record),
-        _ => None,
-    };
-    let got = match (&answer.clusters, record) {
-        (Some(clusters), Some(record)) if record["outcome"] == "admit" => {
-            Some(Outcome::Allow(visible(clusters, &file.clusters)))
-        }
-        (None, Some(record)) if record["outcome"] == "refuse" => Some(Outcome::Deny {
-            reason: text(record, "reason").unwrap_or_default(),
-            about: text(record, "about"),
-        }),
-        _ => None,
-    };
-    let status = match expected {
-        Outcome::Allow(_) => 200,
-        Outcome::Deny { reason, .. } => match reason.as_str() {
-            "not-authenticated" => 401,
-            "no-route" => 404,
-            "ambiguous-path" => 400,
-            _ => 403,
-        },
-    };
-    let same = got.as_ref() == Some(expected) && answer.status == status;
-    (!same).then(|| {
-        format!(
-            "{case}\n    expected {status} {expected:?}\n    got      {} {got:?} of {} records",
-            answer.status,
-            answer.records.len()
-        )
-    })
-}
-
-/// The clusters that the header stands for.
-fn visible(header: &str, registered: &BTreeSet<String>) -> BTreeSet<String> {
-    match header {
-        "*" => registered.clone(),
-        "!none" => BTreeSet::new(),
-        ids => ids.split(',').map(str::to_owned).collect(),
-    }
-}
-
 async fn ask(world: &World, front: &Front, case: &Case, credential: Option<&String>) -> Answered {
     let asked = &case.request;
     let target = if asked.query.is_empty() {
@@ -252,6 +202,10 @@ async fn ask(world: &World, front: &Front, case: &Case, credential: Option<&Stri
     let reached = world.upstream.count() > before;
     Answered {
         status: raw::status_of(&reply),
+        told: front.decides.map(|_| {
+            let body = reply.split_once("\r\n\r\n");
+            body.map_or_else(String::new, |(_, body)| body.to_owned())
+        }),
         records,
         clusters: reached.then(|| {
             world

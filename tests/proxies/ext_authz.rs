@@ -148,6 +148,7 @@ async fn the_corpus_through_envoy() {
             Front {
                 address: envoy.address,
                 asks: true,
+                decides: None,
                 _programs: vec![envoy.program],
             }
         };

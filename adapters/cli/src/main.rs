@@ -13,8 +13,8 @@ mod compile_policy;
 mod completions;
 mod credential;
 mod demo;
+mod envoy;
 mod failure;
-
 mod init;
 mod key;
 mod login;
@@ -125,6 +125,7 @@ enum Command {
     Whoami(login::Whoami),
     SigningKey(signing_key::SigningKey),
     Audit(audit::Audit),
+    Envoy(envoy::Envoy),
     Store(store::Store),
     Completions(completions::Completions),
 }
@@ -162,6 +163,7 @@ fn run(Cli { common, command }: Cli) -> Result<()> {
         }
         Command::SigningKey(signing_key) => asynchronously(signing_key::run(signing_key, &common)),
         Command::Audit(audit) => asynchronously(audit::run(audit, &common)),
+        Command::Envoy(envoy) => envoy::run(envoy, &common),
         Command::Store(store) => asynchronously(store::run(store, &common)),
         Command::Completions(completions) => completions::run(&completions),
     }

@@ -16,7 +16,7 @@ use scopegate_host::{
     bundle::{BadSignature, PolicyKeyError, Trust},
     counters::Counters,
     engine::{CodeCache, Policy, Sandbox, SandboxConfig, SandboxError, Worlds},
-    gate,
+    gate::{self, BadFilterSecret, FilterSecret},
     keyring::{KeyRingError, Keys},
     lock::{LockError, StoreLock, socket_path},
     password::{BadPassword, Passwords},
@@ -86,6 +86,9 @@ pub enum AssembleError {
     /// The keys of secret scanners cannot be used.
     #[error(transparent)]
     SecretScanning(#[from] BadPartners),
+    /// The secret of filters cannot be used.
+    #[error(transparent)]
+    Filters(#[from] BadFilterSecret),
     /// Passwords cannot be hashed on this machine.
     #[error(transparent)]
     Passwords(#[from] BadPassword),
@@ -179,6 +182,11 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         .secret_scanning
         .map(|keys| Partners::new(&keys))
         .transpose()?;
+    let filters = config
+        .filters
+        .as_deref()
+        .map(FilterSecret::load)
+        .transpose()?;
     let lock = StoreLock::take(&path)?;
     let missing = match purpose {
         Purpose::Serve => Missing::Refuse,
@@ -217,6 +225,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         command_line: Some((lock, socket_path(&path))),
         metrics: metrics::recorder(),
         secret_scanning,
+        filters,
         audit_keep: config.audit.keep,
         drain: config.drain,
     })

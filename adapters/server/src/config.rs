@@ -25,6 +25,7 @@ use crate::{connection::ConnectionLimits, proxy::ProxyLimits, serve::Management}
 
 mod audit;
 mod envoy;
+mod filters;
 mod issuers;
 mod limits;
 mod read;
@@ -66,6 +67,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// Where the public keys of secret scanners come from, whose reports of found keys are believed.
     pub secret_scanning: Option<PartnerKeys>,
+    /// The file of the secret that filters inside Envoy show.
+    pub filters: Option<PathBuf>,
     /// Whether the upstream gets the caller's credential.
     pub forward_credentials: bool,
     /// What a request to the upstream may take.

@@ -7,6 +7,7 @@ pub mod assemble;
 mod body;
 pub mod config;
 mod connection;
+mod filter;
 mod front;
 mod login;
 pub mod metrics;

@@ -13,7 +13,7 @@ use http::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::{Clock, refused};
-use scopegate_host::{Cause, Gate, Policies, Reason, scanning::Partners};
+use scopegate_host::{Cause, Gate, Policies, Reason, gate::FilterSecret, scanning::Partners};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use scopegate_axum::convert;
 
 use crate::api::{self, Api};
 use crate::login::{self, Endpoint};
-use crate::scanning;
+use crate::{filter, scanning};
 
 /// The gate's own endpoints.
 pub struct Own {
@@ -35,6 +35,8 @@ pub struct Own {
     stopping: CancellationToken,
     /// Secret scanners whose reports are believed.
     partners: Option<Partners>,
+    /// What filters inside Envoy show.
+    filters: Option<FilterSecret>,
     /// Whether the store answered, and when it was asked.
     store_seen: Mutex<Option<(Instant, bool)>>,
 }
@@ -64,6 +66,7 @@ impl Own {
         shared: bool,
         stopping: CancellationToken,
         partners: Option<Partners>,
+        filters: Option<FilterSecret>,
     ) -> Self {
         Self {
             api: Api::new(Arc::clone(&gate), policies, clock.clone()),
@@ -73,6 +76,7 @@ impl Own {
             shared,
             stopping,
             partners,
+            filters,
             store_seen: Mutex::new(None),
         }
     }
@@ -88,7 +92,10 @@ impl Own {
     /// Answers on the public listener: health, and the rest only where the listeners are shared.
     pub(crate) async fn answer_public(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path();
-        if self.shared || matches!(path, "/-/healthy" | "/-/ready" | JWKS_PATH | scanning::PATH) {
+        if self.shared
+            || matches!(path, "/-/healthy" | "/-/ready" | JWKS_PATH | scanning::PATH)
+            || filter::is_filter(path)
+        {
             self.answer_to(request, self.shared).await
         } else {
             self.refuse(Cause::Denied(Reason::NoRoute), request).await
@@ -110,6 +117,11 @@ impl Own {
         if request.uri().path() == scanning::PATH {
             let partners = self.partners.as_ref();
             return scanning::answer(partners, &self.gate, &self.clock, request).await;
+        }
+        if filter::is_filter(request.uri().path())
+            && let Some(secret) = &self.filters
+        {
+            return filter::answer(secret, &self.gate, &self.clock, request).await;
         }
         let known = matches!(
             request.uri().path(),

@@ -7,7 +7,9 @@ use http::Request;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use scopegate_axum::Clock;
-use scopegate_host::{Gate, Policies, keyring::Keys, lock::StoreLock, scanning::Partners};
+use scopegate_host::{
+    Gate, Policies, gate::FilterSecret, keyring::Keys, lock::StoreLock, scanning::Partners,
+};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -56,6 +58,8 @@ pub struct ServerParts {
     pub metrics: PrometheusHandle,
     /// Secret scanners whose reports of found keys are believed.
     pub secret_scanning: Option<Partners>,
+    /// What filters inside Envoy show; without it, none is answered.
+    pub filters: Option<FilterSecret>,
     /// How long the audit's records stay in the store; without it, for ever.
     pub audit_keep: Option<Duration>,
     /// How long a shutdown waits for what is under way.
@@ -121,6 +125,7 @@ impl Server {
             shared,
             stopping.clone(),
             parts.secret_scanning,
+            parts.filters,
         ));
         let tunnels = proxy.tunnels().clone();
         let gate = Arc::clone(&parts.gate);

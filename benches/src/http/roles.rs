@@ -86,6 +86,7 @@ pub async fn proxy(upstream: SocketAddr, gated: bool) -> Result<()> {
         command_line: None,
         metrics: metrics::recorder(),
         secret_scanning: None,
+        filters: None,
         audit_keep: None,
         drain: Duration::ZERO,
     })

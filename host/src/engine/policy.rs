@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use scopegate_policy::{
     Decision, Description, Vocabulary,
     packed::{self, Answer, RequestRef},
+    wire::bound,
 };
 use wasmtime::{PoolConcurrencyLimitError, component::InstancePre};
 
 use super::{
-    bound,
     caller::{CallerRef, Digest},
     core::Core,
     instance::{Exports, Instance, Said},

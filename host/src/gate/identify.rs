@@ -142,7 +142,7 @@ impl Gate {
     }
 
     /// What a caller is counted by, and how much they may.
-    fn bucket(&self, authenticated: &Authenticated) -> (Bucket, u32) {
+    pub(super) fn bucket(&self, authenticated: &Authenticated) -> (Bucket, u32) {
         let limits = &self.contract.limits;
         let principal = &authenticated.principal;
         if let (true, Some(user)) = (limits.per_user, principal.user) {

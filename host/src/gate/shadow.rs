@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
-use scopegate_policy::Decision;
-
-use super::{
-    question::{Question, declared},
-    trail::method_text,
+use scopegate_policy::{
+    Decision,
+    wire::question::{Declared, Question},
 };
+
+use super::trail::method_text;
 use crate::{
     Cause, Principal,
     audit::Judge,
@@ -25,8 +24,7 @@ pub(crate) struct Understudy {
     pub(crate) version: ShadowVersion,
     pub(crate) policy: Arc<Policy>,
     asker: Asker,
-    queries: Vec<String>,
-    headers: Vec<HeaderName>,
+    declared: Declared,
 }
 
 /// An understudy, and what was counted since it stands beside the active policy.
@@ -39,21 +37,20 @@ pub(crate) struct Shadow {
 impl Understudy {
     /// A policy, and who asks it.
     pub(crate) fn new(version: ShadowVersion, policy: Arc<Policy>, asker: Asker) -> Self {
-        let (queries, headers) = declared(policy.description());
+        let declared = Declared::of(policy.description());
         Self {
             version,
             policy,
             asker,
-            queries,
-            headers,
+            declared,
         }
     }
 
     /// What it reads of a request, which need not be what the active policy reads.
     fn told(&self, question: &Question<'_>) -> Result<Told, Cause> {
-        let query = path::declared_parameters(question.raw_query, &self.queries)
+        let query = path::declared_parameters(question.raw_query, &self.declared.queries)
             .map_err(|what| Cause::InvalidRequest(what.to_string()))?;
-        let headers = headers::declared_headers(question.headers, &self.headers)?;
+        let headers = headers::declared_headers(question.headers, &self.declared.headers)?;
         Ok(Told { query, headers })
     }
 }

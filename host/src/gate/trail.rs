@@ -12,11 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use scopegate_policy::{CallerKind, Rule};
+use scopegate_policy::{CallerKind, Rule, wire::Question};
 use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
-use super::{Gate, Stop, question::Active, question::Question};
+use super::{Gate, Stop, question::Active};
 use crate::{
     Admission, Cause, Principal, Request,
     audit::{Outcome, Record, Visible, without_secrets},

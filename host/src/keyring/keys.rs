@@ -3,7 +3,10 @@
 use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -19,6 +22,8 @@ pub struct Keys(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     ring: ArcSwap<KeyRing>,
+    /// How often another ring took the place of the one before.
+    reloads: AtomicU64,
     source: Option<Source>,
 }
 
@@ -43,6 +48,7 @@ impl From<KeyRing> for Keys {
     fn from(ring: KeyRing) -> Self {
         Self(Arc::new(Inner {
             ring: ArcSwap::from_pointee(ring),
+            reloads: AtomicU64::new(0),
             source: None,
         }))
     }
@@ -63,6 +69,7 @@ impl Keys {
         };
         Ok(Self(Arc::new(Inner {
             ring: ArcSwap::from_pointee(ring),
+            reloads: AtomicU64::new(0),
             source: Some(source),
         })))
     }
@@ -70,6 +77,11 @@ impl Keys {
     /// The ring as it is at this moment.
     pub fn current(&self) -> Arc<KeyRing> {
         self.0.ring.load_full()
+    }
+
+    /// How often the ring has become another one: for those who keep what they were told about tokens.
+    pub fn reloads(&self) -> u64 {
+        self.0.reloads.load(Ordering::SeqCst)
     }
 
     /// Reads the file again. Blocks for as long as that takes.
@@ -86,6 +98,8 @@ impl Keys {
         *seen = stamp(&source.path);
         let ring = read(&source.path, source.algorithm)?;
         self.0.ring.store(Arc::new(ring));
+        // Afterwards: who sees the new number reads the new ring.
+        self.0.reloads.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 

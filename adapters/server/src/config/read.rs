@@ -16,10 +16,12 @@ use scopegate_host::{
 };
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
-use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, envoy, issuers, limits};
+use super::{
+    Config, ContractSource, PolicySource, UpstreamConfig, audit, envoy, filters, issuers, limits,
+};
 use crate::serve::Management;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "listen",
     "contract",
     "policy",
@@ -37,6 +39,7 @@ const KEYS: [&str; 18] = [
     "issuers",
     "forward_credentials",
     "secret_scanning",
+    "filters",
     "limits",
 ];
 
@@ -99,6 +102,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
         session_keys: context.session_keys(&fields),
         issuers: issuers::issuers(context, &fields),
         secret_scanning: context.secret_scanning(&fields),
+        filters: filters::filters(context, &fields),
         forward_credentials: fields.boolean("forward_credentials").unwrap_or(false),
         proxy: limits.proxy,
         connections: limits.connections,

@@ -3,17 +3,12 @@
 //! Errors follow RFC 9457, challenges RFC 6750. The cause's own text is for the log; what the caller reads never
 //! has more in it than what the caller sent.
 
+use crate::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use scopegate_policy::Reason;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    Cause, Refusal,
-    contract::{self, Errors},
-    headers::REQUEST_ID,
-    limit::Taken,
-};
+use super::{Cause, Errors, headers::REQUEST_ID, limit::Taken, template};
 
 /// Where problems are documented, one page for each code.
 const PROBLEMS: &str = "https://scopegate.dev/problems/";
@@ -35,6 +30,19 @@ pub fn limit_headers(taken: &Taken) -> [(HeaderName, HeaderValue); 3] {
         (RATE_REMAINING, HeaderValue::from(taken.remaining)),
         (RATE_RESET, HeaderValue::from(taken.reset_at)),
     ]
+}
+
+/// A refusal, ready to send: the contract's own words.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What happened, for logs, metrics and tests; the client sees only the rest.
+    pub cause: Cause,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// All headers, `Content-Type` among them.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
 }
 
 /// A refusal in these words, ready to send.
@@ -83,7 +91,7 @@ pub fn refuse(errors: &Errors, cause: Cause, limit: &Taken, request_id: Uuid) ->
 }
 
 /// A UUID as a header value, made on the stack.
-pub(crate) fn uuid_value(id: Uuid) -> HeaderValue {
+pub fn uuid_value(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer))
         .unwrap_or(HeaderValue::from_static("-"))
@@ -147,13 +155,13 @@ fn body(errors: &Errors, cause: &Cause, status: StatusCode, request_id: Uuid) ->
             "code" => code.into(),
             "instance" => request_id.to_string().into(),
             "text" => match words {
-                Some(words) => contract::fill_text(words, &|name| subject(name, cause)).into(),
+                Some(words) => template::fill_text(words, &|name| subject(name, cause)).into(),
                 None => detail.clone().into(),
             },
             _ => return None,
         })
     };
-    contract::fill(&errors.body, &value_of).to_string()
+    template::fill(&errors.body, &value_of).to_string()
 }
 
 /// `{permission}` and `{cluster}` in a product's own words.
@@ -171,7 +179,7 @@ fn subject(name: &str, cause: &Cause) -> Option<Value> {
 }
 
 /// The cause's code, or `denied` for a word of a hand-written policy that is none.
-pub(crate) fn code(cause: &Cause) -> &str {
+pub fn code(cause: &Cause) -> &str {
     let code = cause.code();
     let is_word = code.len() <= 64
         && code.starts_with(|c: char| c.is_ascii_lowercase())
@@ -186,7 +194,7 @@ fn shortened(text: &str) -> &str {
 }
 
 /// The start of a text, of so many bytes at most and of whole characters.
-pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+pub fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes_max))
         .unwrap_or_default()
 }
@@ -313,6 +321,3 @@ fn denied_detail(reason: &Reason) -> String {
         _ => "the policy refused the request".to_owned(),
     }
 }
-
-#[cfg(test)]
-mod tests;

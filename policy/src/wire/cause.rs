@@ -1,7 +1,7 @@
 //! Why a request was refused, in full, for the log; and the poor message that the caller gets for it.
 
+use crate::Reason;
 use http::StatusCode;
-use scopegate_policy::Reason;
 
 /// Every way in which the gate or an adapter refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,7 +239,7 @@ mod tests {
             .into_iter()
             .chain(reasons.map(Cause::Denied))
             .collect();
-        let page = include_str!("../../docs/problems.md");
+        let page = include_str!("../../../docs/problems.md");
         for cause in &causes {
             assert!(
                 CODES.contains(&cause.code()),

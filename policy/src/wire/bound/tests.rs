@@ -1,4 +1,4 @@
-use scopegate_policy::{PermissionInfo, Request, Restriction, RoleInfo, Rule};
+use crate::{PermissionInfo, Request, Restriction, RoleInfo, Rule};
 
 use super::*;
 

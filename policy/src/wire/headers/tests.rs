@@ -1,6 +1,6 @@
 //! Reserved names in every spelling, and each rule of a request's shape.
 
-use std::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 

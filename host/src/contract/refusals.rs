@@ -1,8 +1,15 @@
 //! Each contract's words for each kind of refusal, and what no refusal may say.
 
-use super::*;
-use crate::Contract;
-use crate::limit::{self, Cells};
+use http::StatusCode;
+use scopegate_policy::Reason;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    Cause, Contract, Refusal,
+    limit::{self, Cells, Taken},
+    refusal::refuse,
+};
 
 const ID: Uuid = Uuid::from_u128(7);
 const NOW: i64 = 1_775_000_041_000;

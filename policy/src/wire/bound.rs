@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use scopegate_policy::{
+use crate::{
     Caller, CallerKind, ClusterSource, Clusters, Decision, Description, Grant, Outcome, Reason,
     RouteInfo, Rule, Vocabulary, is_management_path, packed::RequestRef, routing::pattern,
 };
@@ -18,7 +18,7 @@ const WORD_BYTES_MAX: usize = 64;
 ///
 /// # Errors
 /// What makes no sense.
-pub(super) fn check_sense(
+pub fn check_sense(
     decision: &Decision,
     description: &Description,
     vocabulary: &Vocabulary,

@@ -1,6 +1,6 @@
 //! A request as every adapter hands it to the gate.
 
-use std::{fmt, net::IpAddr};
+use core::{fmt, net::IpAddr};
 
 use http::HeaderMap;
 

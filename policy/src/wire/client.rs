@@ -1,6 +1,6 @@
 //! The client's address: who is counted when nobody is known.
 
-use std::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderMap;
 use ipnet::IpNet;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{Cause, Request};
+use super::{Cause, Request};
 
 /// Most header lines in a request.
 pub const HEADERS_MAX: usize = 128;

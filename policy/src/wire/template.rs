@@ -37,7 +37,7 @@ pub fn fill_text(text: &str, value_of: &impl Fn(&str) -> Option<Value>) -> Strin
 }
 
 /// The names of a text's placeholders.
-pub(super) fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+pub fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     parts(text).into_iter().filter_map(|part| match part {
         Part::Placeholder(name) => Some(name),
         Part::Literal(_) => None,

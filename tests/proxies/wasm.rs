@@ -1,0 +1,153 @@
+//! The filter inside Envoy decides as the gate does: the corpus, other policies while it runs, and what is printed for it.
+
+use std::time::{Duration, Instant};
+
+use super::wasm_envoy::{Envoy, Setup, TICK, answers_filters, printed};
+use crate::{
+    corpus::{files, is_of_routes, over_http},
+    harness::{Key, Options, World, program},
+};
+use over_http::Front;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_corpus_through_envoys_filter() {
+    let mut differences = Vec::new();
+    for file in files().iter().filter(|file| !is_of_routes(file)) {
+        let policy = file.subject.text().expect("a document").to_owned();
+        let start = async |world: &World| {
+            let envoy = Envoy::start(world, Setup::of(&policy)).await;
+            Front {
+                address: envoy.address,
+                asks: true,
+                decides: Some(TICK * 4),
+                _programs: vec![envoy.program],
+            }
+        };
+        let adjust = |options: &mut Options| {
+            *options = answers_filters(std::mem::replace(options, Options::of("scopegate")));
+        };
+        differences.extend(over_http::differences_through(file, adjust, start).await);
+    }
+    assert!(
+        differences.is_empty(),
+        "{} cases through Envoy's filter:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+const ONE_ROUTE: &str = "\
+policy: one
+permissions:
+  clusters:read: { category: Clusters, unlocks: Clusters }
+  nodes:read: { category: Nodes, unlocks: Nodes }
+roles:
+  viewer: [clusters:read]
+  editor: [clusters:read, nodes:read]
+  admin: [\"*\"]
+routes:
+  - { match: GET /v1/things, requires: PERMISSION, cluster: none }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_policy_takes_over_while_envoy_runs_and_a_wrong_one_does_not() {
+    let world = World::with(answers_filters(Options::of("scopegate"))).await;
+    let reads_clusters = ONE_ROUTE.replace("PERMISSION", "clusters:read");
+    let envoy = Envoy::start(&world, Setup::of(&reads_clusters)).await;
+    let viewer = envoy.through(&world.session("viewer").await);
+    assert_eq!(viewer.get("/v1/things").await.status, 200);
+
+    let reads_nodes = ONE_ROUTE.replace("PERMISSION", "nodes:read");
+    envoy.swap(&world, &Setup::of(&reads_nodes));
+    let since = Instant::now();
+    while viewer.get("/v1/things").await.status == 200 {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "{}",
+            envoy.program.log()
+        );
+        tokio::time::sleep(TICK).await;
+    }
+    let refused = viewer.get("/v1/things").await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (403, "missing-permission")
+    );
+
+    // The gate's tools would not print it; a control plane may send it all the same.
+    let wrong = Setup {
+        adjust: |filter| filter["policy"] = "policy: broken\n".into(),
+        ..Setup::of(&reads_clusters)
+    };
+    envoy.swap(&world, &wrong);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(
+        viewer.get("/v1/things").await.status,
+        403,
+        "{}",
+        envoy.program.log()
+    );
+    let editor = envoy.through(&world.session("editor").await);
+    assert_eq!(editor.get("/v1/things").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_takes_what_is_printed_for_each_mode() {
+    let world = World::with(answers_filters(Options::of("scopegate"))).await;
+    let policy = ONE_ROUTE.replace("PERMISSION", "clusters:read");
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("filter.wasm");
+    crate::cli::binary::run_ok(folder.path(), &["envoy", "filter", "--out", "filter.wasm"]);
+    assert!(file.is_file());
+    for mode in ["wasm", "grpc", "http"] {
+        for upstream in ["http://api.internal:3000", "https://api.internal"] {
+            let arguments = [
+                "--mode",
+                mode,
+                "--upstream",
+                upstream,
+                "--filter",
+                "filter.wasm",
+            ];
+            let text = printed(&world, folder.path(), &policy, &arguments);
+            let config = folder.path().join("envoy.yaml");
+            std::fs::write(&config, &text).expect("written");
+            let output = std::process::Command::new(program::envoy())
+                .args(["--mode", "validate", "--config-path"])
+                .arg(&config)
+                .env("SCOPEGATE_FILTER_SECRET", super::wasm_envoy::SECRET)
+                .output()
+                .expect("it starts");
+            assert!(
+                output.status.success(),
+                "{mode}: {}\n{text}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_logs_in_through_envoy_is_answered_by_the_gate() {
+    let world = World::with(answers_filters(Options::of("scopegate"))).await;
+    let policy = ONE_ROUTE.replace("PERMISSION", "clusters:read");
+    let envoy = Envoy::start(&world, Setup::of(&policy)).await;
+    let anyone = envoy.through(&world.anonymous());
+    let body =
+        serde_json::json!({ "email": "viewer@acme.example", "password": crate::harness::PASSWORD });
+    let reply = anyone.post("/auth/login", body).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let token = reply.json()["token"].as_str().expect("a token").to_owned();
+    let viewer = envoy.through(&world.bearer(&token));
+    assert_eq!(viewer.get("/v1/things").await.status, 200);
+    // The gate's own pages are not there.
+    let own = viewer.get("/-/api/me").await;
+    assert_eq!((own.status, own.code().as_str()), (404, "no-route"));
+    let key = world
+        .key(Key {
+            scopes: &["clusters:read"],
+            ..Key::default()
+        })
+        .await;
+    assert_eq!(envoy.through(&key).get("/v1/things").await.status, 200);
+}
