@@ -8,6 +8,7 @@
 
 mod cache;
 mod facts;
+mod subject;
 
 use std::{collections::BTreeSet, hash::Hash, sync::Arc};
 
@@ -26,6 +27,7 @@ use crate::{
 use cache::Cache;
 pub(crate) use facts::AGENT_ROLE;
 use facts::{Registered, credential_principal, session_principal};
+pub(crate) use subject::{Known, UserName};
 
 /// What the keys that are kept take of memory, in bytes: about 34,000 of them, fewer if they have long lists. When others take
 /// their places again and again, the allocator holds half as much again.

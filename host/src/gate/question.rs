@@ -4,7 +4,8 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName};
 use scopegate_policy::{
-    ClusterSource, Description, RoleConditions, is_management_path, packed::RequestRef,
+    ClusterSource, Description, RoleConditions, RouteInfo, Rule, is_management_path,
+    packed::RequestRef,
 };
 
 use super::shadow::{Shadow, Understudy};
@@ -71,6 +72,12 @@ impl Active {
         }
     }
 
+    /// The route of a rule.
+    pub(super) fn route(&self, rule: &Rule) -> Option<&RouteInfo> {
+        let routes = &self.policy.description().routes;
+        rule.route.and_then(|index| routes.get(index as usize))
+    }
+
     /// The same policy with another shadow, or none. What is counted starts anew.
     pub(super) fn beside(&self, understudy: Option<Arc<Understudy>>) -> Self {
         Self {
@@ -98,15 +105,15 @@ pub(super) struct Question<'r> {
     pub(super) fields: Vec<(String, String)>,
     pub(super) headers: &'r HeaderMap,
     pub(super) now_ms: i64,
-    /// The client's address.
-    pub(super) client: IpAddr,
+    /// The client's address, where it is known.
+    pub(super) client: Option<IpAddr>,
 }
 
 impl<'r> Question<'r> {
     /// Reads a request, or says where its shape is wrong.
     pub(super) fn read(
         request: &Request<'r>,
-        client: IpAddr,
+        client: Option<IpAddr>,
         active: &Active,
     ) -> Result<Self, Cause> {
         let invalid = |what: path::BadPath| Cause::InvalidRequest(what.to_string());
@@ -135,7 +142,7 @@ impl<'r> Question<'r> {
             query: &self.query,
             headers: &self.fields,
             now: self.now_ms.div_euclid(1000),
-            address: Some(self.client),
+            address: self.client,
         }
     }
 
