@@ -11,7 +11,7 @@ const SEARCHES: [&str; 3] = ["subject", "resource", "action"];
 
 #[tokio::test]
 async fn who_may_ask() {
-    let mut world = World::start("scopegate").await;
+    let world = World::start("scopegate").await;
     world.add_operator("op@gate.example").await;
     let narrow = Key {
         scopes: &["clusters:read"],

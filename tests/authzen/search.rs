@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::{
     prelude::*,
+    strategy::ValueTree,
     test_runner::{Config, TestRunner},
 };
 use serde_json::{Value, json};
@@ -207,15 +208,15 @@ async fn searches_agree_with_evaluations() {
     for file in files().iter().filter(|file| FILES.contains(&&*file.name)) {
         let asked = corpus::world(file).await;
         let description = file.subject.description();
-        let permissions: Vec<&str> = description
+        let permissions: Vec<String> = description
             .own_permissions()
-            .map(|known| known.name.as_str())
+            .map(|known| known.name.clone())
             .collect();
-        let paths: Vec<(&str, &str)> = file
+        let paths: Vec<(String, String)> = file
             .cases
             .iter()
             .filter(|case| !case.request.path.starts_with("/-/"))
-            .map(|case| (case.request.method.as_str(), case.request.path.as_str()))
+            .map(|case| (case.request.method.clone(), case.request.path.clone()))
             .collect();
         let subjects: Vec<&Value> = asked.subjects.values().collect();
         let any = (
@@ -233,8 +234,8 @@ async fn searches_agree_with_evaluations() {
             let tree = any.new_tree(&mut runner).expect("a value");
             let (index, permission, (method, path)) = tree.current();
             let subject = subjects[index];
-            agree_on_clusters(&asked, subject, permission).await;
-            agree_on_actions(&asked, subject, method, path).await;
+            agree_on_clusters(&asked, subject, &permission).await;
+            agree_on_actions(&asked, subject, &method, &path).await;
             tried += 1;
         }
         for subject in &subjects {
