@@ -1,6 +1,7 @@
 //! One binary for every test that crosses crates: linking the whole gate many times would cost minutes.
 
 mod api;
+mod authzen;
 mod cli;
 mod corpus;
 mod differential;

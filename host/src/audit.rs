@@ -44,7 +44,7 @@ pub use head::{ExportedHeads, Head, HeadState};
 pub use key::{AuditKey, AuditKeyError, AuditPublicKey};
 pub use line::RecordKind;
 use lines::Lines;
-pub use record::{Judge, Outcome, Record};
+pub use record::{Evaluation, Judge, Outcome, Record};
 pub(crate) use record::{recorded_about, recorded_reason, redacted_sha256, without_secrets};
 pub(crate) use seal::Standing;
 pub use seal::{Seal, SealError};

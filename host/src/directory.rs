@@ -9,6 +9,7 @@
 mod cache;
 mod changes;
 mod facts;
+mod subject;
 
 use std::{collections::BTreeSet, hash::Hash, sync::Arc};
 
@@ -31,6 +32,7 @@ use cache::Cache;
 use changes::Changes;
 pub(crate) use facts::AGENT_ROLE;
 use facts::{Registered, credential_principal, session_principal};
+pub(crate) use subject::{Known, UserName};
 
 /// What the keys that are kept take of memory, in bytes: about 34,000 of them, fewer if they have long lists. When others take
 /// their places again and again, the allocator holds half as much again.

@@ -4,6 +4,8 @@
 
 mod admission;
 mod advice;
+mod decide;
+mod evaluate;
 mod filter;
 mod identify;
 mod introspect;
@@ -12,6 +14,7 @@ mod leaks;
 mod question;
 mod session;
 mod shadow;
+mod subject;
 mod trail;
 
 use std::{
@@ -23,7 +26,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use scopegate_policy::{Caller, Decision, Outcome, Reason, wire::Question};
+use scopegate_policy::{Caller, Decision, Outcome, wire::Question};
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -34,7 +37,7 @@ use crate::{
     client,
     contract::{Errors, Login},
     counters::{Bucket, Counters},
-    engine::{CallerRef, DecideError, PackedCaller, Policy},
+    engine::{PackedCaller, Policy},
     headers::REQUEST_ID,
     keyring::Keys,
     limit::Taken,
@@ -43,12 +46,14 @@ use crate::{
 };
 use advice::Enforcer;
 pub use advice::Rewriting;
+pub use evaluate::{Around, Asked, Evaluator, is_answer, path_of};
 pub use filter::{BadFilterSecret, FilterSecret};
 pub use introspect::Introspection;
 use question::Active;
 pub use scopegate_policy::wire::forward::Identity;
 pub use session::{Answer, Reply};
 pub(crate) use shadow::{Shadow, Understudy};
+pub use subject::{Claims, Subject, SubjectName};
 use trail::{RequestIds, Trail};
 
 /// What a gate is put together from.
@@ -246,6 +251,12 @@ impl Gate {
         self.authenticator.directory.renewed(principal).await
     }
 
+    /// Whether this peer is a proxy whose word on its clients is believed.
+    pub fn trusts(&self, peer: std::net::IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
     /// How the product speaks.
     pub fn contract(&self) -> &Contract {
         &self.contract
@@ -313,7 +324,7 @@ impl Gate {
         active: &Active,
         trail: &mut Trail<'r>,
     ) -> ControlFlow<Stop, Arc<Admission>> {
-        let question = match Question::read(request, trail.client, &active.declared) {
+        let question = match Question::read(request, Some(trail.client), &active.declared) {
             Ok(question) => question,
             Err(cause) => return Break(Stop::at(cause)),
         };
@@ -342,57 +353,31 @@ impl Gate {
         let principal = counted
             .authenticated
             .as_ref()
-            .map(|authenticated| &*authenticated.principal);
+            .map(|authenticated| &authenticated.principal);
         // Whatever a policy says of it, management is for callers with a name.
         if principal.is_none() && question.is_management() {
             return stop(Cause::NotAuthenticated);
         }
-        let none = std::collections::BTreeSet::new();
-        let (caller, registered) = match principal {
-            Some(principal) => (principal.caller_ref(), &*principal.registered),
-            None => (
-                CallerRef {
-                    caller: &self.anonymous.caller,
-                    packed: &self.anonymous.packed,
-                },
-                &none,
-            ),
-        };
         let own = |decision: &Decision| {
             if let (true, Outcome::Allow(clusters)) = (self.audit.is_on(), &decision.outcome) {
                 trail.visible = Some(Visible::of(clusters));
             }
         };
-        let decided = active
-            .policy
-            .decide_and_bound(&caller, &question.as_ref(), registered, own)
-            .await;
-        if let Some(counts) = active.faults.count(&decided, question.now_ms) {
-            self.fails(active, counts, question.now_ms);
-        }
-        if let Some(shadow) = &active.shadow {
-            let known = counted.authenticated.as_ref();
-            shadow.hand(question, known.map(|known| &known.principal), &decided);
-        }
-        let decision = match decided {
+        let decided = self.put(active, question, principal, question.now_ms, own);
+        let decision = match decided.await {
             Ok(decision) => decision,
-            Err(DecideError::Fault(why)) => return stop(Cause::PolicyFault(why)),
-            Err(DecideError::Overloaded) => return stop(Cause::Overloaded),
+            Err(cause) => return stop(cause),
         };
         trail.rule = Some(decision.rule);
-        let visible = match decision.outcome {
-            Outcome::Allow(visible) => visible,
-            Outcome::Deny(Reason::NotAuthenticated) => return stop(Cause::NotAuthenticated),
-            Outcome::Deny(reason) => return stop(Cause::Denied(reason)),
+        let visible = match decide::allowed(decision.outcome) {
+            Ok(visible) => visible,
+            Err(cause) => return stop(cause),
         };
-        let route = decision
-            .rule
-            .route
-            .and_then(|index| active.policy.description().routes.get(index as usize));
+        let route = active.route(&decision.rule);
         let roles = match principal {
-            Some(_) if question.is_management() => active
+            Some(principal) if question.is_management() => active
                 .role_conditions
-                .in_force(caller.caller, &question.as_ref()),
+                .in_force(&principal.caller, &question.as_ref()),
             _ => Vec::new(),
         };
         Continue(admission::admit(admission::Allowed {
@@ -408,16 +393,6 @@ impl Gate {
             forward_credentials: self.forward_credentials,
             declared: &active.declared.headers,
         }))
-    }
-
-    #[cold]
-    fn fails(&self, active: &Active, (faults, decisions): (u64, u64), at_ms: i64) {
-        self.failing.send_replace(Some(Failing {
-            digest: active.policy.digest().to_owned(),
-            faults,
-            decisions,
-            at_ms,
-        }));
     }
 
     fn trail<'r>(&self, request: &Request<'r>) -> Trail<'r> {

@@ -72,6 +72,31 @@ impl Standing {
 }
 
 impl Principal {
+    /// Somebody who holds no credential of this gate's: whom another caller asks about. Their credential's id is all zeros.
+    pub(crate) fn without_credential(
+        caller: Caller,
+        organization: Uuid,
+        registered: Arc<BTreeSet<String>>,
+    ) -> Self {
+        Self {
+            credential: Uuid::nil(),
+            kind: caller.kind,
+            organization,
+            user: None,
+            name: caller.subject.clone(),
+            key_name: None,
+            expires_at: None,
+            caller,
+            packed: PackedCaller::default(),
+            registered,
+            standing: Standing::default(),
+            version: None,
+            is_successor: false,
+            identity: OnceLock::new(),
+            in_log: OnceLock::new(),
+        }
+    }
+
     /// The caller as they are now, for changes that they make. Nothing for those whom the store does not know.
     pub fn as_of_now(&self) -> Option<CallerVersion> {
         Some(CallerVersion {

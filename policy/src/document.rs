@@ -126,16 +126,21 @@ fn read(reader: &Reader, root: &Node, management: &Fragment) -> Option<Rules> {
     let fields = reader.fields(root, "a policy", &known)?;
     let name = policy_name(reader, &fields);
     let version = version(reader, &fields);
-    let permissions =
-        catalogue::permissions(reader, &fields, Part::Document).map(|mut permissions| {
-            permissions.extend_from_slice(&management.permissions);
-            permissions
-        });
-    let roles = catalogue::roles(reader, &fields, permissions.as_deref());
     let keys = fields.fields("keys", "`keys`", &["read_only"]);
     let keys_read_only = keys
         .and_then(|keys| keys.boolean("read_only"))
         .unwrap_or_default();
+    let permissions =
+        catalogue::permissions(reader, &fields, Part::Document).map(|mut permissions| {
+            // Where keys may only read, the picker has what they read and nothing else.
+            let appended = management.permissions.iter().cloned();
+            permissions.extend(appended.map(|info| PermissionInfo {
+                scope: info.scope && !keys_read_only,
+                ..info
+            }));
+            permissions
+        });
+    let roles = catalogue::roles(reader, &fields, permissions.as_deref());
 
     let mut routes = self::routes(reader, &fields, permissions.as_deref(), Part::Document);
     let (permissions, (roles, mut conditions)) = (permissions?, roles?);

@@ -2,8 +2,9 @@
 
 /// Bytes of a name at most.
 pub const NAME_BYTES_MAX: usize = 128;
-/// The resource of the permissions for the gate's own management API. No document defines any of it.
-pub const MANAGEMENT: &str = "manage";
+/// The resources of the permissions for the gate's own management API, and for asking it what others may do. No document
+/// defines any of them.
+pub const MANAGEMENT: [&str; 2] = ["manage", "authorization"];
 
 /// What a role or a caller may hold: one permission, or every one that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,8 @@ pub fn is_name(text: &str) -> bool {
 
 /// Whether this is the name of a permission for the gate's own management API.
 pub fn is_management(name: &str) -> bool {
-    Pattern::Resource(MANAGEMENT).matches(name)
+    let mut resources = MANAGEMENT.into_iter();
+    resources.any(|resource| Pattern::Resource(resource).matches(name))
 }
 
 /// Whether this is a word of `[a-z0-9_-]`: half of a permission's name, or the name of a role or a policy.

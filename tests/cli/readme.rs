@@ -27,6 +27,16 @@ fn the_readme_tour_prints_what_it_promises() {
 
 #[test]
 fn the_management_api_does_what_its_page_shows() {
+    in_a_demo("docs/management-api.md");
+}
+
+#[test]
+fn the_authzen_api_does_what_its_page_shows() {
+    in_a_demo("docs/authzen.md");
+}
+
+/// Runs a page for whose steps there are a demo and its administrator's address and password.
+fn in_a_demo(page: &str) {
     let mut demo = Running::start(Path::new("."), &["demo", "--listen", "127.0.0.1:0"]);
     let printed = demo.lines_until("Ctrl-C");
     let exports = printed.lines().filter(|line| line.starts_with("export "));
@@ -37,7 +47,7 @@ fn the_management_api_does_what_its_page_shows() {
     });
     let (domain, password) = admin.expect("an administrator");
     script.push(format!("EMAIL='admin@{domain}' PASSWORD='{password}'"));
-    pages::run("docs/management-api.md", Path::new("."), &script.join("\n"));
+    pages::run(page, Path::new("."), &script.join("\n"));
     demo.interrupt();
 }
 

@@ -80,7 +80,7 @@ fn refused(body: &str, expected: &Outcome) -> Outcome {
 }
 
 /// The clusters that the header stands for.
-fn visible(header: &str, registered: &BTreeSet<String>) -> BTreeSet<String> {
+pub fn visible(header: &str, registered: &BTreeSet<String>) -> BTreeSet<String> {
     match header {
         "*" => registered.clone(),
         "!none" => BTreeSet::new(),

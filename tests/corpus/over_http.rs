@@ -23,7 +23,8 @@ use super::{
 };
 use crate::harness::{Options, PASSWORD, World, json_reply, program::Program, raw};
 
-const ORGANIZATION: &str = "corpus";
+/// Where the callers of a file are.
+pub const ORGANIZATION: &str = "corpus";
 /// Cases before the clock moves to the next minute: below every limit.
 const CASES_A_MINUTE: usize = 15;
 
@@ -123,7 +124,8 @@ async fn expected(file: &TestFile, front: &Front) -> BTreeMap<String, Outcome> {
     of_lists.map(|(case, _)| refused(case)).collect()
 }
 
-fn is_restricted(caller: &Caller) -> bool {
+/// Whether the caller is restricted to clusters.
+pub fn is_restricted(caller: &Caller) -> bool {
     match caller {
         Caller::Session { user, .. } => user.clusters.is_some(),
         Caller::Key { owner, allowed, .. } => {
@@ -135,7 +137,7 @@ fn is_restricted(caller: &Caller) -> bool {
 }
 
 /// Every record that a policy decided, decided again, in the component and natively: what is not as it was.
-async fn replayed(file: &TestFile, records: &[Value]) -> Vec<String> {
+pub async fn replayed(file: &TestFile, records: &[Value]) -> Vec<String> {
     let text = file.subject.text().expect("a document");
     let sandbox = Sandbox::new(SandboxConfig::default()).expect("a sandbox");
     let mut library = Library::new(sandbox);
@@ -167,7 +169,7 @@ async fn replayed(file: &TestFile, records: &[Value]) -> Vec<String> {
 
 /// Whether the server puts the request to its policy and, if allowed, to the upstream. What is under `/-/` it answers
 /// itself, and it has no management API yet: its own 404 would say nothing about the policy.
-fn is_forwarded(case: &Case) -> bool {
+pub fn is_forwarded(case: &Case) -> bool {
     // Time on a server's clock only goes on.
     !case.request.path.starts_with("/-/") && case.now == NOW_DEFAULT
 }
@@ -217,7 +219,8 @@ async fn ask(world: &World, front: &Front, case: &Case, credential: Option<&Stri
     }
 }
 
-async fn world_of(file: &TestFile, adjust: impl FnOnce(&mut Options)) -> (World, Uuid) {
+/// A world with the file's policy, organization and clusters, and its id; nobody is in it yet.
+pub async fn world_of(file: &TestFile, adjust: impl FnOnce(&mut Options)) -> (World, Uuid) {
     let contract: &'static str = file.contract.name.clone().leak();
     let mut options = Options {
         policy: file.subject.text().map(|text| &*text.to_owned().leak()),
@@ -246,7 +249,8 @@ async fn world_of(file: &TestFile, adjust: impl FnOnce(&mut Options)) -> (World,
     (world, organization.id)
 }
 
-async fn done(world: &World, command: Command) -> Reply {
+/// Executes a command of the command line, which must work.
+pub async fn done(world: &World, command: Command) -> Reply {
     let shown = format!("{command:?}");
     world
         .command(command)
@@ -276,7 +280,7 @@ fn minutes_ago(caller: &Caller) -> i64 {
 }
 
 /// The header of each caller's credential. The oldest come first, and the clock moves between.
-async fn credentials(world: &World, id: Uuid, file: &TestFile) -> BTreeMap<String, String> {
+pub async fn credentials(world: &World, id: Uuid, file: &TestFile) -> BTreeMap<String, String> {
     let mut callers: Vec<(&String, &Caller)> = file.callers.iter().collect();
     callers.sort_by_key(|(_, caller)| -minutes_ago(caller));
     let mut ago = callers.first().map_or(0, |(_, caller)| minutes_ago(caller));
@@ -432,7 +436,7 @@ async fn add_user(world: &World, organization: Uuid, name: &str, user: &User) ->
 }
 
 /// [`PASSWORD`], hashed once.
-fn password_hash() -> password::PasswordHash {
+pub fn password_hash() -> password::PasswordHash {
     static HASH: std::sync::LazyLock<password::PasswordHash> =
         std::sync::LazyLock::new(|| password::hash(&SecretString::from(PASSWORD)).expect("a hash"));
     HASH.clone()

@@ -164,7 +164,7 @@ impl Call {
     fn begin(&mut self, plugin: &Rc<Plugin>, asked: Asked) -> Action {
         let passing = self.passing(plugin, &asked);
         let request = asked.request(passing.now_ms);
-        let question = match Question::read(&request, asked.client, &plugin.declared) {
+        let question = match Question::read(&request, Some(asked.client), &plugin.declared) {
             Ok(question) => question,
             Err(cause) => return self.refuse(&passing, &asked, Stop::at(cause)),
         };
@@ -208,7 +208,7 @@ impl Call {
         }
         let passing = self.passing(plugin, &asked);
         let request = asked.request(passing.now_ms);
-        let question = match Question::read(&request, asked.client, &plugin.declared) {
+        let question = match Question::read(&request, Some(asked.client), &plugin.declared) {
             Ok(question) => question,
             Err(cause) => return self.refuse(&passing, &asked, Stop::at(cause)),
         };

@@ -51,7 +51,7 @@ impl Front {
                 login::answer(endpoint, own.gate(), own.clock(), request).await
             });
         }
-        if path::is_own(asked) {
+        if path::is_own(asked) || self.own.shares(asked) {
             let own = Arc::clone(&self.own);
             return Box::pin(async move { own.answer_public(request).await });
         }

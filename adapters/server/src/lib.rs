@@ -4,6 +4,7 @@
 mod admin_socket;
 mod api;
 pub mod assemble;
+mod authzen;
 mod body;
 pub mod config;
 mod connection;

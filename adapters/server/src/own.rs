@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use scopegate_axum::convert;
 
 use crate::api::{self, Api};
+use crate::authzen;
 use crate::login::{self, Endpoint};
 use crate::{filter, scanning};
 
@@ -102,6 +103,11 @@ impl Own {
         }
     }
 
+    /// Whether the public listener has this path of the AuthZEN API: where it is shared, and nowhere else.
+    pub(crate) fn shares(&self, path: &str) -> bool {
+        self.shared && authzen::Endpoint::at(path).is_some()
+    }
+
     /// Answers on the management listener.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         self.answer_to(request, true).await
@@ -110,6 +116,9 @@ impl Own {
     async fn answer_to(&self, request: Request<Body>, is_operator: bool) -> Response<Body> {
         if api::is_api(request.uri().path()) {
             return self.api.answer(request).await;
+        }
+        if let Some(endpoint) = authzen::Endpoint::at(request.uri().path()) {
+            return authzen::answer(endpoint, &self.gate, &self.clock, request).await;
         }
         if let Some(endpoint) = Endpoint::own_at(request.uri().path()) {
             return login::answer(endpoint, &self.gate, &self.clock, request).await;

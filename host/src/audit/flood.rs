@@ -60,6 +60,11 @@ impl Flood {
             None => Who::Address(client::bucket(record.client)),
             Some(principal) => Who::Credential(principal.credential),
         };
+        // Whoever asks about others has a name and a limit.
+        if record.evaluation.is_some() {
+            out.push(record);
+            return;
+        }
         let is_flood = record.principal.is_none() || record.cause == Some(Cause::RateLimited);
         if record.outcome == Outcome::Admit || !is_flood {
             out.push(record);

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Write as _, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
-use scopegate_policy::{ClusterSource, Description, RouteInfo, Rule};
+use scopegate_policy::{CallerKind, ClusterSource, Description, RouteInfo, Rule};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -62,6 +62,32 @@ pub struct Record {
     pub headers: Vec<(String, String)>,
     /// How many refusals this record stands for.
     pub count: u64,
+    /// Set where nobody has made the request, but somebody has asked whether it would be let through.
+    pub evaluation: Option<Box<Evaluation>>,
+}
+
+/// What a record says of a question besides its answer: the record's principal is then the one who was asked about.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Who asked.
+    pub by: Arc<Principal>,
+    /// At what moment the request was to be thought of, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// From which address.
+    pub address: Option<IpAddr>,
+}
+
+/// Who asked, as a line says it.
+#[derive(Serialize)]
+struct AskedBy<'r> {
+    kind: CallerKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Uuid>,
+    name: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<&'r str>,
+    credential: Uuid,
+    address: IpAddr,
 }
 
 /// A policy as records name it.
@@ -112,7 +138,10 @@ impl Record {
             }
             None => line.text("kind", "anonymous"),
         }
-        line.field("address", &self.client)?;
+        match &self.evaluation {
+            None => line.field("address", &self.client)?,
+            Some(evaluation) => self.write_evaluation(evaluation, &mut line)?,
+        }
         line.field("method", &self.method)?;
         let path = without_secrets(&self.path);
         line.field("path", &path)?;
@@ -137,6 +166,34 @@ impl Record {
         }
         line.out.push(b'}');
         Ok(())
+    }
+
+    /// Who asked, and what else of the question is not the record's own: the address and the moment that it is about.
+    fn write_evaluation(
+        &self,
+        evaluation: &Evaluation,
+        line: &mut Line<'_>,
+    ) -> serde_json::Result<()> {
+        let by = &evaluation.by;
+        // Whose audit it is in, also where it is about nobody.
+        if self.principal.is_none() {
+            line.uuid("organization", by.organization);
+        }
+        line.field(
+            "asked_by",
+            &AskedBy {
+                kind: by.kind,
+                user: by.user,
+                name: &by.name,
+                agent: by.key_name.as_deref(),
+                credential: by.credential,
+                address: self.client,
+            },
+        )?;
+        let at = (evaluation.at_ms != self.at_ms).then_some(evaluation.at_ms);
+        let at = at.map(|at_ms| Timestamp::from_millisecond(at_ms).unwrap_or_default());
+        line.optional("asked_at", at.map(|at| at.to_string()))?;
+        line.optional("address", evaluation.address)
     }
 
     /// Hashes of what a policy was told, or answered, and the line must not say: by where it would stand.

@@ -39,6 +39,7 @@ fn record(cause: Option<Cause>) -> Record {
         query: Vec::new(),
         headers: vec![("x-cluster-id".into(), "prod".into())],
         count: 1,
+        evaluation: None,
     }
 }
 

@@ -27,7 +27,9 @@ impl Uses {
     }
 
     pub(super) fn see(&mut self, record: &Record) {
+        // Who is asked about uses nothing.
         if record.outcome == Outcome::Admit
+            && record.evaluation.is_none()
             && let Some(principal) = &record.principal
         {
             let latest = self.latest.entry(principal.credential).or_insert(i64::MIN);

@@ -154,6 +154,36 @@ pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) ->
     })
 }
 
+/// A user with the authority of a session that nobody has opened.
+pub(super) fn user_principal(
+    owner: Owner,
+    organization: Uuid,
+    mfa: bool,
+    registered: Arc<BTreeSet<String>>,
+) -> Principal {
+    let Owner { user, custom_role } = owner;
+    let caller = Caller {
+        kind: CallerKind::Session,
+        subject: user.id.to_string(),
+        organization: organization.to_string(),
+        roles: user.role.into_iter().collect(),
+        permissions: custom_role.unwrap_or_default(),
+        scopes: None,
+        clusters: user.clusters,
+        allowed_clusters: Clusters::All,
+        agent_cluster: None,
+        operator: false,
+        mfa,
+        auth_time: None,
+        credential_created: None,
+    };
+    Principal {
+        user: Some(user.id),
+        name: user.email,
+        ..Principal::without_credential(caller, organization, registered)
+    }
+}
+
 /// The authority behind a credential.
 struct Behind {
     user: Option<Uuid>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scopegate_policy::{RoleConditions, wire::question::Declared};
+use scopegate_policy::{RoleConditions, RouteInfo, Rule, wire::question::Declared};
 
 use super::shadow::{Shadow, Understudy};
 use crate::{audit::Judge, engine::Policy, policies::faults::Faults};
@@ -36,6 +36,12 @@ impl Active {
             policy,
             shadow: None,
         }
+    }
+
+    /// The route of a rule.
+    pub(super) fn route(&self, rule: &Rule) -> Option<&RouteInfo> {
+        let routes = &self.policy.description().routes;
+        rule.route.and_then(|index| routes.get(index as usize))
     }
 
     /// The same policy with another shadow, or none. What is counted starts anew.

@@ -27,8 +27,8 @@ use crate::{
 };
 
 /// How much is recorded of a request whose shape was refused, in bytes.
-const RAW_PATH_BYTES_MAX: usize = 1024;
-const RAW_METHOD_BYTES_MAX: usize = 32;
+pub(super) const RAW_PATH_BYTES_MAX: usize = 1024;
+pub(super) const RAW_METHOD_BYTES_MAX: usize = 32;
 
 /// What is known of a request so far, for the record.
 pub(super) struct Trail<'r> {
@@ -121,6 +121,7 @@ impl<'r> Trail<'r> {
             query: self.query.clone(),
             headers: self.headers.clone(),
             count: 1,
+            evaluation: None,
         }
     }
 }
@@ -141,7 +142,7 @@ pub(super) fn method_text(method: &str) -> Cow<'static, str> {
 }
 
 /// The start of a text, at most this long.
-fn cut(text: &str, bytes_max: usize) -> &str {
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     if text.len() <= bytes_max {
         return text;
     }

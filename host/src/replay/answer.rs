@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use scopegate_policy::{
-    CallerKind, Clusters, Decision, Description, Outcome as Decided, Reason, Rule,
+    CallerKind, ClusterSource, Clusters, Decision, Description, Outcome as Decided, Reason, Rule,
     packed::RequestRef,
 };
 use serde::Serialize;
@@ -120,11 +120,15 @@ impl Recorded {
         }
         match registered.outcome {
             // What comes after an admission is not the policy's, but it is no reason of a policy either.
-            Outcome::Admit if self.failed_afterwards() => Answer {
-                rule: own.rule,
-                visible: Some(shown),
-                ..recorded.clone()
-            },
+            Outcome::Admit
+                if self.failed_afterwards() || self.lacks_own_cluster(own, description) =>
+            {
+                Answer {
+                    rule: own.rule,
+                    visible: Some(shown),
+                    ..recorded.clone()
+                }
+            }
             _ => registered,
         }
     }
@@ -135,6 +139,20 @@ impl Recorded {
             outcome, reason, ..
         } = &self.answer;
         *outcome == Outcome::Refuse && reason.as_deref().is_some_and(is_of_gate)
+    }
+
+    /// Whether the record says that an agent's own cluster was missing from a query that nobody would write it into: the policy
+    /// takes it from the agent, and what the upstream would read has none.
+    fn lacks_own_cluster(&self, own: &Decision, description: &Description) -> bool {
+        let route = own.rule.route;
+        let route = route.and_then(|index| description.routes.get(index as usize));
+        let Some(ClusterSource::Query(name)) = route.map(|route| &route.cluster) else {
+            return false;
+        };
+        self.answer.outcome == Outcome::Refuse
+            && self.answer.reason.as_deref() == Some("cluster-required")
+            && self.caller.agent_cluster.is_some()
+            && !self.request.query.iter().any(|(known, _)| known == name)
     }
 
     /// The clusters that were registered, where the record shows that one which it names was not; nothing where all that it

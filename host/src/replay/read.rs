@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use scopegate_policy::{Caller, CallerKind, Request, Rule};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, Visitor},
 };
 use uuid::Uuid;
 
@@ -43,6 +43,10 @@ struct Line<'l> {
     #[serde(borrow)]
     facts: Option<Told<'l>>,
     address: Option<IpAddr>,
+    /// Of records of questions: who asked, and about which moment.
+    asked_by: Option<IgnoredAny>,
+    #[serde(borrow)]
+    asked_at: Option<Cow<'l, str>>,
     method: Option<String>,
     path: Option<String>,
     outcome: Option<Outcome>,
@@ -141,8 +145,12 @@ fn decided(
     if let Some(why) = why_not(&line, kind) {
         return Ok(Entry::Unknown { policy, why });
     }
-    let now = line.time.parse::<Timestamp>();
-    let now = now.map_err(|_| BadLine::Member("time"))?.as_millisecond();
+    let (member, time) = match &line.asked_at {
+        Some(time) if line.asked_by.is_some() => ("asked_at", time),
+        _ => ("time", &line.time),
+    };
+    let now = time.parse::<Timestamp>();
+    let now = now.map_err(|_| BadLine::Member(member))?.as_millisecond();
     let caller = match line.facts {
         // Whoever has no credential has no facts either.
         None => Caller::anonymous(),
@@ -177,7 +185,11 @@ fn decided(
             query: line.query.0,
             headers: line.headers.0,
             now: now.div_euclid(1000),
-            address: Some(line.address.ok_or(BadLine::Member("address"))?),
+            address: match line.address {
+                // Whoever asked need not have said from where.
+                None if line.asked_by.is_none() => return Err(BadLine::Member("address")),
+                address => address,
+            },
         },
         answer: Answer {
             outcome,

@@ -10,8 +10,7 @@ use crate::yaml::{Entry, Fields, ProblemSlot, Reader, Text, Value, did_you_mean}
 
 use super::{Part, when};
 
-const MANAGEMENT_HELP: &str =
-    "the permissions of `manage` are the gate's own: roles may hold them, documents define none";
+const MANAGEMENT_HELP: &str = "the permissions of `manage` and `authorization` are the gate's own: roles may hold them, documents define none";
 /// Permissions of a document at most: those that are appended to it have their room.
 const OWN_PERMISSIONS_MAX: usize = PERMISSIONS_MAX - 96;
 /// Words that logs, headers and commands use for other things than roles.

@@ -59,8 +59,8 @@ pub struct Question<'r> {
     pub headers: &'r HeaderMap,
     /// Milliseconds since the epoch.
     pub now_ms: i64,
-    /// The client's address.
-    pub client: IpAddr,
+    /// The client's address, where it is known.
+    pub client: Option<IpAddr>,
 }
 
 impl<'r> Question<'r> {
@@ -68,7 +68,11 @@ impl<'r> Question<'r> {
     ///
     /// # Errors
     /// Where its shape is wrong.
-    pub fn read(request: &Request<'r>, client: IpAddr, declared: &Declared) -> Result<Self, Cause> {
+    pub fn read(
+        request: &Request<'r>,
+        client: Option<IpAddr>,
+        declared: &Declared,
+    ) -> Result<Self, Cause> {
         let invalid = |what: path::BadPath| Cause::InvalidRequest(what.to_string());
         headers::check_shape(request)?;
         Ok(Self {
@@ -95,7 +99,7 @@ impl<'r> Question<'r> {
             query: &self.query,
             headers: &self.fields,
             now: self.now_ms.div_euclid(1000),
-            address: Some(self.client),
+            address: self.client,
         }
     }
 

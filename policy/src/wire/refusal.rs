@@ -90,6 +90,29 @@ pub fn refuse(errors: &Errors, cause: Cause, limit: &Taken, request_id: Uuid) ->
     }
 }
 
+/// What there is to say of a refusal besides sending it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The machine-readable word.
+    pub code: String,
+    /// The HTTP status that it would have.
+    pub status: StatusCode,
+    /// The same for every occurrence.
+    pub title: &'static str,
+    /// What happened here, as far as the caller may know.
+    pub detail: String,
+}
+
+/// The words for a cause, for those who are told of it and are not refused themselves.
+pub fn words(cause: &Cause) -> Words {
+    Words {
+        code: code(cause).to_owned(),
+        status: cause.status(),
+        title: title(cause),
+        detail: detail(cause),
+    }
+}
+
 /// A UUID as a header value, made on the stack.
 pub fn uuid_value(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();

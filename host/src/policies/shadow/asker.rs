@@ -49,8 +49,8 @@ pub(crate) struct Asked {
     pub(crate) path: Box<str>,
     /// What else the policy in the shadow is told, or why it would never be asked.
     pub(crate) told: Result<Told, Cause>,
-    /// The client's address.
-    pub(crate) client: IpAddr,
+    /// The client's address, where it is known.
+    pub(crate) client: Option<IpAddr>,
     /// Who asked, if they are known.
     pub(crate) principal: Option<Arc<Principal>>,
     /// What the active policy answered.
@@ -183,7 +183,7 @@ impl Asked {
             query: &told.query,
             headers: &told.headers,
             now: self.at_ms.div_euclid(1000),
-            address: Some(self.client),
+            address: self.client,
         };
         let (nobody, none) = (Caller::anonymous(), BTreeSet::new());
         let (caller, registered) = match &self.principal {

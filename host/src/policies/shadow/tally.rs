@@ -298,7 +298,7 @@ mod tests {
             method: "GET".into(),
             path: path.into(),
             told: Ok(told),
-            client: Ipv4Addr::LOCALHOST.into(),
+            client: Some(Ipv4Addr::LOCALHOST.into()),
             principal: None,
             active: Answer {
                 outcome: Ok(Clusters::All),

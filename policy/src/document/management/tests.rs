@@ -57,7 +57,8 @@ fn it_is_read_without_a_problem_and_says_all_that_it_must() {
     }
     for permission in &fragment.permissions {
         assert!(permission.is_management(), "{permission:?}");
-        assert!(!permission.scope, "{permission:?}");
+        let is_of_services = permission.name.starts_with("authorization:");
+        assert_eq!(permission.scope, is_of_services, "{permission:?}");
         assert_eq!(permission.category, "Management");
         assert!(!permission.unlocks.is_empty(), "{permission:?}");
     }
@@ -96,7 +97,7 @@ fn it_comes_after_what_the_document_has() {
                 .iter()
                 .all(|info| !info.is_management())
         );
-        assert_eq!(description.permissions.len() - own, 7);
+        assert_eq!(description.permissions.len() - own, 9);
     }
 }
 
@@ -107,7 +108,7 @@ fn roles_hold_its_permissions_by_name_and_by_pattern() {
         "admin: ['*'], manager: ['manage:*'], keeper: ['manage:keys'], viewer: ['*:read']",
     );
     let description = tables.description();
-    assert_eq!(held(description, "admin").len(), 9);
+    assert_eq!(held(description, "admin").len(), 11);
     assert_eq!(held(description, "manager").len(), 7);
     assert_eq!(held(description, "keeper"), ["manage:keys"]);
     assert_eq!(held(description, "viewer"), ["a:read"]);
@@ -198,6 +199,43 @@ fn keys_that_only_read_manage_themselves() {
         reason(&tables, &key, "POST /-/api/keys"),
         Some(Reason::SignInRequired)
     );
+}
+
+#[test]
+fn keys_ask_for_others_where_they_may_do_more_than_read() {
+    let scopes = |head: &str| {
+        let tables = tables(head, "admin: ['*']");
+        let permissions = &tables.description().permissions;
+        let scopes = permissions.iter().filter(|known| known.scope);
+        scopes.map(|known| known.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        scopes(""),
+        ["a:read", "authorization:evaluate", "authorization:assert"]
+    );
+    assert_eq!(scopes("keys: { read_only: true }"), ["a:read"]);
+    let tables = tables("", "admin: ['*']");
+    let narrowed = |scope: &str| Caller {
+        scopes: Some(vec![scope.to_owned()]),
+        ..caller(ApiKey, "admin")
+    };
+    let ask = "POST /-/api/access/v1/evaluation";
+    assert_eq!(
+        reason(&tables, &narrowed("authorization:evaluate"), ask),
+        None
+    );
+    for (scope, asked, missing) in [
+        ("a:read", ask, "authorization:evaluate"),
+        ("authorization:assert", ask, "authorization:evaluate"),
+        (
+            "authorization:evaluate",
+            "POST /-/api/access/assert",
+            "authorization:assert",
+        ),
+    ] {
+        let missing = Reason::MissingPermission(missing.to_owned());
+        assert_eq!(reason(&tables, &narrowed(scope), asked), Some(missing));
+    }
 }
 
 #[test]
