@@ -8,6 +8,7 @@ mod guests;
 mod harness;
 mod load;
 mod products;
+mod proxies;
 mod replay;
 mod sandbox;
 mod shipping;

@@ -12,7 +12,7 @@ mod demo;
 mod embedding;
 mod kubernetes;
 pub(crate) mod own_gate;
-mod pages;
+pub(crate) mod pages;
 mod policy_diff;
 mod policy_json;
 mod policy_replay;

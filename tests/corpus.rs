@@ -114,7 +114,7 @@ async fn every_case_comes_out_as_expected_over_http() {
 }
 
 /// Whether a file goes through every route of a policy: on the wire that would take a minute and show nothing more.
-fn is_of_routes(file: &TestFile) -> bool {
+pub fn is_of_routes(file: &TestFile) -> bool {
     file.name.ends_with("-routes.yaml") && file.name != "edge-routes.yaml"
 }
 

@@ -7,5 +7,6 @@ mod activations;
 mod client;
 mod crash;
 mod figures;
+mod proxies;
 mod revocation;
 mod rotation;

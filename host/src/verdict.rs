@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use scopegate_policy::{Clusters, ListShape};
 use uuid::Uuid;
 
-use crate::{Cause, Principal, audit::Record, engine::Policy, limit::Taken};
+use crate::{Cause, Principal, audit::Record, engine::Policy, limit::Taken, refusal};
 
 /// The gate's answer.
 #[derive(Debug)]
@@ -83,4 +83,11 @@ pub struct Refusal {
     pub headers: HeaderMap,
     /// The body.
     pub body: String,
+}
+
+impl Refusal {
+    /// The cause's word as callers are told it: safe wherever a word is, whatever a policy called it.
+    pub fn code(&self) -> &str {
+        refusal::code(&self.cause)
+    }
 }

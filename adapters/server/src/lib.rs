@@ -5,6 +5,7 @@ mod admin_socket;
 mod api;
 pub mod assemble;
 mod body;
+mod check;
 pub mod config;
 mod connection;
 mod front;
@@ -18,6 +19,7 @@ mod serve;
 
 pub use admin_socket::{AdminSocket, BadSocket, SendError, Served, send};
 pub use assemble::assemble;
+pub use check::Dialect;
 pub use config::Config;
 pub use connection::{ConnectionLimits, Connections};
 pub use front::Front;

@@ -16,10 +16,10 @@ use scopegate_host::{
 };
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
-use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, issuers, limits};
+use super::{Config, ContractSource, PolicySource, UpstreamConfig, audit, check, issuers, limits};
 use crate::serve::Management;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "listen",
     "contract",
     "policy",
@@ -30,6 +30,7 @@ const KEYS: [&str; 17] = [
     "counters",
     "isolation",
     "trusted_proxies",
+    "check",
     "audit",
     "management",
     "sessions",
@@ -57,6 +58,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
     let store = context.store(&fields);
     fields.choice("counters", &[("memory", ())]);
     let limits = limits::limits(&fields);
+    let trusted_proxies = context.networks(&fields);
     let config = Config {
         listen: context
             .address(fields.text("listen"))
@@ -91,7 +93,8 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
                 ],
             )
             .unwrap_or(Isolation::Fresh),
-        trusted_proxies: context.networks(&fields),
+        check: check::check(&fields, &trusted_proxies),
+        trusted_proxies,
         audit: audit::audit(context, &fields),
         management: context.management(&fields),
         session_keys: context.session_keys(&fields),
