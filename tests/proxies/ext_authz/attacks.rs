@@ -128,13 +128,12 @@ async fn several_credentials_are_none() {
     let token = good.strip_prefix("Bearer ").unwrap_or(&good);
     let bearer = format!("Authorization: Bearer {token}");
     let api_key = format!("X-API-Key: {token}");
-    let sets: [&[&str]; 6] = [
+    let sets: [&[&str]; 5] = [
         &[&bearer, &bearer],
         &[&bearer, &api_key],
         &[&api_key, &api_key],
         &[&bearer, "X-API-Key: sg_live_nonsense"],
         &["Authorization: Bearer nonsense", &bearer],
-        &[&bearer, "Authorization:"],
     ];
     for headers in sets {
         let reply = raw_request(stand.envoy.address, LINE, headers).await;
@@ -162,6 +161,12 @@ async fn several_credentials_are_none() {
     }
     assert_eq!(stand.passed(), 0);
     let reply = raw_request(envoy.address, LINE, &[&bearer]).await;
+    assert_eq!(status_of(&reply), 200, "{reply}");
+    let seen = stand.world.upstream.last();
+    assert!(!seen.headers.contains_key("authorization"));
+    // An empty one beside it Envoy itself takes away, before it asks: neither the gate nor the upstream knows of it.
+    let empty = [bearer.as_str(), "Authorization:"];
+    let reply = raw_request(stand.envoy.address, LINE, &empty).await;
     assert_eq!(status_of(&reply), 200, "{reply}");
     let seen = stand.world.upstream.last();
     assert!(!seen.headers.contains_key("authorization"));

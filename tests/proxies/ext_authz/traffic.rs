@@ -114,7 +114,7 @@ async fn grpc_goes_through_and_is_refused_in_its_own_words() {
             .header(name, value)
             .header("content-type", "application/grpc")
             .header("te", "trailers")
-            .body(StreamBody::new(message).boxed())
+            .body(BodyExt::boxed(StreamBody::new(message)))
             .unwrap()
     };
     let reply = sender.send_request(call(&value)).await.unwrap();
