@@ -173,6 +173,28 @@ async fn several_credentials_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_gates_own_cookies_do_not_go_on() {
+    let stand = careless_stand().await;
+    let good = header_of(&stand.world.key(Key::default()).await);
+    for (cookies, left) in [
+        (
+            &[
+                "Cookie: __Host-scopegate=secret; a=1",
+                "Cookie: scopegate_x=secret; b=2",
+            ][..],
+            "a=1; b=2",
+        ),
+        (&["Cookie: a=1"][..], "a=1"),
+        (&["Cookie: scopegate=secret"][..], ""),
+    ] {
+        let headers = [&[good.as_str()], cookies].concat();
+        let reply = raw_request(stand.envoy.address, LINE, &headers).await;
+        assert_eq!(status_of(&reply), 200, "{reply}");
+        assert_eq!(stand.world.upstream.last().header("cookie"), left);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_text_is_not_let_in_by_its_being_so() {
     let stand = careless_stand().await;
     let key = stand.world.key(Key::default()).await;
