@@ -13,7 +13,7 @@ mod embedding;
 mod envoy;
 mod kubernetes;
 pub(crate) mod own_gate;
-mod pages;
+pub(crate) mod pages;
 mod policy_diff;
 mod policy_json;
 mod policy_replay;

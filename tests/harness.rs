@@ -36,7 +36,7 @@ use scopegate_host::{
 };
 use scopegate_policy::documents;
 use scopegate_server::{
-    Config, ConnectionLimits, Management, ProxyLimits, Running, Server, ServerParts,
+    Config, ConnectionLimits, Dialect, Management, ProxyLimits, Running, Server, ServerParts,
     assemble::{GateParts, gate},
     metrics,
 };
@@ -80,6 +80,8 @@ pub struct Options {
     pub connections: ConnectionLimits,
     /// Peers whose `X-Forwarded-*` is believed.
     pub trusted_proxies: &'static [&'static str],
+    /// The proxy that asks at `/-/check`.
+    pub check: Option<Dialect>,
     /// The largest list that is narrowed, in bytes.
     pub list_bytes_max: usize,
     /// Whether the `/-/` pages are on the public listener.
@@ -111,6 +113,7 @@ impl Options {
             proxy: ProxyLimits::default(),
             connections: ConnectionLimits::default(),
             trusted_proxies: &[],
+            check: None,
             list_bytes_max: 8 << 20,
             shared: false,
             upstream: None,
@@ -223,6 +226,7 @@ impl World {
             proxy: options.proxy,
             connections: options.connections,
             trusted_proxies,
+            check: options.check,
             list_bytes_max: options.list_bytes_max,
             command_line: Some((lock, socket_path(&path))),
             metrics: metrics::recorder(),

@@ -7,5 +7,6 @@ mod activations;
 mod client;
 mod crash;
 pub(crate) mod figures;
+mod proxies;
 mod revocation;
 mod rotation;

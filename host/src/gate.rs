@@ -337,7 +337,13 @@ impl Gate {
         };
         match obstacle {
             None => Continue(admission),
-            Some(cause) => Break(Stop::with(cause, admission.limit)),
+            Some(cause) => {
+                // Not the policy's own refusal, as which its rule would have it decided again.
+                if matches!(cause, Cause::Denied(_)) {
+                    trail.rule = None;
+                }
+                Break(Stop::with(cause, admission.limit))
+            }
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) fn steps(blocks: &[Block]) -> Vec<Step<'_>> {
 }
 
 /// Runs a page of the repository from its first step to its last, in this directory.
-pub(super) fn run(page: &str, directory: &Path, prelude: &str) {
+pub(crate) fn run(page: &str, directory: &Path, prelude: &str) {
     let blocks = blocks(&repository().join(page));
     let steps = steps(&blocks);
     assert!(!steps.is_empty(), "{page} has no steps");

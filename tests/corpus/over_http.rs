@@ -87,13 +87,13 @@ pub async fn differences_through(
     };
     let asked = cases.into_iter().zip(&answers);
     differences.extend(asked.filter_map(|(case, answer)| {
-        let expected = expected.get(&case.place()).unwrap_or(&case.expected);
+        let expected = expected.get(&case.to_string()).unwrap_or(&case.expected);
         difference(file, case, expected, answer)
     }));
     differences
 }
 
-/// What is to come of a case where that is not what the policy alone says, by its place: nobody filters the lists of a
+/// What is to come of a case where that is not what the policy alone says, by what it says of itself: nobody filters the lists of a
 /// proxy that only asks, so whoever is restricted to clusters gets none.
 async fn expected(file: &TestFile, front: &Front) -> BTreeMap<String, Outcome> {
     if !front.asks {
@@ -111,17 +111,14 @@ async fn expected(file: &TestFile, front: &Front) -> BTreeMap<String, Outcome> {
             && matches!(case.expected, Outcome::Allow(_))
             && is_restricted(&file.callers[&case.caller])
     });
-    let refused = |case: &Case| {
-        let reason = "list-not-filterable".to_owned();
-        (
-            case.place(),
-            Outcome::Deny {
-                reason,
-                about: None,
-            },
-        )
+    let refused = || Outcome::Deny {
+        reason: "list-not-filterable".to_owned(),
+        about: None,
     };
-    of_lists.map(|(case, _)| refused(case)).collect()
+    // A line of the file may stand for many cases.
+    of_lists
+        .map(|(case, _)| (case.to_string(), refused()))
+        .collect()
 }
 
 /// Whether the caller is restricted to clusters.

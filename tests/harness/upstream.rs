@@ -122,6 +122,11 @@ impl Upstream {
         self.seen.lock().expect("no panic").len()
     }
 
+    /// The request that reached it as this one, counted from 0.
+    pub fn seen(&self, number: usize) -> Seen {
+        self.seen.lock().expect("no panic")[number].clone()
+    }
+
     /// The last request that reached it.
     pub fn last(&self) -> Seen {
         self.seen

@@ -1,7 +1,7 @@
 //! `kill -9` at any moment: what was acknowledged is there after the restart, what was not is there whole or not at all.
 
 mod ledger;
-mod server;
+pub(super) mod server;
 mod store;
 mod work;
 

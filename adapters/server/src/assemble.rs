@@ -221,6 +221,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         proxy: config.proxy,
         connections: config.connections,
         trusted_proxies: config.trusted_proxies,
+        check: config.check,
         list_bytes_max: config.list_bytes_max,
         command_line: Some((lock, socket_path(&path))),
         metrics: metrics::recorder(),

@@ -21,9 +21,10 @@ use scopegate_host::{
 };
 use scopegate_policy::yaml::{Reader, Report};
 
-use crate::{connection::ConnectionLimits, proxy::ProxyLimits, serve::Management};
+use crate::{check::Dialect, connection::ConnectionLimits, proxy::ProxyLimits, serve::Management};
 
 mod audit;
+mod check;
 mod envoy;
 mod filters;
 mod issuers;
@@ -55,6 +56,8 @@ pub struct Config {
     pub isolation: Isolation,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The proxy that asks at `/-/check`, if there is one.
+    pub check: Option<Dialect>,
     /// Where audit records go, and for how long.
     pub audit: AuditConfig,
     /// Where the `/-/` pages are.

@@ -14,6 +14,7 @@ use scopegate_host::{Admission, Cause, Gate, Reason, path};
 use tower::{Layer, Service};
 
 use crate::{
+    check::Check,
     login::{self, Endpoint},
     own::Own,
     proxy::Proxy,
@@ -23,6 +24,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Front {
     own: Arc<Own>,
+    check: Option<Check>,
     gated: GateService<Forward>,
 }
 
@@ -38,12 +40,23 @@ impl Front {
         let layer = GateLayer::new(Arc::clone(&gate), clock).with_list_bytes_max(list_bytes_max);
         Self {
             own,
+            check: None,
             gated: layer.layer(Forward { gate, proxy }),
         }
     }
 
+    /// With an answer for a proxy that asks.
+    pub(crate) fn with_check(mut self, check: Option<Check>) -> Self {
+        self.check = check;
+        self
+    }
+
     /// Answers one request.
     pub fn answer(&self, request: Request<Body>) -> Answering {
+        if let Some(check) = self.check.as_ref().filter(|check| check.is_asked(&request)) {
+            let check = check.clone();
+            return Box::pin(async move { check.answer(request).await });
+        }
         let asked = request.uri().path();
         if let Some(endpoint) = Endpoint::at(asked, self.own.gate().contract()) {
             let own = Arc::clone(&self.own);

@@ -6,6 +6,7 @@ mod api;
 pub mod assemble;
 mod authzen;
 mod body;
+mod check;
 pub mod config;
 mod connection;
 mod filter;
@@ -20,6 +21,7 @@ mod serve;
 
 pub use admin_socket::{AdminSocket, BadSocket, SendError, Served, send};
 pub use assemble::assemble;
+pub use check::Dialect;
 pub use config::Config;
 pub use connection::{ConnectionLimits, Connections};
 pub use front::Front;

@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admin_socket::{AdminSocket, BadSocket},
+    check::{Check, Dialect},
     connection::{ConnectionLimits, Connections},
     front::Front,
     own::Own,
@@ -50,6 +51,8 @@ pub struct ServerParts {
     pub connections: ConnectionLimits,
     /// Whose `X-Forwarded-*` goes on to the upstream.
     pub trusted_proxies: Vec<IpNet>,
+    /// The proxy that asks at `/-/check`, if there is one.
+    pub check: Option<Dialect>,
     /// The largest list that is narrowed, in bytes.
     pub list_bytes_max: usize,
     /// The store's lock, held while the server runs, and where the socket for the command line is made.
@@ -104,6 +107,15 @@ impl Server {
     /// # Errors
     /// When an address, the upstream or the socket cannot be used. Nothing is left running then.
     pub async fn start(parts: ServerParts) -> Result<Running, StartError> {
+        let check = parts.check.map(|dialect| {
+            let trusted = parts.trusted_proxies.clone();
+            Check::new(
+                dialect,
+                Arc::clone(&parts.gate),
+                parts.clock.clone(),
+                trusted,
+            )
+        });
         let proxy = Proxy::new(parts.upstream, parts.proxy, parts.trusted_proxies)?;
         let (listener, public_addr) = bind(parts.listen).await?;
         let management = match parts.management {
@@ -135,7 +147,8 @@ impl Server {
             parts.clock.clone(),
             proxy,
             parts.list_bytes_max,
-        );
+        )
+        .with_check(check);
         let connections = || Connections::new(parts.connections, stopping.clone());
         let answer = move |request: Request<Body>| front.answer(request);
         let serving = connections().serve(listener, answer, parts.drain);

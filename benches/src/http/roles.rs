@@ -82,6 +82,7 @@ pub async fn proxy(upstream: SocketAddr, gated: bool) -> Result<()> {
         proxy: ProxyLimits::default(),
         connections: ConnectionLimits::default(),
         trusted_proxies: Vec::new(),
+        check: None,
         list_bytes_max: LIST_BYTES_MAX,
         command_line: None,
         metrics: metrics::recorder(),

@@ -45,6 +45,13 @@ pub struct Refusal {
     pub body: String,
 }
 
+impl Refusal {
+    /// The cause's word as callers are told it: safe wherever a word is, whatever a policy called it.
+    pub fn code(&self) -> &str {
+        code(&self.cause)
+    }
+}
+
 /// A refusal in these words, ready to send.
 ///
 /// `limit` is the state of the bucket that the request counted against; its headers are set, and a 429 says by it

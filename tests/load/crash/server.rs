@@ -18,14 +18,14 @@ const CONTRACT: &str = include_str!(concat!(
 ));
 
 /// What `scopegate init` made, and a cluster `prod`.
-pub(super) struct Gate {
-    pub(super) directory: tempfile::TempDir,
+pub(in crate::load) struct Gate {
+    pub(in crate::load) directory: tempfile::TempDir,
     /// The administrator's, who is `admin@example.com`.
-    pub(super) password: String,
+    pub(in crate::load) password: String,
 }
 
 impl Gate {
-    pub(super) fn init(upstream: &str) -> Self {
+    pub(in crate::load) fn init(upstream: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let place = directory.path();
         let made = run_ok(place, &["init", "--upstream", upstream, "--output", "json"]);
@@ -59,8 +59,15 @@ impl Gate {
         }
     }
 
+    /// Changes its configuration.
+    pub(in crate::load) fn configure(&self, change: impl FnOnce(String) -> String) {
+        let path = self.directory.path().join("scopegate.yaml");
+        let before = std::fs::read_to_string(&path).expect("written");
+        std::fs::write(&path, change(before)).expect("writable");
+    }
+
     /// Starts a server on it.
-    pub(super) fn start(&self) -> Server {
+    pub(in crate::load) fn start(&self) -> Server {
         let mut child = Command::new(scopegate())
             .arg("serve")
             .current_dir(self.directory.path())
@@ -88,18 +95,18 @@ impl Gate {
 }
 
 /// A process.
-pub(super) struct Server {
+pub(in crate::load) struct Server {
     child: Child,
     lines: mpsc::UnboundedReceiver<String>,
     /// `http://127.0.0.1:PORT`, once it listens.
-    pub(super) public: String,
+    pub(in crate::load) public: String,
     /// The same of the management listener.
-    pub(super) management: String,
+    pub(in crate::load) management: String,
 }
 
 impl Server {
     /// Waits until it listens.
-    pub(super) async fn listening(&mut self) {
+    pub(in crate::load) async fn listening(&mut self) {
         let mut said = Vec::new();
         while self.management.is_empty() {
             let line = tokio::time::timeout(Duration::from_secs(60), self.lines.recv());
@@ -117,7 +124,7 @@ impl Server {
     }
 
     /// SIGKILL. When this returns, it is no more.
-    pub(super) fn kill(mut self) {
+    pub(in crate::load) fn kill(mut self) {
         self.child.kill().expect("it runs");
         let status = self.child.wait().expect("it ends");
         assert_eq!(status.code(), None, "it ended by itself: {status}");

@@ -151,8 +151,8 @@ async fn the_upstream_reads_the_target_that_was_judged() {
 /// An agent that names no cluster reads its own: the gate writes that into the query.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agents_own_cluster_is_in_the_query_that_the_upstream_reads() {
-    const POLICY: &str = "policy: own\npermissions:\n  metrics:read: { category: M, unlocks: m }\nagents: [metrics:read]\n\
-        roles:\n  admin: ['*']\n  editor: [metrics:read]\n  viewer: [metrics:read]\nroutes:\n  \
+    const POLICY: &str = "policy: own\npermissions:\n  metrics:read: { category: M, unlocks: m }\n\
+        roles:\n  agent: [metrics:read]\n  admin: ['*']\n  editor: [metrics:read]\n  viewer: [metrics:read]\nroutes:\n  \
         - { match: GET /v1/usage, requires: metrics:read, cluster: { query: cluster_id } }\n";
     let options = crate::harness::Options {
         policy: Some(POLICY),

@@ -17,11 +17,12 @@ use scopegate_host::{
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
 use super::{
-    Config, ContractSource, PolicySource, UpstreamConfig, audit, envoy, filters, issuers, limits,
+    Config, ContractSource, PolicySource, UpstreamConfig, audit, check, envoy, filters, issuers,
+    limits,
 };
 use crate::serve::Management;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "listen",
     "contract",
     "policy",
@@ -32,6 +33,7 @@ const KEYS: [&str; 19] = [
     "counters",
     "isolation",
     "trusted_proxies",
+    "check",
     "audit",
     "management",
     "envoy",
@@ -61,6 +63,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
     let store = context.store(&fields);
     fields.choice("counters", &[("memory", ())]);
     let limits = limits::limits(&fields);
+    let trusted_proxies = context.networks(&fields);
     let config = Config {
         listen: context
             .address(fields.text("listen"))
@@ -95,7 +98,8 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
                 ],
             )
             .unwrap_or(Isolation::Fresh),
-        trusted_proxies: context.networks(&fields),
+        check: check::check(&fields, &trusted_proxies),
+        trusted_proxies,
         audit: audit::audit(context, &fields),
         management: context.management(&fields),
         envoy: envoy::envoy(context, &fields),

@@ -166,6 +166,28 @@ fn envoy_has_the_tls_that_is_asked_for_or_is_no_configuration() {
 }
 
 #[test]
+fn a_proxy_that_asks_must_be_trusted() {
+    let check = |text: &str| read(&format!("{LEAST}{text}\n")).map(|config| config.check);
+    assert_eq!(read(LEAST).unwrap().check, None);
+    let asks = "trusted_proxies: [10.0.0.1]\ncheck: { dialect: envoy }";
+    assert_eq!(check(asks).unwrap(), Some(Dialect::Envoy));
+    let nobody = check("check: { dialect: nginx }").unwrap_err();
+    assert_eq!(
+        nobody,
+        ["3:1 `check` answers nobody without `trusted_proxies`"]
+    );
+    for wrong in [
+        "trusted_proxies: []\ncheck: { dialect: nginx }",
+        "trusted_proxies: [10.0.0.1]\ncheck: {}",
+        "trusted_proxies: [10.0.0.1]\ncheck: nginx",
+        "trusted_proxies: [10.0.0.1]\ncheck: { dialect: apache }",
+        "trusted_proxies: [10.0.0.1]\ncheck: { dialect: nginx, path: /check }",
+    ] {
+        check(wrong).unwrap_err();
+    }
+}
+
+#[test]
 fn the_audit_is_a_word_or_a_map() {
     let audit = |text: &str| read(&format!("{LEAST}audit: {text}\n")).map(|config| config.audit);
     let word = read(LEAST).unwrap().audit;
