@@ -21,7 +21,7 @@ use crate::{
         over_http::{self, ORGANIZATION, done, is_forwarded, is_restricted},
         run::Implementation,
     },
-    harness::{Actor, PASSWORD, World},
+    harness::{Actor, PASSWORD, World, people::password_hash},
 };
 
 const ASKER: &str = "asker@corpus.example";
@@ -86,7 +86,7 @@ async fn asker(world: &World, organization: uuid::Uuid) -> Actor {
     let user = UserRequest {
         organization: Some(ORGANIZATION.to_owned()),
         email: ASKER.to_owned(),
-        password: Some(over_http::password_hash()),
+        password: Some(password_hash()),
         role: "asker".to_owned(),
         clusters: None,
     };

@@ -7,13 +7,12 @@ use scopegate_host::{
     admin::{AgentRequest, Command, KeyRequest, Reply, UserRequest},
     contract::Scheme,
     engine::{Sandbox, SandboxConfig, build_document},
-    password,
     replay::{self, Entry, Library, Replayed, Way},
     store::{Actor, Change, Expected},
     trial::{Caller, Case, NOW_DEFAULT, Outcome, Role, TestFile, User},
 };
 use scopegate_policy::ClusterSource;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,7 +20,9 @@ use super::{
     answered::{Answered, difference},
     run::Implementation,
 };
-use crate::harness::{Options, PASSWORD, World, json_reply, program::Program, raw};
+use crate::harness::{
+    Options, PASSWORD, World, json_reply, people::password_hash, program::Program, raw,
+};
 
 /// Where the callers of a file are.
 pub const ORGANIZATION: &str = "corpus";
@@ -121,7 +122,6 @@ async fn expected(file: &TestFile, front: &Front) -> BTreeMap<String, Outcome> {
         .collect()
 }
 
-/// Whether the caller is restricted to clusters.
 pub fn is_restricted(caller: &Caller) -> bool {
     match caller {
         Caller::Session { user, .. } => user.clusters.is_some(),
@@ -216,7 +216,6 @@ async fn ask(world: &World, front: &Front, case: &Case, credential: Option<&Stri
     }
 }
 
-/// A world with the file's policy, organization and clusters, and its id; nobody is in it yet.
 pub async fn world_of(file: &TestFile, adjust: impl FnOnce(&mut Options)) -> (World, Uuid) {
     let contract: &'static str = file.contract.name.clone().leak();
     let mut options = Options {
@@ -246,7 +245,6 @@ pub async fn world_of(file: &TestFile, adjust: impl FnOnce(&mut Options)) -> (Wo
     (world, organization.id)
 }
 
-/// Executes a command of the command line, which must work.
 pub async fn done(world: &World, command: Command) -> Reply {
     let shown = format!("{command:?}");
     world
@@ -430,13 +428,6 @@ async fn add_user(world: &World, organization: Uuid, name: &str, user: &User) ->
     };
     done(world, Command::UserAdd(request)).await;
     email
-}
-
-/// [`PASSWORD`], hashed once.
-pub fn password_hash() -> password::PasswordHash {
-    static HASH: std::sync::LazyLock<password::PasswordHash> =
-        std::sync::LazyLock::new(|| password::hash(&SecretString::from(PASSWORD)).expect("a hash"));
-    HASH.clone()
 }
 
 async fn role_of(world: &World, organization: Uuid, name: &str, role: &Role) -> String {

@@ -337,7 +337,7 @@ fn owned(texts: &[&str]) -> Vec<String> {
 }
 
 /// [`PASSWORD`], hashed once for all tests.
-fn password_hash() -> PasswordHash {
+pub fn password_hash() -> PasswordHash {
     static HASH: LazyLock<PasswordHash> =
         LazyLock::new(|| password::hash(&SecretString::from(PASSWORD)).expect("a hash"));
     HASH.clone()
