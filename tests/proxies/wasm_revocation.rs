@@ -200,7 +200,7 @@ async fn the_gate_answers_filters_and_nobody_else() {
     assert_eq!(filter(SECRET).get(&here).await.json()["stale"], json!([]));
     open.revoke(&key).await;
     let stale = filter(SECRET).get(&here).await.json()["stale"].clone();
-    assert_eq!(stale, json!([{ "credential": key.id }]));
+    assert_eq!(stale, json!([{ "rotations": key.id }]));
     let told = filter(SECRET).post(path, ask.clone()).await.json();
     assert_eq!(told["answer"]["refused"], "revoked");
 
