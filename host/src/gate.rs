@@ -337,13 +337,7 @@ impl Gate {
         };
         match obstacle {
             None => Continue(admission),
-            Some(cause) => {
-                // Not the policy's own refusal, as which its rule would have it decided again.
-                if matches!(cause, Cause::Denied(_)) {
-                    trail.rule = None;
-                }
-                Break(Stop::with(cause, admission.limit))
-            }
+            Some(cause) => Break(Stop::with(cause, admission.limit)),
         }
     }
 

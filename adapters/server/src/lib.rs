@@ -26,7 +26,7 @@ pub use config::Config;
 pub use connection::{ConnectionLimits, Connections};
 pub use front::Front;
 pub use login::BODY_BYTES_MAX;
-pub use own::Own;
+pub use own::{Outsiders, Own};
 pub use policy_file::{Found, PolicyFile};
 pub use proxy::{BadUpstream, Proxy, ProxyLimits, Tunnels, Upstream};
 pub use serve::{Management, Running, Server, ServerParts, StartError};

@@ -34,12 +34,17 @@ pub struct Own {
     /// Whether the public listener has the management pages too.
     shared: bool,
     stopping: CancellationToken,
-    /// Secret scanners whose reports are believed.
-    partners: Option<Partners>,
-    /// What filters inside Envoy show.
-    filters: Option<FilterSecret>,
+    outsiders: Outsiders,
     /// Whether the store answered, and when it was asked.
     store_seen: Mutex<Option<(Instant, bool)>>,
+}
+
+/// Programs of others that have endpoints of their own.
+pub struct Outsiders {
+    /// Secret scanners whose reports are believed.
+    pub partners: Option<Partners>,
+    /// What filters inside Envoy show.
+    pub filters: Option<FilterSecret>,
 }
 
 /// What `/-/ready` says.
@@ -66,8 +71,7 @@ impl Own {
         metrics: PrometheusHandle,
         shared: bool,
         stopping: CancellationToken,
-        partners: Option<Partners>,
-        filters: Option<FilterSecret>,
+        outsiders: Outsiders,
     ) -> Self {
         Self {
             api: Api::new(Arc::clone(&gate), policies, clock.clone()),
@@ -76,8 +80,7 @@ impl Own {
             metrics,
             shared,
             stopping,
-            partners,
-            filters,
+            outsiders,
             store_seen: Mutex::new(None),
         }
     }
@@ -124,11 +127,11 @@ impl Own {
             return login::answer(endpoint, &self.gate, &self.clock, request).await;
         }
         if request.uri().path() == scanning::PATH {
-            let partners = self.partners.as_ref();
+            let partners = self.outsiders.partners.as_ref();
             return scanning::answer(partners, &self.gate, &self.clock, request).await;
         }
         if filter::is_filter(request.uri().path())
-            && let Some(secret) = &self.filters
+            && let Some(secret) = &self.outsiders.filters
         {
             return filter::answer(secret, &self.gate, &self.clock, request).await;
         }

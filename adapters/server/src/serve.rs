@@ -18,7 +18,7 @@ use crate::{
     check::{Check, Dialect},
     connection::{ConnectionLimits, Connections},
     front::Front,
-    own::Own,
+    own::{Outsiders, Own},
     policy_file::PolicyFile,
     proxy::{BadUpstream, Proxy, ProxyLimits, Tunnels, Upstream},
 };
@@ -107,15 +107,7 @@ impl Server {
     /// # Errors
     /// When an address, the upstream or the socket cannot be used. Nothing is left running then.
     pub async fn start(parts: ServerParts) -> Result<Running, StartError> {
-        let check = parts.check.map(|dialect| {
-            let trusted = parts.trusted_proxies.clone();
-            Check::new(
-                dialect,
-                Arc::clone(&parts.gate),
-                parts.clock.clone(),
-                trusted,
-            )
-        });
+        let check = check(&parts);
         let proxy = Proxy::new(parts.upstream, parts.proxy, parts.trusted_proxies)?;
         let (listener, public_addr) = bind(parts.listen).await?;
         let management = match parts.management {
@@ -136,8 +128,10 @@ impl Server {
             parts.metrics.clone(),
             shared,
             stopping.clone(),
-            parts.secret_scanning,
-            parts.filters,
+            Outsiders {
+                partners: parts.secret_scanning,
+                filters: parts.filters,
+            },
         ));
         let tunnels = proxy.tunnels().clone();
         let gate = Arc::clone(&parts.gate);
@@ -180,11 +174,7 @@ impl Server {
                 // One that panicked is over as well.
                 let _ = commands.await;
             }
-            // What was recorded goes into the store before that is closed.
-            gate.close_audit().await;
-            // Waits for changes that are still being made. Until here requests were admitted by what this process
-            // knows, so until here nobody else may change the store.
-            gate.directory().store().close().await;
+            close(&gate).await;
             drop(lock);
         });
         tasks.spawn(upkeep(parts.metrics, stopping.clone()));
@@ -201,6 +191,24 @@ impl Server {
             drain: parts.drain,
         })
     }
+}
+
+/// What answers a proxy that asks at `/-/check`, where one does.
+fn check(parts: &ServerParts) -> Option<Check> {
+    let (gate, clock) = (Arc::clone(&parts.gate), parts.clock.clone());
+    let trusted = parts.trusted_proxies.clone();
+    parts
+        .check
+        .map(|dialect| Check::new(dialect, gate, clock, trusted))
+}
+
+/// When nothing is served any more.
+async fn close(gate: &Gate) {
+    // What was recorded goes into the store before that is closed.
+    gate.close_audit().await;
+    // Waits for changes that are still being made. Until here requests were admitted by what this process knows, so
+    // until here nobody else may change the store.
+    gate.directory().store().close().await;
 }
 
 /// A server that runs. Dropping it lets it run on; [`Running::shutdown`] ends it.

@@ -111,7 +111,7 @@ fn what_is_missing_or_not_clear_is_refused() {
     let changes: [(&str, Change); 19] = [
         ("no source", |context| context.source = None),
         ("no address", |context| {
-            context.source = Some(Peer::default())
+            context.source = Some(Peer::default());
         }),
         ("a name as address", |context| {
             context.source = socket("localhost");
@@ -131,7 +131,7 @@ fn what_is_missing_or_not_clear_is_refused() {
             http(context).host = "other.example".to_owned();
         }),
         ("a second path", |context| {
-            add(context, ":path", b"/v1/a%20b?c=d?e")
+            add(context, ":path", b"/v1/a%20b?c=d?e");
         }),
         ("no method", |context| {
             http(context).method.clear();
@@ -142,12 +142,12 @@ fn what_is_missing_or_not_clear_is_refused() {
             http(context).header_map = None;
         }),
         ("another pseudo-header", |context| {
-            add(context, ":protocol", b"x")
+            add(context, ":protocol", b"x");
         }),
         ("a nameless header", |context| add(context, "", b"x")),
         ("a name with a space", |context| add(context, "x y", b"x")),
         ("a value with a line end", |context| {
-            add(context, "x", b"a\r\nb: c")
+            add(context, "x", b"a\r\nb: c");
         }),
         ("a header with two values", |context| {
             add(context, "x", b"raw");
