@@ -126,6 +126,7 @@ async fn a_gate_that_is_away_is_missed_after_two_ticks() {
     assert!(!unknown.header("retry-after").is_empty());
     let took = until(&known, "/v1/things", 503).await;
     assert!(took < Duration::from_secs(4), "{took:?}");
+    let before = world.upstream.count();
     for _ in 0..20 {
         assert_eq!(known.get("/v1/things").await.status, 503);
     }
@@ -134,7 +135,7 @@ async fn a_gate_that_is_away_is_missed_after_two_ticks() {
         200,
         "this asks nobody"
     );
-    assert_eq!(world.upstream.count(), 21);
+    assert_eq!(world.upstream.count(), before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,7 +118,7 @@ fn without_limits(contract: &str) -> String {
         }
         match line.split_once(": ") {
             Some((name, value)) if is_limits && value.parse::<u32>().is_ok() => {
-                format!("{name}: 1000000000\n")
+                format!("{name}: 10000000\n")
             }
             _ => format!("{line}\n"),
         }

@@ -203,7 +203,7 @@ fn configure(place: &std::path::Path, envoy: SocketAddr) {
         regex::Regex::new("(?m)^  (session|api_key|agent|anonymous|failures|logins): [0-9]+$");
     let contract = limits
         .expect("an expression")
-        .replace_all(CONTRACT, "  $1: 100000000");
+        .replace_all(CONTRACT, "  $1: 10000000");
     std::fs::write(place.join("contract.yaml"), &*contract).expect("writable");
     // Built once: a restart only loads it.
     run_ok(
