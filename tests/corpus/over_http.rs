@@ -195,7 +195,7 @@ async fn ask(world: &World, front: &Front, case: &Case, credential: Option<&Stri
     let before = world.upstream.count();
     world.audit_tail().await;
     let line = format!("{} {target} HTTP/1.1", asked.method);
-    let reply = raw::raw_request(front.address, &line, &headers).await;
+    let reply = raw::one_reply(front.address, &line, &headers).await;
     let mut records = world.audit_tail().await;
     records.retain(|record| record["kind"] != "change");
     let reached = world.upstream.count() > before;

@@ -98,21 +98,31 @@ pub fn debian(program: &str, package: &str) -> PathBuf {
     })
 }
 
-/// The Envoy that its wheel brings, installed into `target/envoy`.
+/// The Envoy that its wheel brings.
 pub fn envoy() -> PathBuf {
     static ENVOY: OnceLock<PathBuf> = OnceLock::new();
     ENVOY
         .get_or_init(|| {
-            let place = python("envoy", Path::new("proxies/requirements.txt"));
-            let wanted = "lib/python3.*/site-packages/envoy/_bin/envoy";
+            let place = proxies();
             let lib = fs::read_dir(place.join("lib")).expect("a library folder");
             let found = lib
                 .map(|entry| entry.expect("an entry").path())
                 .map(|python| python.join("site-packages/envoy/_bin/envoy"))
                 .find(|file| file.is_file());
-            found.unwrap_or_else(|| panic!("no {wanted} in {}", place.display()))
+            found.unwrap_or_else(|| panic!("no Envoy in {}", place.display()))
         })
         .clone()
+}
+
+/// The Traefik that its wheel brings.
+pub fn traefik() -> PathBuf {
+    proxies().join("bin/traefik")
+}
+
+/// Where the proxies are that come as wheels, `target/proxies`. Tests run as threads, and one of them installs.
+fn proxies() -> &'static Path {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    PLACE.get_or_init(|| python("proxies", Path::new("proxies/requirements.txt")))
 }
 
 /// A folder of `target/` with these Python packages. Installs them when they are not there, or others.

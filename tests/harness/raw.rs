@@ -38,23 +38,56 @@ pub async fn raw(address: SocketAddr, bytes: &str) -> String {
 
 /// Sends a request's head, with a `Host` and `Connection: close` put in and every line ended.
 pub async fn raw_request(address: SocketAddr, line: &str, headers: &[&str]) -> String {
+    raw(address, &head(line, headers)).await
+}
+
+/// The same, and reads no further than the reply says that it goes: some proxies close their end late.
+pub async fn one_reply(address: SocketAddr, line: &str, headers: &[&str]) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let request = head(line, headers);
+    stream.write_all(request.as_bytes()).await.expect("written");
+    read_while(&mut stream, |so_far| !is_whole(so_far)).await
+}
+
+/// Whether a reply with a `Content-Length` is there, all of it.
+fn is_whole(reply: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(reply);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let value = value.trim().parse::<usize>().ok();
+        value.filter(|_| name.eq_ignore_ascii_case("content-length"))
+    });
+    length.is_some_and(|length| body.len() >= length)
+}
+
+fn head(line: &str, headers: &[&str]) -> String {
     let mut text = format!("{line}\r\nHost: gate.example\r\nConnection: close\r\n");
     for header in headers {
         text.push_str(header);
         text.push_str("\r\n");
     }
     text.push_str("\r\n");
-    raw(address, &text).await
+    text
 }
 
 /// What comes until the end, or until nothing came for half a second.
 pub async fn read_some(stream: &mut TcpStream) -> String {
+    read_while(stream, |_| true).await
+}
+
+async fn read_while(stream: &mut TcpStream, goes_on: impl Fn(&[u8]) -> bool) -> String {
     let mut all = Vec::new();
     let mut more = [0; 4096];
     while let Ok(Ok(length @ 1..)) =
         timeout(Duration::from_millis(500), stream.read(&mut more)).await
     {
         all.extend_from_slice(&more[..length]);
+        if !goes_on(&all) {
+            break;
+        }
     }
     String::from_utf8_lossy(&all).into_owned()
 }

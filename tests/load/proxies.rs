@@ -1,7 +1,10 @@
-//! The gate killed and started again under the load of a proxy that asks it: meanwhile nobody is let in who should not be,
-//! and nobody waits for ever.
+//! The gate killed and started again under the load of a proxy that asks it, or that decides with it: meanwhile nobody is
+//! let in who should not be, and nobody waits for ever.
 
 use std::{
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -18,8 +21,12 @@ use super::{
 };
 use crate::{
     cli::binary::run_ok,
-    harness::{Upstream, json_reply, program::free_address, random::Random},
-    proxies::{Kind, Proxy},
+    harness::{
+        Upstream, json_reply,
+        program::{Program, free_address},
+        random::Random,
+    },
+    proxies::{Kind, envoy, wasm},
 };
 
 /// Requests at once.
@@ -27,19 +34,98 @@ const CLIENTS: usize = 6;
 /// Longer than everything that the ready configurations wait for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What stands before the gate.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    /// It asks over HTTP, with its ready configuration.
+    Asking(Kind, &'static str),
+    /// Envoy as `scopegate envoy config` configures it.
+    Envoy(&'static str),
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_let_in_behind_nginx_while_the_gate_restarts() {
-    restarts_behind(Kind::Nginx, "nginx").await;
+    restarts_behind(Before::Asking(Kind::Nginx, "nginx")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_let_in_behind_caddy_while_the_gate_restarts() {
-    restarts_behind(Kind::Caddy, "caddy").await;
+    restarts_behind(Before::Asking(Kind::Caddy, "caddy")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_let_in_behind_envoy_while_the_gate_restarts() {
-    restarts_behind(Kind::Envoy, "envoy").await;
+async fn nobody_is_let_in_behind_traefik_while_the_gate_restarts() {
+    restarts_behind(Before::Asking(Kind::Traefik, "traefik")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_let_in_behind_envoy_by_http_while_the_gate_restarts() {
+    restarts_behind(Before::Asking(Kind::Envoy, "envoy")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_let_in_behind_envoy_by_grpc_while_the_gate_restarts() {
+    restarts_behind(Before::Envoy("grpc")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_let_in_behind_the_filter_while_the_gate_restarts() {
+    restarts_behind(Before::Envoy("wasm")).await;
+}
+
+impl Before {
+    /// Tells the gate of it.
+    fn configure(self, gate: &Gate, listen: SocketAddr) {
+        let own = match self {
+            Self::Asking(_, dialect) => format!("check: {{ dialect: {dialect} }}"),
+            Self::Envoy("grpc") => format!("envoy: {{ listen: {} }}", free_address()),
+            Self::Envoy(_) => {
+                let secret = gate.directory.path().join("filter-secret");
+                std::fs::write(&secret, wasm::SECRET).expect("written");
+                let mine = std::fs::Permissions::from_mode(0o600);
+                std::fs::set_permissions(&secret, mine).expect("its own");
+                "filters: { secret: filter-secret }".to_owned()
+            }
+        };
+        let own = format!("listen: {listen}\ntrusted_proxies: [127.0.0.1]\n{own}\n");
+        gate.configure(|text| text.replacen("listen: 127.0.0.1:0\n", &own, 1));
+    }
+
+    /// Where clients find it, and what it is made of.
+    async fn start(
+        self,
+        place: &Path,
+        listen: SocketAddr,
+        api: SocketAddr,
+    ) -> (SocketAddr, Vec<Program>) {
+        match self {
+            Self::Asking(kind, _) => {
+                let proxy = kind.start(listen, api, |text| text).await;
+                (proxy.address, proxy.programs)
+            }
+            Self::Envoy(mode) => {
+                let address = free_address();
+                let text = run_ok(
+                    place,
+                    &[
+                        "envoy",
+                        "config",
+                        "--mode",
+                        mode,
+                        "--listen",
+                        &address.to_string(),
+                        "--tick",
+                        "100",
+                        "--filter",
+                        wasm::filter().to_str().expect("UTF-8"),
+                    ],
+                );
+                let directory = tempfile::tempdir().expect("a directory");
+                let program = envoy::run(directory, &text, address, 2).await;
+                (address, vec![program])
+            }
+        }
+    }
 }
 
 /// What came of the load.
@@ -53,27 +139,26 @@ struct Tally {
     refused: AtomicUsize,
 }
 
-async fn restarts_behind(kind: Kind, dialect: &str) {
+async fn restarts_behind(before: Before) {
     let (mut random, seed) = Random::seeded();
     println!("SCOPEGATE_SEED={seed}");
+    // For the clients; a server in this process would have done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let upstream = Upstream::start().await;
     let strangers = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&strangers);
     upstream.streams(move |request| {
-        let clusters = request.headers().get("x-scopegate-clusters");
+        let headers = request.headers();
+        let clusters = headers.get("x-scopegate-clusters");
         let is_his = request.uri().path() == "/v1/clusters/prod"
-            && clusters.is_some_and(|clusters| clusters == "prod");
+            && clusters.is_some_and(|clusters| clusters == "prod")
+            && !headers.contains_key("x-api-key");
         counted.fetch_add(usize::from(!is_his), Relaxed);
         async { json_reply(200, serde_json::json!({})) }
     });
     let gate = Gate::init(&upstream.url);
     let listen = free_address();
-    gate.configure(|text| {
-        let own = format!(
-            "listen: {listen}\ntrusted_proxies: [127.0.0.1]\ncheck: {{ dialect: {dialect} }}\n"
-        );
-        text.replacen("listen: 127.0.0.1:0\n", &own, 1)
-    });
+    before.configure(&gate, listen);
     let minted = run_ok(
         gate.directory.path(),
         &[
@@ -92,14 +177,13 @@ async fn restarts_behind(kind: Kind, dialect: &str) {
     let minted: Value = serde_json::from_str(&minted).expect("JSON");
     let secret = minted["secret"].as_str().expect("a secret").to_owned();
     let api = upstream.url.strip_prefix("http://").expect("http");
-    let proxy = kind
-        .start(listen, api.parse().expect("an address"), |text| text)
-        .await;
+    let api = api.parse().expect("an address");
+    let (address, _programs) = before.start(gate.directory.path(), listen, api).await;
     let (tally, stop) = (Arc::new(Tally::default()), Arc::new(AtomicBool::new(false)));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
             tokio::spawn(load(
-                base(&proxy),
+                format!("http://{address}"),
                 secret.clone(),
                 Arc::clone(&tally),
                 Arc::clone(&stop),
@@ -111,11 +195,11 @@ async fn restarts_behind(kind: Kind, dialect: &str) {
         let begun = Instant::now();
         let mut server = gate.start();
         server.listening().await;
-        let before = tally.admitted.load(Relaxed);
-        while tally.admitted.load(Relaxed) == before {
+        let already = tally.admitted.load(Relaxed);
+        while tally.admitted.load(Relaxed) == already {
             assert!(
                 begun.elapsed() < Duration::from_secs(60),
-                "{kind:?} does not find its gate again"
+                "{before:?} does not find its gate again"
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -137,17 +221,13 @@ async fn restarts_behind(kind: Kind, dialect: &str) {
     let of = |count: &AtomicUsize| count.load(Relaxed);
     assert!(of(&tally.missed) > 0 && of(&tally.refused) > 0);
     println!(
-        "{kind:?}, {rounds} restarts: {} admitted, {} refused while the gate was away, {} refused as ever",
+        "{before:?}, {rounds} restarts: {} admitted, {} refused while the gate was away, {} refused as ever",
         of(&tally.admitted),
         of(&tally.missed),
         of(&tally.refused)
     );
     println!("  requests {waits}");
     println!("  from the start of the gate to the first request that it admits {startups}");
-}
-
-fn base(proxy: &Proxy) -> String {
-    format!("http://{}", proxy.address)
 }
 
 /// Asks for what is allowed and for what is not, in turn; how long each waited.

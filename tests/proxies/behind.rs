@@ -4,7 +4,7 @@ use std::{net::SocketAddr, process::Command};
 
 use scopegate_server::Dialect;
 
-use super::{envoy_http, traefik};
+use super::{envoy, traefik};
 use crate::harness::{
     Options, World,
     program::{Program, debian, free_address},
@@ -16,7 +16,6 @@ pub(crate) enum Kind {
     Nginx,
     Caddy,
     Envoy,
-    /// No package carries it: a client that behaves as its documentation says.
     Traefik,
 }
 
@@ -29,8 +28,6 @@ pub(crate) struct Proxy {
 
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::Nginx, Self::Caddy, Self::Envoy, Self::Traefik];
-    /// Programs of other people.
-    pub(crate) const REAL: [Self; 3] = [Self::Nginx, Self::Caddy, Self::Envoy];
 
     pub(crate) fn dialect(self) -> Dialect {
         match self {
@@ -77,11 +74,11 @@ impl Kind {
         let programs = match self {
             Self::Nginx => vec![nginx(&text, address).await],
             Self::Caddy => vec![caddy(&text, address).await],
-            Self::Envoy => vec![envoy_http::envoy(&text, address).await],
-            Self::Traefik => {
-                traefik::serve(&text, address).await;
-                Vec::new()
+            Self::Envoy => {
+                let directory = tempfile::tempdir().expect("a directory");
+                vec![envoy::run(directory, &text, address, 1).await]
             }
+            Self::Traefik => vec![traefik::traefik(&text, address).await],
         };
         Proxy { address, programs }
     }

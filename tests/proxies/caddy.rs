@@ -51,7 +51,7 @@ async fn of_an_anonymous_caller_every_header_says_so() {
 /// An upgrade is asked about like any request, and then opened.
 #[tokio::test]
 async fn a_websocket_is_asked_about() {
-    for kind in Kind::REAL {
+    for kind in Kind::ALL {
         let (world, proxy) = kind.world("scopegate").await;
         let key = world.key(Key::default()).await;
         let upgrade = [

@@ -2,17 +2,41 @@
 
 use std::{fs, net::SocketAddr, process::Command};
 
+use tempfile::TempDir;
+
+use super::wasm::SECRET;
 use crate::harness::{
     Actor,
     program::{self, Program, free_address},
 };
 
-/// An Envoy that runs.
+/// Starts it in this directory, with a configuration whose listener is at `address`.
+pub(crate) async fn run(
+    directory: TempDir,
+    configuration: &str,
+    address: SocketAddr,
+    threads: u32,
+) -> Program {
+    let file = directory.path().join("envoy.yaml");
+    fs::write(&file, configuration).expect("written");
+    let mut command = Command::new(program::envoy());
+    command
+        .arg("--config-path")
+        .arg(&file)
+        .args(["--concurrency", &threads.to_string()])
+        .args(["--disable-hot-restart", "--log-level", "warning"])
+        .env("SCOPEGATE_FILTER_SECRET", SECRET);
+    let mut program = Program::start("envoy", command, directory);
+    program.listening(address).await;
+    program
+}
+
+/// One with an admin interface.
 pub struct Envoy {
     /// Where its listener is.
     pub address: SocketAddr,
     /// Where its statistics are.
-    pub admin: SocketAddr,
+    admin: SocketAddr,
     /// The process, which ends with this.
     pub program: Program,
 }
@@ -22,20 +46,11 @@ impl Envoy {
     pub async fn start(configuration: &str, address: SocketAddr) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let admin = free_address();
-        let file = directory.path().join("envoy.yaml");
         let (ip, port) = (admin.ip(), admin.port());
         let text = format!(
             "{configuration}\nadmin:\n  address: {{ socket_address: {{ address: {ip}, port_value: {port} }} }}\n"
         );
-        fs::write(&file, text).expect("written");
-        let mut command = Command::new(program::envoy());
-        command
-            .arg("--config-path")
-            .arg(&file)
-            .args(["--disable-hot-restart", "--concurrency", "2"])
-            .args(["--log-level", "warning"]);
-        let mut program = Program::start("envoy", command, directory);
-        program.listening(address).await;
+        let program = run(directory, &text, address, 2).await;
         Self {
             address,
             admin,

@@ -1,30 +1,7 @@
 //! Envoy that asks over HTTP.
 
-use std::{net::SocketAddr, process::Command};
-
 use super::{Kind, modes};
-use crate::harness::{
-    Key,
-    program::{self, Program},
-};
-
-/// An Envoy with this configuration.
-pub(super) async fn envoy(text: &str, address: SocketAddr) -> Program {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("envoy.yaml");
-    std::fs::write(&path, text).expect("written");
-    let mut command = Command::new(program::envoy());
-    command.arg("--config-path").arg(&path).args([
-        "--disable-hot-restart",
-        "--concurrency",
-        "1",
-        "--log-level",
-        "warn",
-    ]);
-    let mut program = Program::start("envoy", command, directory);
-    program.listening(address).await;
-    program
-}
+use crate::harness::Key;
 
 /// Whoever provokes a fault of the gate is refused even where the gate's failures let requests through.
 #[tokio::test]

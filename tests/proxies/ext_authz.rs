@@ -1,7 +1,6 @@
 //! Envoy asking over gRPC.
 
 mod attacks;
-mod chaos;
 mod failures;
 mod replies;
 mod tls;
@@ -23,13 +22,14 @@ use crate::{
 /// What `docs/envoy.md` tells people to begin with.
 pub const EXAMPLE: &str = include_str!("../../adapters/envoy/examples/ext-authz-grpc.yaml");
 
-/// An example with addresses of a test. Each stands in it once.
-pub fn at(example: &str, listen: SocketAddr, api: SocketAddr, gate: SocketAddr) -> String {
-    let mut text = example.to_owned();
+/// The example with addresses of a test. Each stands in it once.
+pub fn at(listen: SocketAddr, world: &World, asked: SocketAddr) -> String {
+    let mut text = EXAMPLE.to_owned();
     for (host, port, address) in [
         ("0.0.0.0", 8000, listen),
-        ("127.0.0.1", 3000, api),
-        ("127.0.0.1", 9191, gate),
+        ("127.0.0.1", 3000, api(world)),
+        ("127.0.0.1", 8080, world.running().public_addr()),
+        ("127.0.0.1", 9191, asked),
     ] {
         let stands = format!("address: {host}, port_value: {port} ");
         let becomes = format!("address: {}, port_value: {} ", address.ip(), address.port());
@@ -99,7 +99,7 @@ impl Stand {
 /// The example, changed, before a world's upstream.
 pub async fn envoy(world: &World, gate: SocketAddr, change: impl FnOnce(&str) -> String) -> Envoy {
     let listen = free_address();
-    let configuration = change(&at(EXAMPLE, listen, api(world), gate));
+    let configuration = change(&at(listen, world, gate));
     Envoy::start(&configuration, listen).await
 }
 

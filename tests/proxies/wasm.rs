@@ -1,12 +1,20 @@
 //! The filter inside Envoy decides as the gate does: the corpus, other policies while it runs, and what is printed for it.
 
+mod envoy;
+mod failures;
+mod limits;
+mod requests;
+mod revocation;
+
 use std::time::{Duration, Instant};
 
-use super::wasm_envoy::{Envoy, Setup, TICK, answers_filters, printed};
 use crate::{
     corpus::{files, is_of_routes, over_http},
-    harness::{Key, Options, World, program},
+    harness::{Key, Options, World},
 };
+pub(crate) use envoy::SECRET;
+use envoy::{Envoy, Setup, TICK};
+pub(crate) use envoy::{answers_filters, filter, printed};
 use over_http::Front;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,42 +97,6 @@ async fn another_policy_takes_over_while_envoy_runs_and_a_wrong_one_does_not() {
     );
     let editor = envoy.through(&world.session("editor").await);
     assert_eq!(editor.get("/v1/things").await.status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn envoy_takes_what_is_printed_for_each_mode() {
-    let world = World::with(answers_filters(Options::of("scopegate"))).await;
-    let policy = ONE_ROUTE.replace("PERMISSION", "clusters:read");
-    let folder = tempfile::tempdir().expect("a directory");
-    let file = folder.path().join("filter.wasm");
-    crate::cli::binary::run_ok(folder.path(), &["envoy", "filter", "--out", "filter.wasm"]);
-    assert!(file.is_file());
-    for mode in ["wasm", "grpc", "http"] {
-        for upstream in ["http://api.internal:3000", "https://api.internal"] {
-            let arguments = [
-                "--mode",
-                mode,
-                "--upstream",
-                upstream,
-                "--filter",
-                "filter.wasm",
-            ];
-            let text = printed(&world, folder.path(), &policy, &arguments);
-            let config = folder.path().join("envoy.yaml");
-            std::fs::write(&config, &text).expect("written");
-            let output = std::process::Command::new(program::envoy())
-                .args(["--mode", "validate", "--config-path"])
-                .arg(&config)
-                .env("SCOPEGATE_FILTER_SECRET", super::wasm_envoy::SECRET)
-                .output()
-                .expect("it starts");
-            assert!(
-                output.status.success(),
-                "{mode}: {}\n{text}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

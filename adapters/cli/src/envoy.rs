@@ -2,6 +2,7 @@
 
 mod config;
 mod filter;
+mod template;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use envoy_types::{
@@ -27,6 +27,7 @@ pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 const CHECKS_MAX: usize = 4096;
 /// For the words of a refusal that something else than the gate's pipeline makes: they are recorded before.
 const REFUSAL_MAX: Duration = Duration::from_secs(1);
+const TOO_LONG: &str = "the decision took too long";
 /// A broken pin is a line in the log once in so many milliseconds: whoever likes can cause it.
 const COMPLAINED_EVERY_MS: i64 = 1000;
 
@@ -73,13 +74,14 @@ impl Authorizer {
         let why = match timeout(self.check_max, decided).await {
             Ok(Ok(reply)) => return reply,
             Ok(Err(_)) => "the decision panicked",
-            Err(_) => "the decision took too long",
+            Err(_) => TOO_LONG,
         };
         tracing::error!(why, "a question of Envoy was not decided");
         self.refuse(Cause::Unavailable(why.to_owned())).await
     }
 
     async fn decide(&self, context: Option<AttributeContext>) -> Reply {
+        let begun = Instant::now();
         let now_ms = (self.now)();
         let Some(mut context) = context else {
             let what = "there is nothing to decide about";
@@ -101,9 +103,10 @@ impl Authorizer {
             Verdict::Admit(admission) => admission,
             Verdict::Refuse(refusal) => return Reply::deny(&refusal),
         };
-        // Another policy may have become the active one meanwhile.
+        // Another policy may have become the active one meanwhile, and nobody may be waiting any more.
         let why = match pins.broken(contract, &admission.policy) {
             Some(why) => why,
+            None if begun.elapsed() > self.check_max => TOO_LONG.to_owned(),
             None => match Reply::allow(&admission, asked.ended()) {
                 Ok(reply) => return reply,
                 Err(unsayable) => unsayable.to_string(),

@@ -106,8 +106,9 @@ impl Server {
     ///
     /// # Errors
     /// When an address, the upstream or the socket cannot be used. Nothing is left running then.
-    pub async fn start(parts: ServerParts) -> Result<Running, StartError> {
-        let check = check(&parts);
+    pub async fn start(mut parts: ServerParts) -> Result<Running, StartError> {
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (check, own) = (check(&parts), own(&mut parts, &stopping));
         let proxy = Proxy::new(parts.upstream, parts.proxy, parts.trusted_proxies)?;
         let (listener, public_addr) = bind(parts.listen).await?;
         let management = match parts.management {
@@ -119,20 +120,6 @@ impl Server {
             None => (None, None),
         };
         let policies = parts.policies.clone();
-        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let shared = management.is_none();
-        let own = Arc::new(Own::new(
-            Arc::clone(&parts.gate),
-            parts.policies.clone(),
-            parts.clock.clone(),
-            parts.metrics.clone(),
-            shared,
-            stopping.clone(),
-            Outsiders {
-                partners: parts.secret_scanning,
-                filters: parts.filters,
-            },
-        ));
         let tunnels = proxy.tunnels().clone();
         let gate = Arc::clone(&parts.gate);
         let front = Front::new(
@@ -191,6 +178,22 @@ impl Server {
             drain: parts.drain,
         })
     }
+}
+
+/// What answers the gate's own paths.
+fn own(parts: &mut ServerParts, stopping: &CancellationToken) -> Arc<Own> {
+    Arc::new(Own::new(
+        Arc::clone(&parts.gate),
+        parts.policies.clone(),
+        parts.clock.clone(),
+        parts.metrics.clone(),
+        matches!(parts.management, Management::Shared),
+        stopping.clone(),
+        Outsiders {
+            partners: parts.secret_scanning.take(),
+            filters: parts.filters.take(),
+        },
+    ))
 }
 
 /// What answers a proxy that asks at `/-/check`, where one does.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,11 +14,14 @@ use serde_json::Value;
 use super::{Program, free_address};
 use crate::http::SERVER_CORE;
 
+/// What the filter shows to the gate.
+pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
 /// A gate that serves, and a key that it admits as often as it is asked.
 pub(super) struct Gate {
     program: Program,
     scopegate: PathBuf,
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     pub(super) key: String,
 }
 
@@ -33,9 +37,13 @@ impl Gate {
         let directory = directory.join("gate");
         let contract = include_str!("../../../host/contracts/scopegate.yaml");
         fs::write(directory.join("contract.yaml"), without_limits(contract))?;
-        fs::write(
-            directory.join("filter-secret"),
-            "0123456789abcdef0123456789abcdef",
+        let secret = directory.join("filter-secret");
+        fs::write(&secret, SECRET)?;
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+        run(
+            &scopegate,
+            &directory,
+            &["envoy", "filter", "--out", "scopegate-filter.wasm"],
         )?;
         let (listen, management, envoy) = (free_address()?, free_address()?, free_address()?);
         let config = format!(
@@ -44,12 +52,12 @@ impl Gate {
              policy: scopegate\n\
              upstream: http://{upstream}\n\
              store: sqlite://scopegate.db\n\
-             session_keys: session-keys.json\n\
+             sessions: {{ keys: session-keys.json }}\n\
              trusted_proxies: [127.0.0.1]\n\
              management: {{ listen: {management} }}\n\
              envoy: {{ listen: {envoy} }}\n\
              check: {{ dialect: envoy }}\n\
-             filters: {{ secret: {{ file: filter-secret }} }}\n"
+             filters: {{ secret: filter-secret }}\n"
         );
         fs::write(directory.join("scopegate.yaml"), config)?;
         let serve = [scopegate.as_os_str().to_owned(), "serve".into()];
@@ -94,7 +102,7 @@ impl Gate {
         listen: SocketAddr,
         upstream: SocketAddr,
     ) -> Result<String> {
-        let (listen, upstream) = (listen.to_string(), upstream.to_string());
+        let (listen, upstream) = (listen.to_string(), format!("http://{upstream}"));
         let config = [
             "envoy",
             "config",

@@ -213,13 +213,13 @@ fn the_gates_own_permissions_are_held_and_not_defined() {
         ))
     };
     assert_snapshot!(document("a:read: , manage:keys: , 'manage:own': { scope: false }", "admin: ['*'], b: ['a:raed']"), @"
-    2:26 `manage:keys` is reserved / the permissions of `manage` are the gate's own: roles may hold them, documents define none
-    2:41 `manage:own` is reserved / the permissions of `manage` are the gate's own: roles may hold them, documents define none
+    2:26 `manage:keys` is reserved / the permissions of `manage` and `authorization` are the gate's own: roles may hold them, documents define none
+    2:41 `manage:own` is reserved / the permissions of `manage` and `authorization` are the gate's own: roles may hold them, documents define none
     3:28 unknown permission `a:raed` / did you mean `a:read`?
     ");
     assert_snapshot!(document("a:read: ", "keeper: ['manage:kyes', 'manage:billing']"), @"
     3:19 unknown permission `manage:kyes` / did you mean `manage:keys`?
-    3:34 unknown permission `manage:billing` / the permissions of `manage` are the gate's own: roles may hold them, documents define none
+    3:34 unknown permission `manage:billing` / the permissions of `manage` and `authorization` are the gate's own: roles may hold them, documents define none
     ");
     assert_eq!(
         document(

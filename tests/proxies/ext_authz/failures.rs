@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-use super::{EXAMPLE, Stand, at, envoy, once};
+use super::{Stand, at, envoy, once};
 use crate::{
     harness::{Actor, Key, World, json_reply, program::free_address},
     proxies::envoy::Envoy,
@@ -123,7 +123,7 @@ async fn a_gate_that_comes_back_is_asked_again() {
 async fn the_example_starts_as_it_is() {
     let world = World::start("scopegate").await;
     let listen = free_address();
-    let text = at(EXAMPLE, listen, super::api(&world), free_address());
+    let text = at(listen, &world, free_address());
     let envoy = Envoy::start(&text, listen).await;
     assert_eq!(Actor::new(&envoy.url(), None).get("/").await.status, 503);
 }

@@ -1,7 +1,7 @@
 //! `scopegate envoy config`: a configuration of Envoy that works, from the gate's own.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -15,11 +15,11 @@ use scopegate_host::{
 };
 use scopegate_policy::wire::filter;
 use scopegate_server::{
-    Config as GateConfig,
+    Config as GateConfig, Dialect,
     assemble::{self, AssembleError},
 };
-use serde_json::json;
 
+use super::template::{Place, Template, indented, quoted};
 use crate::{Common, assembly, failure::Failure, output};
 
 const EXAMPLES: &str = "\
@@ -38,8 +38,10 @@ const CLUSTER: &str = "scopegate";
 /// Where Debian has the certificates of the web.
 const WEB_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-const FRAME: &str = include_str!("frame.yaml");
-const SESSION_ROUTE: &str = include_str!("session-route.yaml");
+const WASM: &str = include_str!("../../../proxy-wasm/examples/envoy.yaml");
+const GRPC: &str = include_str!("../../../envoy/examples/ext-authz-grpc.yaml");
+const GRPC_TLS: &str = include_str!("../../../envoy/examples/ext-authz-grpc-tls.yaml");
+const HTTP: &str = include_str!("../../../server/examples/envoy-ext-authz-http.yaml");
 
 /// Print a configuration of Envoy
 #[derive(Args, Debug)]
@@ -79,16 +81,6 @@ enum Mode {
     Http,
 }
 
-impl Mode {
-    fn template(self) -> &'static str {
-        match self {
-            Self::Wasm => include_str!("wasm.yaml"),
-            Self::Grpc => include_str!("grpc.yaml"),
-            Self::Http => include_str!("http.yaml"),
-        }
-    }
-}
-
 pub(super) fn run(asked: Config, common: &Common) -> Result<()> {
     let config = assembly::configuration(&common.config)?;
     let contract = assembly::contract(&config)?;
@@ -98,60 +90,93 @@ pub(super) fn run(asked: Config, common: &Common) -> Result<()> {
         }
         return output::line(&plugin(&config, &contract, &asked)?);
     }
-    let gate = match &asked.gate {
-        Some(gate) => Place::of(gate)?,
-        None => Place {
-            host: config.listen.ip().to_string(),
-            port: config.listen.port(),
-        },
+    let mut text = match asked.mode {
+        Mode::Wasm => wasm(&config, &contract, &asked)?,
+        Mode::Grpc => grpc(&config, &contract, &asked)?,
+        Mode::Http => http(&config, &contract, &asked)?,
     };
-    let url = asked.upstream.as_ref().unwrap_or(&config.upstream.url);
-    let (upstream, is_tls) = upstream(url)?;
-    let roots = config
-        .upstream
-        .ca
-        .as_deref()
-        .unwrap_or(Path::new(WEB_ROOTS));
-    let roots = roots.display().to_string();
-    let decides = match asked.mode {
-        Mode::Wasm => {
-            let path = std::path::absolute(&asked.filter)?;
-            Mode::Wasm
-                .template()
-                .replace("{FILTER}", &quoted(&path.display().to_string()))
-                .replace("{VARIABLE}", filter::SECRET_VARIABLE)
-                .replace(
-                    "{PLUGIN}",
-                    indented(&plugin(&config, &contract, &asked)?, 20).trim_start(),
-                )
-        }
-        mode => mode.template().to_owned(),
+    text.put("0.0.0.0", 8000, &Place::exactly(asked.listen));
+    let (upstream, is_tls) = upstream(asked.upstream.as_ref().unwrap_or(&config.upstream.url))?;
+    text.put("127.0.0.1", 3000, &upstream);
+    if is_tls {
+        let roots = config.upstream.ca.as_deref();
+        let roots = roots.unwrap_or(Path::new(WEB_ROOTS)).display().to_string();
+        let tls = include_str!("tls.yaml")
+            .replace("{HOST}", &quoted(&upstream.host))
+            .replace("{CA}", &quoted(&roots));
+        let api = "      connect_timeout: 5s\n";
+        text.replace(api, &format!("{api}{tls}"))?;
+    }
+    output::line(text.into_text().trim_end())
+}
+
+/// Where the gate's own listener is, for Envoy.
+fn gate(config: &GateConfig, asked: &Config) -> Result<Place> {
+    match &asked.gate {
+        Some(gate) => Place::of(gate),
+        None => Ok(Place::near(config.listen)),
+    }
+}
+
+fn wasm(config: &GateConfig, contract: &Contract, asked: &Config) -> Result<Template> {
+    let mut text = Template::of(WASM);
+    text.put("127.0.0.1", 8080, &gate(config, asked)?);
+    let file = std::path::absolute(&asked.filter)?.display().to_string();
+    text.replace(
+        "filename: scopegate-filter.wasm",
+        &format!("filename: {}", quoted(&file)),
+    )?;
+    let plugin = plugin(config, contract, asked)?;
+    text.replace_block("value: |", |block| {
+        let line = block.lines().next().unwrap_or_default();
+        let deeper = line.len() - line.trim_start().len() + 2;
+        format!("{line}\n{}", indented(&plugin, deeper))
+    })?;
+    sign_in(&mut text, contract)?;
+    Ok(text)
+}
+
+fn grpc(config: &GateConfig, contract: &Contract, asked: &Config) -> Result<Template> {
+    let envoy = config.envoy.as_ref();
+    let gate = match (&asked.gate, envoy) {
+        (Some(gate), _) => Place::of(gate)?,
+        (None, Some(envoy)) => Place::near(envoy.listen),
+        (None, None) => bail!(
+            Failure::new("nothing answers Envoy over gRPC: `envoy` is not in the configuration")
+                .help("add `envoy: { listen: 127.0.0.1:9191 }`, or say where it is with `--gate`")
+        ),
     };
-    let text = FRAME
-        .replace("{SESSIONS}", &sessions(&contract, asked.mode))
-        .replace("{LISTEN_HOST}", &quoted(&asked.listen.ip().to_string()))
-        .replace("{LISTEN_PORT}", &asked.listen.port().to_string())
-        .replace("{GATE}", &gate.endpoint())
-        .replace(
-            "{GATE_PROTOCOL}",
-            match asked.mode {
-                Mode::Grpc => include_str!("http2.yaml"),
-                Mode::Wasm | Mode::Http => "",
-            },
-        )
-        .replace("{UPSTREAM}", &upstream.endpoint())
-        .replace(
-            "{UPSTREAM_TLS}",
-            &match is_tls {
-                true => include_str!("tls.yaml")
-                    .replace("{HOST}", &quoted(&upstream.host))
-                    .replace("{CA}", &quoted(&roots)),
-                false => String::new(),
-            },
-        )
-        // Last: a policy may say whatever it likes.
-        .replace("{FILTER}", decides.trim_end());
-    output::line(&text)
+    if envoy.is_some_and(|envoy| envoy.tls.is_some()) {
+        output::note(
+            "Envoy's own certificate and key, and who signed the gate's, are expected in /etc/envoy/tls",
+        );
+        output::note("signing in is not in it: `listen` speaks no TLS");
+        let mut text = Template::of(GRPC_TLS);
+        text.replace("scopegate.internal", &gate.host)?;
+        text.put(&gate.host, 9191, &gate);
+        return Ok(text);
+    }
+    let mut text = Template::of(GRPC);
+    text.put("127.0.0.1", 9191, &gate);
+    let listener = Place {
+        host: gate.host,
+        port: config.listen.port(),
+    };
+    text.put("127.0.0.1", 8080, &listener);
+    sign_in(&mut text, contract)?;
+    Ok(text)
+}
+
+fn http(config: &GateConfig, contract: &Contract, asked: &Config) -> Result<Template> {
+    if config.check != Some(Dialect::Envoy) {
+        output::note(
+            "`check: { dialect: envoy }` is not in the configuration: the gate will not answer Envoy",
+        );
+    }
+    let mut text = Template::of(HTTP);
+    text.put("127.0.0.1", 8080, &gate(config, asked)?);
+    sign_in(&mut text, contract)?;
+    Ok(text)
 }
 
 /// What the filter is configured with.
@@ -203,31 +228,37 @@ fn plugin(config: &GateConfig, contract: &Contract, asked: &Config) -> Result<St
 }
 
 /// Where one logs in, refreshes and logs out: the gate answers there itself.
-fn sessions(contract: &Contract, mode: Mode) -> String {
-    let Some(login) = &contract.login else {
-        return String::new();
-    };
-    let filter = match mode {
-        Mode::Wasm => "scopegate",
-        Mode::Grpc | Mode::Http => "envoy.filters.http.ext_authz",
-    };
+fn sign_in(text: &mut Template, contract: &Contract) -> Result<()> {
+    let login = contract.login.as_ref().map(|login| login.path.as_str());
     let refresh = contract.refresh_path.as_deref();
-    let paths = [Some(login.path.as_str()), refresh, Some(LOGOUT_PATH)];
-    let routes = paths.into_iter().flatten().map(|path| {
-        SESSION_ROUTE
-            .replace("{PATH}", &quoted(path))
-            .replace("{FILTER}", &quoted(filter))
-    });
-    routes.collect()
-}
-
-/// A host and a port.
-struct Place {
-    host: String,
-    port: u16,
+    let logout = login.map(|_| LOGOUT_PATH);
+    let paths = [login, refresh, logout].into_iter().flatten();
+    text.replace_block("match: { prefix: /auth/ }", |route| {
+        let route = |path| route.replace("prefix: /auth/", &format!("path: {}", quoted(path)));
+        paths.map(route).collect()
+    })
 }
 
 impl Place {
+    fn exactly(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
+
+    /// Where a listener is found on its own machine.
+    fn near(address: SocketAddr) -> Self {
+        let mut place = Self::exactly(address);
+        if address.ip().is_unspecified() {
+            place.host = match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.to_string(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.to_string(),
+            };
+        }
+        place
+    }
+
     fn of(text: &str) -> Result<Self> {
         let place = text.rsplit_once(':').and_then(|(host, port)| {
             let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -243,11 +274,6 @@ impl Place {
                     .help("write one such as `gate.internal:8080`")
             ),
         }
-    }
-
-    /// As Envoy has it.
-    fn endpoint(&self) -> String {
-        json!({ "address": self.host, "port_value": self.port }).to_string()
     }
 }
 
@@ -266,14 +292,4 @@ fn upstream(url: &Uri) -> Result<(Place, bool)> {
         .trim_end_matches(']')
         .to_owned();
     Ok((Place { host, port }, is_tls))
-}
-
-/// JSON is YAML.
-fn quoted(text: &str) -> String {
-    json!(text).to_string()
-}
-
-fn indented(text: &str, by: usize) -> String {
-    let lines = text.lines().map(|line| format!("{:by$}{line}\n", ""));
-    lines.collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::wasm_envoy::{Envoy, Setup, answers_filters};
+use super::envoy::{Envoy, Setup, answers_filters};
 use crate::harness::{Actor, Key, Options, World};
 
 const POLICY: &str = "\

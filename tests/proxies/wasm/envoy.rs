@@ -4,7 +4,6 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
     time::Duration,
 };
@@ -16,8 +15,9 @@ use crate::{
     cli::binary,
     harness::{
         Actor, Options, World,
-        program::{self, Program, free_address},
+        program::{Program, free_address},
     },
+    proxies::envoy,
 };
 
 /// What the filter shows to the gate.
@@ -45,6 +45,10 @@ pub(crate) struct Setup {
     pub(crate) adjust: fn(&mut Value),
     /// The worker threads.
     pub(crate) threads: u32,
+    /// Where it looks for the gate, if not where that is.
+    pub(crate) gate: Option<SocketAddr>,
+    /// How it reaches the gate, if not plainly: Envoy's `transport_socket`.
+    pub(crate) transport: Option<Value>,
 }
 
 impl Setup {
@@ -55,6 +59,8 @@ impl Setup {
             tick: TICK,
             adjust: |_| {},
             threads: 2,
+            gate: None,
+            transport: None,
         }
     }
 }
@@ -69,7 +75,7 @@ pub(crate) fn answers_filters(options: Options) -> Options {
 }
 
 /// The filter's file, written once.
-fn filter() -> &'static Path {
+pub(crate) fn filter() -> &'static Path {
     static FILTER: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, file) = FILTER.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a directory");
@@ -81,15 +87,21 @@ fn filter() -> &'static Path {
     file
 }
 
-/// What `scopegate envoy config` prints for a world, with these further arguments.
-pub(crate) fn printed(world: &World, folder: &Path, policy: &str, arguments: &[&str]) -> String {
+/// What `scopegate envoy config` prints for a world with this policy and these further lines in its configuration.
+pub(crate) fn printed(
+    world: &World,
+    folder: &Path,
+    policy: &str,
+    further: &str,
+    arguments: &[&str],
+) -> String {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("written");
     write("policy.yaml", policy);
     write("keys.json", "{}");
     write("filter-secret", SECRET);
     let configuration = format!(
         "listen: {}\ncontract: {}\npolicy: policy.yaml\nupstream: {}\nstore: sqlite://gate.db\n\
-         sessions: {{ keys: keys.json }}\ntrusted_proxies: [127.0.0.0/8]\nfilters: {{ secret: filter-secret }}\n",
+         sessions: {{ keys: keys.json }}\ntrusted_proxies: [127.0.0.0/8]\nfilters: {{ secret: filter-secret }}\n{further}",
         world.running().public_addr(),
         world.contract.name,
         world.upstream.url,
@@ -107,15 +119,7 @@ impl Envoy {
         let address = free_address();
         let listeners = folder.join("listeners.yaml");
         let bootstrap = write_config(world, &folder, &setup, address, &listeners);
-        let mut command = Command::new(program::envoy());
-        command
-            .arg("--config-path")
-            .arg(bootstrap)
-            .args(["--concurrency", &setup.threads.to_string()])
-            .args(["--disable-hot-restart", "--log-level", "warning"])
-            .env("SCOPEGATE_FILTER_SECRET", SECRET);
-        let mut program = Program::start("envoy", command, directory);
-        program.listening(address).await;
+        let program = envoy::run(directory, &bootstrap, address, setup.threads).await;
         let envoy = Self {
             address,
             program,
@@ -152,18 +156,21 @@ fn write_config(
     setup: &Setup,
     address: SocketAddr,
     listeners: &Path,
-) -> PathBuf {
+) -> String {
+    let gate = setup.gate.unwrap_or(world.running().public_addr());
     let arguments = [
         "--mode",
         "wasm",
         "--listen",
         &address.to_string(),
+        "--gate",
+        &gate.to_string(),
         "--filter",
         filter().to_str().expect("UTF-8"),
         "--tick",
         &setup.tick.as_millis().to_string(),
     ];
-    let printed = printed(world, folder, &setup.policy, &arguments);
+    let printed = printed(world, folder, &setup.policy, "", &arguments);
     let mut config: Value = serde_saphyr::from_str(&printed).expect("YAML");
     let mut listener = config["static_resources"]["listeners"][0].take();
     let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
@@ -184,6 +191,11 @@ fn write_config(
     fs::rename(new, listeners).expect("moved");
 
     config["static_resources"]["listeners"] = Value::Array(Vec::new());
+    if let Some(transport) = &setup.transport {
+        let gate = &mut config["static_resources"]["clusters"][0];
+        assert_eq!(gate["name"], "scopegate");
+        gate["transport_socket"] = transport.clone();
+    }
     config["node"] = serde_json::json!({ "id": "test", "cluster": "test" });
     config["dynamic_resources"] = serde_json::json!({
         "lds_config": {
@@ -191,7 +203,5 @@ fn write_config(
             "path_config_source": { "path": listeners },
         },
     });
-    let bootstrap = folder.join("envoy.json");
-    fs::write(&bootstrap, config.to_string()).expect("written");
-    bootstrap
+    config.to_string()
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::wasm_envoy::{Envoy, Setup, TICK, answers_filters};
+use super::envoy::{Envoy, Setup, TICK, answers_filters};
 use crate::harness::{Actor, Key, Options, World};
 
 const POLICY: &str = "\
@@ -156,7 +156,7 @@ async fn a_filter_with_another_secret_gets_nothing() {
 async fn the_gate_answers_filters_and_nobody_else() {
     use serde_json::json;
 
-    use super::wasm_envoy::SECRET;
+    use super::envoy::SECRET;
 
     let open = world().await;
     let key = open

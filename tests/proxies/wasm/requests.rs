@@ -1,7 +1,7 @@
 //! What the upstream sees of a request that came through the filter: what was judged, and who calls, and nothing else
 //! that pretends to say so.
 
-use super::wasm_envoy::{Envoy, Setup, answers_filters};
+use super::envoy::{Envoy, Setup, answers_filters};
 use crate::harness::{
     Options, World,
     raw::{raw_request, status_of},
