@@ -11,8 +11,8 @@ pub struct Answered {
     pub status: u16,
     /// What the gate recorded of it.
     pub records: Vec<Value>,
-    /// The reply's body, where nothing is recorded.
-    pub told: Option<String>,
+    /// Why it was refused, if it was, where that is in another log.
+    pub reason: Option<String>,
     /// What `X-Scopegate-Clusters` told the upstream, if the request reached it.
     pub clusters: Option<String>,
 }
@@ -37,10 +37,17 @@ pub fn difference(
             reason: text(record, "reason").unwrap_or_default(),
             about: text(record, "about"),
         }),
-        (Some(clusters), None) if answer.told.is_some() => {
+        (Some(clusters), None) if answer.reason.as_deref() == Some("") => {
             Some(Outcome::Allow(visible(clusters, &file.clusters)))
         }
-        (None, None) => answer.told.as_deref().map(|told| refused(told, expected)),
+        (None, None) => answer.reason.as_ref().map(|reason| Outcome::Deny {
+            reason: reason.clone(),
+            // Such a log does not say.
+            about: match expected {
+                Outcome::Deny { about, .. } => about.clone(),
+                Outcome::Allow(_) => None,
+            },
+        }),
         _ => None,
     };
     let status = match expected {
@@ -60,23 +67,6 @@ pub fn difference(
             answer.records.len()
         )
     })
-}
-
-/// A refusal by the words of its body, where they carry a reason; what is not in them is as expected.
-fn refused(body: &str, expected: &Outcome) -> Outcome {
-    let code = serde_json::from_str::<Value>(body).ok();
-    let code = code.and_then(|body| body["code"].as_str().map(str::to_owned));
-    match (code, expected) {
-        (Some(reason), Outcome::Deny { about, .. }) => Outcome::Deny {
-            reason,
-            about: about.clone(),
-        },
-        (None, Outcome::Deny { .. }) => expected.clone(),
-        (reason, Outcome::Allow(_)) => Outcome::Deny {
-            reason: reason.unwrap_or_default(),
-            about: None,
-        },
-    }
 }
 
 /// The clusters that the header stands for.

@@ -35,10 +35,11 @@ pub struct Front {
     pub address: SocketAddr,
     /// Whether it is a proxy that asks the gate and forwards by itself, and so filters no list.
     pub asks: bool,
-    /// Whether it decides by itself, so that the gate records nothing: how long it takes to hear of what the gate knows.
+    /// Whether it decides by itself, so that the gate records nothing and its own log has the reasons: how long it takes
+    /// to hear of what the gate knows.
     pub decides: Option<Duration>,
     /// What it is made of, as long as it is needed.
-    pub _programs: Vec<Program>,
+    pub programs: Vec<Program>,
 }
 
 /// Puts every case of a file to a server, and gives what came out differently.
@@ -47,7 +48,7 @@ pub async fn differences(file: &TestFile) -> Vec<String> {
         address: world.running().public_addr(),
         asks: false,
         decides: None,
-        _programs: Vec::new(),
+        programs: Vec::new(),
     };
     differences_through(file, |_| {}, own).await
 }
@@ -81,6 +82,12 @@ pub async fn differences_through(
         }
         answers.push(ask(&world, &front, case, credentials.get(&case.caller)).await);
     }
+    if front.decides.is_some() {
+        let reasons = reasons(&front, answers.len()).await;
+        for (answer, reason) in answers.iter_mut().zip(reasons) {
+            answer.reason = Some(reason);
+        }
+    }
     let records = world.audit().await;
     let mut differences = match front.decides {
         Some(_) => Vec::new(),
@@ -92,6 +99,31 @@ pub async fn differences_through(
         difference(file, case, expected, answer)
     }));
     differences
+}
+
+/// Why each request was refused, as the access log says that is written in JSON; nothing of one that was not.
+async fn reasons(front: &Front, requests: usize) -> Vec<String> {
+    let program = front.programs.first().expect("a program that decides");
+    let begun = std::time::Instant::now();
+    loop {
+        let log = program.log();
+        let lines = log.lines().filter(|line| line.starts_with('{'));
+        let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let reasons: Vec<String> = lines
+            .map(|line| line["reason"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        if reasons.len() >= requests {
+            assert_eq!(reasons.len(), requests, "requests that nobody made");
+            return reasons;
+        }
+        let waited = begun.elapsed();
+        assert!(
+            waited < Duration::from_secs(30),
+            "{} lines of {requests}",
+            reasons.len()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// What is to come of a case where that is not what the policy alone says, by what it says of itself: nobody filters the lists of a
@@ -201,10 +233,7 @@ async fn ask(world: &World, front: &Front, case: &Case, credential: Option<&Stri
     let reached = world.upstream.count() > before;
     Answered {
         status: raw::status_of(&reply),
-        told: front.decides.map(|_| {
-            let body = reply.split_once("\r\n\r\n");
-            body.map_or_else(String::new, |(_, body)| body.to_owned())
-        }),
+        reason: None,
         records,
         clusters: reached.then(|| {
             world

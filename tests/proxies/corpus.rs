@@ -40,7 +40,7 @@ async fn goes_through(kind: Kind, exceptions: &[Exception]) {
                     address: proxy.address,
                     asks: true,
                     decides: None,
-                    _programs: proxy.programs,
+                    programs: proxy.programs,
                 }
             },
         )

@@ -25,6 +25,8 @@ pub(crate) async fn run(
         .arg(&file)
         .args(["--concurrency", &threads.to_string()])
         .args(["--disable-hot-restart", "--log-level", "warning"])
+        // The access log at once, and not every ten seconds.
+        .args(["--file-flush-interval-msec", "100"])
         .env("SCOPEGATE_FILTER_SECRET", SECRET);
     let mut program = Program::start("envoy", command, directory);
     program.listening(address).await;

@@ -149,7 +149,7 @@ async fn the_corpus_through_envoy() {
                 address: envoy.address,
                 asks: true,
                 decides: None,
-                _programs: vec![envoy.program],
+                programs: vec![envoy.program],
             }
         };
         differences.extend(over_http::differences_through(file, trusting, front).await);

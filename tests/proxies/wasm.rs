@@ -28,7 +28,7 @@ async fn the_whole_corpus_through_envoys_filter() {
                 address: envoy.address,
                 asks: true,
                 decides: Some(TICK * 4),
-                _programs: vec![envoy.program],
+                programs: vec![envoy.program],
             }
         };
         let adjust = |options: &mut Options| {
