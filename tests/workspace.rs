@@ -227,6 +227,32 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 /// A file is one room: past this one splits it.
 const FILE_LINES_MAX: usize = 500;
 
+/// What users begin with runs in a test, or it is no help.
+#[test]
+fn every_ready_configuration_is_run() {
+    let tests = root().join("tests");
+    let tests: Vec<String> = rust_files(&tests)
+        .into_iter()
+        .map(|file| std::fs::read_to_string(file).expect("readable"))
+        .collect();
+    let mut found = 0;
+    for adapter in std::fs::read_dir(root().join("adapters")).expect("adapters") {
+        let folder = adapter.expect("an entry").path().join("examples");
+        for example in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = example.expect("an entry").path();
+            let path = path.strip_prefix(root()).expect("below it");
+            let included = format!("/{}\")", path.display());
+            assert!(
+                tests.iter().any(|text| text.contains(&included)),
+                "no test includes {}",
+                path.display()
+            );
+            found += 1;
+        }
+    }
+    assert!(found >= 7, "{found}");
+}
+
 #[test]
 fn no_file_outgrows_one_reading() {
     let long: Vec<String> = rust_files(&root())

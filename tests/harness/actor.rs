@@ -120,6 +120,8 @@ impl Actor {
 /// not meet its connections again.
 fn client() -> Client {
     static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        // A server in this process would have done it, and another test may.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Client::builder()
             .redirect(Policy::none())
             .pool_max_idle_per_host(0)

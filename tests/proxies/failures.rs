@@ -14,6 +14,8 @@ use tokio_rustls::TlsAcceptor;
 use super::{Kind, behind::address_of};
 use crate::harness::{Actor, Upstream, program::free_address, raw, upstream::raw_upstream};
 
+const NOT_THERE: &str = "it is not there";
+
 /// What stands where the gate should be.
 pub(super) async fn impostors() -> Vec<(&'static str, SocketAddr)> {
     let replies: [(&str, &'static [u8]); 9] = [
@@ -49,7 +51,7 @@ pub(super) async fn impostors() -> Vec<(&'static str, SocketAddr)> {
         ),
     ];
     let mut all = vec![
-        ("it is not there", free_address()),
+        (NOT_THERE, free_address()),
         ("it says nothing", silent().await),
     ];
     for (what, reply) in replies {
@@ -91,6 +93,15 @@ async fn is_refused(kind: Kind, what: &str, address: SocketAddr, upstream: &Upst
         let caller = Actor::new(&format!("http://{address}"), credential);
         let reply = caller.get("/v1/health").await;
         assert!(reply.status >= 300, "{kind:?}: {what}: {reply:?}");
+        if what == NOT_THERE {
+            // As docs/proxies.md says.
+            let status = match kind {
+                Kind::Nginx | Kind::Envoy => 503,
+                Kind::Caddy => 502,
+                Kind::Traefik => 500,
+            };
+            assert_eq!(reply.status, status, "{kind:?}: {reply:?}");
+        }
         assert!(begun.elapsed() < within, "{kind:?}: {what}");
     });
     futures_util::future::join_all(asked).await;
