@@ -49,6 +49,7 @@ pub mod people;
 pub mod program;
 pub mod random;
 pub mod raw;
+pub mod tls;
 pub mod upstream;
 
 pub use actor::{Actor, Reply};

@@ -17,6 +17,17 @@ use tokio::{
     net::TcpListener,
 };
 
+/// What tells the upstream who calls.
+pub const IDENTITY: [&str; 7] = [
+    "x-scopegate-subject",
+    "x-scopegate-organization",
+    "x-scopegate-credential",
+    "x-scopegate-roles",
+    "x-scopegate-scopes",
+    "x-scopegate-clusters",
+    "x-request-id",
+];
+
 /// A request as the upstream saw it.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -38,6 +49,19 @@ impl Seen {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// Who calls is told, and told once.
+    ///
+    /// # Panics
+    /// When it is not.
+    #[track_caller]
+    pub fn has_one_identity(&self, shown: &str) {
+        for name in IDENTITY {
+            let count = self.headers.get_all(name).iter().count();
+            assert_eq!(count, 1, "{shown}: {name}");
+            assert!(!self.headers[name].is_empty(), "{shown}: {name} is empty");
+        }
     }
 }
 

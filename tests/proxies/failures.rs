@@ -2,17 +2,13 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use tokio::{io::AsyncWriteExt, net::TcpListener};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
 use super::{Kind, behind::address_of};
-use crate::harness::{Actor, Upstream, program::free_address, raw, upstream::raw_upstream};
+use crate::harness::{Actor, Upstream, program::free_address, raw, tls, upstream::raw_upstream};
 
 const NOT_THERE: &str = "it is not there";
 
@@ -156,40 +152,8 @@ async fn another_2xx_is_no_yes_to_envoy() {
     }
 }
 
-/// A gate that says yes to everything, behind a certificate for `localhost` that this authority did not sign.
-async fn behind_tls() -> (SocketAddr, String, String) {
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(names.clone()).expect("a certificate");
-    let other = generate_simple_self_signed(names).expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key.into())
-        .expect("a configuration");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let Ok(mut stream) = acceptor.accept(stream).await else {
-                    return;
-                };
-                let mut head = [0; 16 << 10];
-                let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut head).await;
-                let yes = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Scopegate-Subject: anybody\r\nX-Scopegate-Uri: /v1/health\r\nConnection: close\r\n\r\n";
-                let _ = stream.write_all(yes).await;
-                let _ = stream.shutdown().await;
-            });
-        }
-    });
-    (address, cert.pem(), other.cert.pem())
-}
+/// What says yes to everything.
+const YES: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Scopegate-Subject: anybody\r\nX-Scopegate-Uri: /v1/health\r\nConnection: close\r\n\r\n";
 
 /// The ready configuration, asking over TLS whoever this authority signed for.
 fn over_tls(kind: Kind, text: String, gate: SocketAddr, authority: &str) -> String {
@@ -222,9 +186,14 @@ fn over_tls(kind: Kind, text: String, gate: SocketAddr, authority: &str) -> Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_with_a_wrong_certificate_is_not_believed() {
-    let (gate, right, wrong) = behind_tls().await;
+    let encrypted = tls::before(address_of(&raw_upstream(YES).await)).await;
+    let gate = encrypted.address;
     let directory = tempfile::tempdir().expect("a directory");
-    for (name, pem) in [("right.pem", &right), ("wrong.pem", &wrong)] {
+    let authorities = [
+        ("right.pem", &encrypted.authority),
+        ("wrong.pem", &encrypted.stranger),
+    ];
+    for (name, pem) in authorities {
         std::fs::write(directory.path().join(name), pem).expect("written");
     }
     let place = |name: &str| directory.path().join(name).display().to_string();

@@ -1,24 +1,13 @@
 //! What every proxy that asks over HTTP must do with what it is told.
 
-use http::HeaderMap;
 use scopegate_host::headers;
 use serde_json::json;
 
 use super::{Kind, Proxy};
-use crate::harness::{Actor, Key, json_reply};
+use crate::harness::{Actor, Key, Seen, json_reply, upstream::IDENTITY};
 
 /// A policy with one open route.
 pub(super) const OPEN: &str = "policy: open\npermissions:\n  all:read: { category: All, unlocks: All }\nroles: { admin: ['*'] }\nroutes:\n  - { match: 'GET /open', public: true }\n";
-
-const IDENTITY: [&str; 7] = [
-    "x-scopegate-subject",
-    "x-scopegate-organization",
-    "x-scopegate-credential",
-    "x-scopegate-roles",
-    "x-scopegate-scopes",
-    "x-scopegate-clusters",
-    "x-request-id",
-];
 
 /// The same caller, through the proxy.
 pub(super) fn through(proxy: &Proxy, actor: &Actor) -> Actor {
@@ -28,11 +17,9 @@ pub(super) fn through(proxy: &Proxy, actor: &Actor) -> Actor {
     )
 }
 
-fn is_clean(kind: Kind, seen: &HeaderMap) {
-    for name in IDENTITY {
-        assert_eq!(seen.get_all(name).iter().count(), 1, "{kind:?}: {name}");
-        assert!(!seen[name].is_empty(), "{kind:?}: {name} is empty");
-    }
+fn is_clean(kind: Kind, seen: &Seen) {
+    seen.has_one_identity(&format!("{kind:?}"));
+    let seen = &seen.headers;
     for name in ["authorization", "x-api-key", "proxy-authorization"] {
         assert!(!seen.contains_key(name), "{kind:?}: {name} went on");
     }
@@ -65,7 +52,7 @@ async fn what_is_allowed_reaches_the_upstream_with_the_callers_identity() {
             ("/v1/clusters/prod", "a=%20b&c=%C3%A9&d=1?2"),
             "{kind:?}"
         );
-        is_clean(kind, &seen.headers);
+        is_clean(kind, &seen);
         for name in &IDENTITY[..6] {
             assert_eq!(seen.header(name), by_the_gate.header(name), "{kind:?}");
         }

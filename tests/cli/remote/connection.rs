@@ -3,16 +3,15 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    sync::Arc,
 };
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::json;
-use tokio_rustls::TlsAcceptor;
 
 use super::{Office, elsewhere};
-use crate::cli::binary::{run_with, text};
+use crate::{
+    cli::binary::{run_with, text},
+    harness::tls,
+};
 
 #[test]
 fn a_credential_goes_in_clear_to_this_machine_alone() {
@@ -68,53 +67,17 @@ fn keys_of_other_contracts_have_their_header() {
     assert!(me.stdout.contains("api-key"), "{}", me.stdout);
 }
 
-/// A listener whose certificate is its own authority, in front of this address; and the certificate.
-async fn behind_tls(inner: String) -> (String, String) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key.into())
-        .expect("a configuration");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback");
-    let port = listener.local_addr().expect("an address").port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, inner) = (acceptor.clone(), inner.clone());
-            tokio::spawn(async move {
-                let Ok(mut outside) = acceptor.accept(stream).await else {
-                    return;
-                };
-                let inside = tokio::net::TcpStream::connect(inner).await;
-                let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside.expect("the gate"))
-                    .await;
-            });
-        }
-    });
-    (format!("https://localhost:{port}"), cert.pem())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn https_goes_by_the_authority_that_is_named() {
     let office = tokio::task::spawn_blocking(|| Office::open("scopegate"))
         .await
         .expect("it opens");
-    let inner = office
-        .management
-        .strip_prefix("http://")
-        .expect("http")
-        .to_owned();
-    let (url, pem) = behind_tls(inner).await;
+    let inner = office.management.strip_prefix("http://").expect("http");
+    let encrypted = tls::before(inner.parse().expect("an address")).await;
+    let url = format!("https://localhost:{}", encrypted.address.port());
     tokio::task::spawn_blocking(move || {
         let ca = elsewhere(&office).join("ca.pem");
-        std::fs::write(&ca, pem).expect("writable");
+        std::fs::write(&ca, encrypted.authority).expect("writable");
         let token = office.token("viewer@example.com");
         let trusted = office.ask(&token, &["whoami", "--url", &url, "--ca", "ca.pem"]);
         assert_eq!(trusted.code, Some(0), "{}", trusted.stderr);

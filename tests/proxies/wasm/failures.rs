@@ -1,21 +1,15 @@
 //! A gate that is away, silent, broken or somebody else: the filter lets nobody in whom it would have to ask about.
 
 use std::{
-    net::SocketAddr,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 use super::envoy::{Envoy, Setup, answers_filters};
 use crate::{
-    harness::{Actor, Options, World},
+    harness::{Actor, Options, World, tls},
     proxies::failures::impostors,
 };
 
@@ -60,9 +54,9 @@ async fn is_refused(what: &str, world: &World, envoy: &Envoy, viewer: &Actor) {
 async fn nobody_is_let_in_by_a_gate_that_is_none() {
     let world = World::with(answers_filters(Options::of("scopegate"))).await;
     let viewer = world.session("viewer").await;
-    let (encrypted, ..) = before(world.running().public_addr()).await;
+    let encrypted = tls::before(world.running().public_addr()).await;
     let mut gates = impostors().await;
-    gates.push(("it speaks TLS", encrypted));
+    gates.push(("it speaks TLS", encrypted.address));
     for (what, gate) in gates {
         let setup = Setup {
             gate: Some(gate),
@@ -71,36 +65,6 @@ async fn nobody_is_let_in_by_a_gate_that_is_none() {
         let envoy = Envoy::start(&world, setup).await;
         is_refused(what, &world, &envoy, &viewer).await;
     }
-}
-
-/// TLS before a gate, with a certificate for `localhost`: where, who signed it, and an authority that did not.
-async fn before(gate: SocketAddr) -> (SocketAddr, String, String) {
-    let localhost = || generate_simple_self_signed(["localhost".to_owned()]);
-    let CertifiedKey { cert, signing_key } = localhost().expect("a certificate");
-    let other = localhost().expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key.into())
-        .expect("a configuration");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut gate = TcpStream::connect(gate).await.expect("the gate");
-                if let Ok(mut client) = acceptor.accept(stream).await {
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut gate).await;
-                }
-            });
-        }
-    });
-    (address, cert.pem(), other.cert.pem())
 }
 
 fn trusting(authority: &Path) -> Option<Value> {
@@ -122,19 +86,17 @@ async fn a_gate_with_a_wrong_certificate_is_not_asked() {
     let world = World::with(answers_filters(Options::of("scopegate"))).await;
     let viewer = world.session("viewer").await;
     let gate = world.running().public_addr();
-    let (encrypted, right, wrong) = before(gate).await;
+    let encrypted = tls::before(gate).await;
     let directory = tempfile::tempdir().expect("a directory");
     let authority = |name: &str, pem: &str| {
         let path = directory.path().join(name);
         std::fs::write(&path, pem).expect("written");
         path
     };
-    let (right, wrong) = (
-        authority("right.pem", &right),
-        authority("wrong.pem", &wrong),
-    );
+    let right = authority("right.pem", &encrypted.authority);
+    let wrong = authority("wrong.pem", &encrypted.stranger);
     for (what, gate, authority) in [
-        ("another authority", encrypted, &wrong),
+        ("another authority", encrypted.address, &wrong),
         ("no TLS", gate, &right),
     ] {
         let setup = Setup {
@@ -147,7 +109,7 @@ async fn a_gate_with_a_wrong_certificate_is_not_asked() {
     }
     // That it was the certificate shows where it is the right one.
     let setup = Setup {
-        gate: Some(encrypted),
+        gate: Some(encrypted.address),
         transport: trusting(&right),
         ..Setup::of(POLICY)
     };
