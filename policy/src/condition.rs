@@ -207,6 +207,12 @@ impl Condition {
         parts.truths(&caller, &request).first().copied()
     }
 
+    /// Whether it is about where a client is.
+    pub(crate) fn reads_address(&self) -> bool {
+        let is_address = |op: &Op| matches!(op, Op::Fact(Fact::Address) | Op::Has(Fact::Address));
+        self.code.iter().any(is_address)
+    }
+
     /// Whether it asks for the method or the path.
     #[cfg(feature = "document")]
     pub(crate) fn reads_target(&self) -> bool {

@@ -180,6 +180,11 @@ impl Tables {
         })
     }
 
+    /// Whether a condition reads the client's address; otherwise nobody needs to know it.
+    pub fn reads_address(&self) -> bool {
+        self.rules.conditions.iter().any(Condition::reads_address)
+    }
+
     /// What the policy says of itself.
     pub fn description(&self) -> &Description {
         &self.rules.description

@@ -1,14 +1,13 @@
 //! The gate's order inside Envoy: failures of the address, credential, its limit, policy, bound. Every path but one ends
 //! in a refusal; the one is at the end of [`decide`].
 
-use core::net::IpAddr;
 use std::{collections::BTreeSet, rc::Rc};
 
 use scopegate_policy::{
     self as policy, ClusterSource, Clusters, Decision, Outcome, Reason, RouteInfo,
     packed::{self, Answer, pack_caller, pack_request},
     wire::{
-        Cause, Question,
+        Cause, Question, Request,
         bound::bound,
         credential::{Door, Presented, presented},
         filter::Kind,
@@ -23,7 +22,8 @@ use uuid::Uuid;
 use crate::{
     counters::Bucket,
     known::{Caller, Found, Key, key_of},
-    plugin::{Plugin, envoy_ms},
+    plugin::Plugin,
+    request::Client,
 };
 
 /// Why a request goes no further, and the state of the bucket that it counted against.
@@ -69,12 +69,21 @@ pub(crate) struct Admission {
 #[derive(Clone, Copy)]
 pub(crate) struct Passing<'p> {
     pub(crate) plugin: &'p Plugin,
-    pub(crate) client: IpAddr,
+    pub(crate) client: &'p Client,
     pub(crate) request_id: Uuid,
+    /// What time it is to Envoy.
+    pub(crate) envoy_ms: i64,
+    /// What time it is at the gate.
     pub(crate) now_ms: i64,
 }
 
 impl Passing<'_> {
+    /// As the gate would read it.
+    pub(crate) fn question<'r>(&self, request: &Request<'r>) -> Result<Question<'r>, Cause> {
+        let client = self.plugin.reads_address.then(|| self.client.address());
+        Question::read(request, client, &self.plugin.declared)
+    }
+
     /// What a request comes to, as far as can be told without the gate.
     pub(crate) fn step<'r>(&self, question: &Question<'r>) -> Step<'r> {
         let (kind, secret) = match presented(self.plugin.accepted(), Door::Api, question.headers) {
@@ -89,7 +98,7 @@ impl Passing<'_> {
             return Step::Refuse(self.reject(Cause::UnknownCredential));
         }
         let key = key_of(kind, secret);
-        let found = self.plugin.known.borrow().find(&key, envoy_ms());
+        let found = self.plugin.known.borrow().find(&key, self.envoy_ms);
         match found {
             Found::Caller(caller) => self.known(question, &caller),
             // Of this address only what is known already is let in.
@@ -121,7 +130,12 @@ impl Passing<'_> {
             return Step::Refuse(Stop::with(Cause::TooManyFailures, failures));
         }
         let limit = self.plugin.config.contract.limits.anonymous;
-        self.count(question, Bucket::Anonymous(self.client), limit, None)
+        self.count(
+            question,
+            Bucket::Anonymous(self.client.address()),
+            limit,
+            None,
+        )
     }
 
     fn count<'r>(
@@ -201,7 +215,7 @@ impl Passing<'_> {
             }
             _ => {}
         }
-        let bucket = Bucket::Failures(self.client);
+        let bucket = Bucket::Failures(self.client.address());
         let taken = self
             .plugin
             .counters
@@ -215,14 +229,14 @@ impl Passing<'_> {
 
     fn failures(&self) -> Taken {
         let limit = self.plugin.config.contract.limits.failures;
-        let bucket = Bucket::Failures(self.client);
+        let bucket = Bucket::Failures(self.client.address());
         self.plugin.counters.look(bucket, limit, self.now_ms)
     }
 
     /// The state of the address's bucket for requests without a credential.
     pub(crate) fn strangers_limit(&self) -> Taken {
         let limit = self.plugin.config.contract.limits.anonymous;
-        let bucket = Bucket::Anonymous(self.client);
+        let bucket = Bucket::Anonymous(self.client.address());
         self.plugin.counters.look(bucket, limit, self.now_ms)
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Plugin {
     pub(crate) config: Config,
     pub(crate) tables: Tables,
     pub(crate) declared: Declared,
+    /// Whether a condition is about where a client is.
+    pub(crate) reads_address: bool,
     /// The words of the gate's own pages.
     pub(crate) own_errors: Errors,
     pub(crate) counters: Counters,
@@ -61,6 +63,7 @@ impl Plugin {
         }
         Ok(Self {
             declared: Declared::of(tables.description()),
+            reads_address: tables.reads_address(),
             own_errors: Errors::own(),
             counters: Counters::new(&config.gate.cluster),
             known: RefCell::new(Known::new(&config)),
@@ -78,9 +81,9 @@ impl Plugin {
         }
     }
 
-    /// What time it is at the gate.
-    pub(crate) fn now_ms(&self) -> i64 {
-        envoy_ms().saturating_add(self.known.borrow().ahead_ms())
+    /// What time it is at the gate when it is this to Envoy.
+    pub(crate) fn gate_ms(&self, envoy_ms: i64) -> i64 {
+        envoy_ms.saturating_add(self.known.borrow().ahead_ms())
     }
 
     /// Sends a question to the gate: its number. Nothing where Envoy cannot send it.

@@ -1,7 +1,7 @@
 //! One request through Envoy: read, decided, and written for the upstream or refused.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::{rc::Rc, time::Duration};
+use std::{cell::OnceCell, rc::Rc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use proxy_wasm::{
@@ -66,13 +66,39 @@ impl Drop for One {
     }
 }
 
-/// A request as Envoy has it.
+/// A request as Envoy has it. Every call of Envoy's costs more than what it does: they are made once, or not at all.
 struct Asked {
     method: String,
     /// Path and query.
     target: String,
     headers: HeaderMap,
-    client: IpAddr,
+    /// The same as Envoy wrote them, pseudo-headers among them.
+    pairs: Vec<(String, Vec<u8>)>,
+    client: Client,
+}
+
+/// The client's address, as Envoy's listener and its `X-Forwarded-For` settings have it, for whoever needs it.
+#[derive(Default)]
+pub(crate) struct Client(OnceCell<IpAddr>);
+
+impl Client {
+    /// Who has none is one client.
+    pub(crate) fn address(&self) -> IpAddr {
+        *self.0.get_or_init(|| {
+            let address = hostcalls::get_property(vec!["source", "address"])
+                .ok()
+                .flatten();
+            address
+                .and_then(|address| String::from_utf8(address).ok())
+                .and_then(|text| {
+                    let socket = text.parse::<SocketAddr>().map(|socket| socket.ip());
+                    socket.or_else(|_| text.parse()).ok()
+                })
+                .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address: IpAddr| {
+                    address.to_canonical()
+                })
+        })
+    }
 }
 
 impl Asked {
@@ -82,7 +108,8 @@ impl Asked {
             method: String::new(),
             target: String::new(),
             headers: HeaderMap::new(),
-            client: client(),
+            pairs: Vec::new(),
+            client: Client::default(),
         };
         let outcome = asked.fill();
         (asked, outcome)
@@ -92,15 +119,17 @@ impl Asked {
         let invalid = |what: &str| Cause::InvalidRequest(what.to_owned());
         let pairs = hostcalls::get_map_bytes(MapType::HttpRequestHeaders)
             .map_err(|_| Cause::Unavailable("Envoy does not show the request".to_owned()))?;
-        for (name, value) in pairs {
-            let text = |value| {
-                String::from_utf8(value).map_err(|_| invalid("the request line is not text"))
+        self.headers.reserve(pairs.len());
+        for (name, value) in &pairs {
+            let text = |value: &[u8]| {
+                let text = core::str::from_utf8(value).map(str::to_owned);
+                text.map_err(|_| invalid("the request line is not text"))
             };
             match name.as_str() {
                 ":method" => self.method = text(value)?,
                 ":path" => self.target = text(value)?,
                 ":authority" => {
-                    let host = HeaderValue::from_bytes(&value);
+                    let host = HeaderValue::from_bytes(value);
                     let host = host.map_err(|_| invalid("the Host header is not a host"))?;
                     self.headers.append(header::HOST, host);
                 }
@@ -108,7 +137,7 @@ impl Asked {
                 name => {
                     let name = HeaderName::from_bytes(name.as_bytes());
                     let name = name.map_err(|_| invalid("a header's name is none"))?;
-                    let value = HeaderValue::from_bytes(&value);
+                    let value = HeaderValue::from_bytes(value);
                     let value = value.map_err(|_| invalid("a header's value is none"))?;
                     self.headers
                         .try_append(name, value)
@@ -116,6 +145,7 @@ impl Asked {
                 }
             }
         }
+        self.pairs = pairs;
         Ok(())
     }
 
@@ -130,7 +160,8 @@ impl Asked {
             query,
             authority: None,
             headers: &self.headers,
-            peer: self.client,
+            // Nobody reads it here.
+            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             now_ms,
         }
     }
@@ -151,25 +182,26 @@ impl Call {
         }
     }
 
-    fn passing<'p>(&self, plugin: &'p Plugin, asked: &Asked) -> Passing<'p> {
+    fn passing<'p>(&self, plugin: &'p Plugin, asked: &'p Asked, envoy_ms: i64) -> Passing<'p> {
         Passing {
             plugin,
-            client: asked.client,
+            client: &asked.client,
             request_id: self.request_id,
-            now_ms: plugin.now_ms(),
+            envoy_ms,
+            now_ms: plugin.gate_ms(envoy_ms),
         }
     }
 
     /// Decides, as far as the gate need not be asked; asks it where it must be.
-    fn begin(&mut self, plugin: &Rc<Plugin>, asked: Asked) -> Action {
-        let passing = self.passing(plugin, &asked);
+    fn begin(&mut self, plugin: &Rc<Plugin>, asked: Asked, envoy_ms: i64) -> Action {
+        let passing = self.passing(plugin, &asked, envoy_ms);
         let request = asked.request(passing.now_ms);
-        let question = match Question::read(&request, Some(asked.client), &plugin.declared) {
+        let question = match passing.question(&request) {
             Ok(question) => question,
             Err(cause) => return self.refuse(&passing, &asked, Stop::at(cause)),
         };
         let (key, ask) = match passing.step(&question) {
-            Step::Admit(admission) => return self.admit(&asked, &question, *admission),
+            Step::Admit(admission) => return self.admit(&asked, &question, &admission),
             Step::Refuse(stop) => return self.refuse(&passing, &asked, stop),
             Step::Ask { key, kind, secret } => {
                 let credential = secret.to_owned();
@@ -179,7 +211,6 @@ impl Call {
         let Some(one) = One::new(plugin) else {
             return self.refuse(&passing, &asked, Stop::at(Cause::Overloaded));
         };
-        let sent_ms = envoy_ms();
         let within = Duration::from_millis(plugin.config.gate.timeout_ms);
         let token = serde_json::to_vec(&ask)
             .ok()
@@ -191,7 +222,7 @@ impl Call {
         self.asking = Some(Asking {
             token,
             key,
-            sent_ms,
+            sent_ms: envoy_ms,
             asked,
             _one: one,
         });
@@ -206,9 +237,9 @@ impl Call {
             let mut known = plugin.known.borrow_mut();
             known.set_clock(told.now_ms, asking.sent_ms, now_ms);
         }
-        let passing = self.passing(plugin, &asked);
+        let passing = self.passing(plugin, &asked, now_ms);
         let request = asked.request(passing.now_ms);
-        let question = match Question::read(&request, Some(asked.client), &plugin.declared) {
+        let question = match passing.question(&request) {
             Ok(question) => question,
             Err(cause) => return self.refuse(&passing, &asked, Stop::at(cause)),
         };
@@ -232,34 +263,35 @@ impl Call {
             ))),
         };
         match step {
-            Step::Admit(admission) => self.admit(&asked, &question, *admission),
+            Step::Admit(admission) => self.admit(&asked, &question, &admission),
             Step::Refuse(stop) => self.refuse(&passing, &asked, stop),
             Step::Ask { .. } => self.refuse(&passing, &asked, Stop::at(Cause::Overloaded)),
         }
     }
 
-    /// Writes the request for the upstream.
-    fn admit(&mut self, asked: &Asked, question: &Question<'_>, admission: Admission) -> Action {
-        let Admission { onward, limit } = admission;
-        self.limit = Some(limit);
+    /// Writes the request for the upstream: all of it at once.
+    fn admit(&mut self, asked: &Asked, question: &Question<'_>, admission: &Admission) -> Action {
+        let onward = &admission.onward;
+        self.limit = Some(admission.limit);
         let target = match onward.query.is_empty() {
             true => question.path.to_string(),
             false => format!("{}?{}", question.path, onward.query),
         };
-        // What is set anew goes first as well: a header that came more than once must not stay in part.
-        let gone = onward
-            .remove
-            .iter()
-            .chain(onward.set.iter().map(|(name, _)| name));
-        for name in gone.filter(|name| asked.headers.contains_key(*name)) {
-            self.remove_http_request_header(name.as_str());
+        let goes = |name: &str| {
+            let is_gone = onward.remove.iter().any(|gone| gone.as_str() == name);
+            !is_gone && !onward.set.iter().any(|(set, _)| set.as_str() == name)
+        };
+        let mut pairs = Vec::with_capacity(asked.pairs.len() + onward.set.len());
+        for (name, value) in &asked.pairs {
+            match name.as_str() {
+                ":path" => pairs.push((":path", target.as_bytes())),
+                name if goes(name) => pairs.push((name, value.as_slice())),
+                _ => {}
+            }
         }
-        for (name, value) in &onward.set {
-            self.add_http_request_header_bytes(name.as_str(), value.as_bytes());
-        }
-        if target != asked.target {
-            self.set_http_request_header(":path", Some(&target));
-        }
+        let set = onward.set.iter();
+        pairs.extend(set.map(|(name, value)| (name.as_str(), value.as_bytes())));
+        self.set_http_request_headers_bytes(pairs);
         Action::Continue
     }
 
@@ -311,12 +343,13 @@ impl HttpContext for Call {
             self.send_http_response(503, vec![("retry-after", "1")], None);
             return Action::Pause;
         };
-        self.request_id = Uuid::now_v7();
+        let envoy_ms = envoy_ms();
+        self.request_id = request_id(envoy_ms);
         let (asked, outcome) = Asked::read();
         match outcome {
-            Ok(()) => self.begin(&plugin, asked),
+            Ok(()) => self.begin(&plugin, asked, envoy_ms),
             Err(cause) => {
-                let passing = self.passing(&plugin, &asked);
+                let passing = self.passing(&plugin, &asked, envoy_ms);
                 self.refuse(&passing, &asked, Stop::at(cause))
             }
         }
@@ -333,18 +366,10 @@ impl HttpContext for Call {
     }
 }
 
-/// The client's address, as Envoy's listener and its `X-Forwarded-For` settings have it. Who has none is one client.
-fn client() -> IpAddr {
-    let address = hostcalls::get_property(vec!["source", "address"])
-        .ok()
-        .flatten();
-    address
-        .and_then(|address| String::from_utf8(address).ok())
-        .and_then(|text| {
-            let socket = text.parse::<SocketAddr>().map(|socket| socket.ip());
-            socket.or_else(|_| text.parse()).ok()
-        })
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address: IpAddr| {
-            address.to_canonical()
-        })
+/// A UUID of version 7. It need be no secret, so Envoy is not asked for randomness each time.
+fn request_id(envoy_ms: i64) -> Uuid {
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    let ms = u64::try_from(envoy_ms).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid()
 }

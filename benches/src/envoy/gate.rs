@@ -52,7 +52,7 @@ impl Gate {
              policy: scopegate\n\
              upstream: http://{upstream}\n\
              store: sqlite://scopegate.db\n\
-             sessions: {{ keys: session-keys.json }}\n\
+             sessions: {{ keys: signing-keys.json }}\n\
              trusted_proxies: [127.0.0.1]\n\
              management: {{ listen: {management} }}\n\
              envoy: {{ listen: {envoy} }}\n\

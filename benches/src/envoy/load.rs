@@ -36,6 +36,7 @@ pub(super) fn full(address: SocketAddr, key: &str, duration: Duration) -> Result
 }
 
 /// Latencies at a steady rate.
+#[derive(Clone)]
 pub(super) struct Steady {
     pub(super) p50_micros: f64,
     pub(super) p99_micros: f64,
