@@ -25,6 +25,7 @@ use crate::{
 
 mod gate;
 mod load;
+mod native;
 
 use gate::Gate;
 
@@ -186,11 +187,7 @@ impl Subject {
         let address = free_address()?;
         let text = match way {
             Way::Alone => plain("", address, upstream),
-            Way::Native => plain(
-                &include_str!("envoy/native.yaml").replace("{key}", &gate.key),
-                address,
-                upstream,
-            ),
+            Way::Native => plain(&native::filters(&gate.key)?, address, upstream),
             Way::Filter => gate.envoy_config("wasm", address, upstream)?,
             Way::Grpc => gate.envoy_config("grpc", address, upstream)?,
             Way::Http => gate.envoy_config("http", address, upstream)?,

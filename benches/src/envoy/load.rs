@@ -44,6 +44,11 @@ pub(super) struct Steady {
 
 /// Connections at a steady rate: few enough that h2load keeps its times.
 const CLIENTS: u32 = 8;
+/// They begin one after the other, or all would ask at the same moments and wait for each other. In no proportion to
+/// the time between two requests of one.
+const BEGIN_EVERY: &str = "11ms";
+/// How much of each turn is not looked at.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Runs h2load, which writes each request's time into a file of this directory.
 pub(super) fn steady(
@@ -55,12 +60,13 @@ pub(super) fn steady(
 ) -> Result<Steady> {
     let log = directory.join("requests.tsv");
     let _ = std::fs::remove_file(&log);
+    let of = |time: Duration| (rate * time.as_secs_f64()) as usize;
     let output = Command::new("taskset")
         .args(["-c", LOAD_CORE, "h2load", "--h1"])
         .args(["-c", &CLIENTS.to_string()])
         .arg(format!("--rps={:.0}", (rate / f64::from(CLIENTS)).max(1.0)))
-        .arg(format!("--duration={}s", duration.as_secs()))
-        .arg("--warm-up-time=1s")
+        .args(["-r", "1", "--rate-period", BEGIN_EVERY])
+        .args(["-n", &of(WARM_UP + duration).to_string()])
         .arg("--log-file")
         .arg(&log)
         .args(["-H", &format!("X-API-Key: {key}")])
@@ -70,7 +76,7 @@ pub(super) fn steady(
     ensure!(output.status.success(), "h2load failed: {said}");
     let text = std::fs::read_to_string(&log).context("h2load wrote no times")?;
     let mut micros = Vec::new();
-    for line in text.lines() {
+    for line in text.lines().skip(of(WARM_UP)) {
         let fields: Vec<&str> = line.split('\t').collect();
         let [_, status, time] = fields.as_slice() else {
             bail!("h2load wrote `{line}`");
