@@ -60,6 +60,9 @@ enum Command {
         #[arg(long)]
         no_http: bool,
     },
+    /// A role of the comparison behind Envoy: who allows everything
+    #[command(hide = true)]
+    Allow,
     /// A role of the HTTP comparison: the upstream
     #[command(hide = true)]
     Upstream,
@@ -105,6 +108,7 @@ fn main() -> Result<()> {
             let rows = run::everything(if quick { Effort::QUICK } else { Effort::FULL }, !no_http)?;
             print(&rows, json)
         }
+        Command::Allow => runtime()?.block_on(envoy::allow::serve()),
         Command::Upstream => runtime()?.block_on(roles::upstream()),
         Command::Proxy { upstream, gated } => runtime()?.block_on(roles::proxy(upstream, gated)),
     }

@@ -82,7 +82,10 @@ impl Gate {
             "json",
         ];
         let minted: Value = serde_json::from_str(&run(&scopegate, &directory, &mint)?)?;
-        let key = minted["secret"].as_str().context("no key was minted")?;
+        let key = minted
+            .get("secret")
+            .and_then(Value::as_str)
+            .context("no key was minted")?;
         Ok(Self {
             program,
             scopegate,
@@ -95,12 +98,13 @@ impl Gate {
         self.program.id()
     }
 
-    /// What `scopegate envoy config` prints for this mode.
+    /// What `scopegate envoy config` prints for this mode, perhaps asking somebody else.
     pub(super) fn envoy_config(
         &self,
         mode: &str,
         listen: SocketAddr,
         upstream: SocketAddr,
+        instead: Option<SocketAddr>,
     ) -> Result<String> {
         let (listen, upstream) = (listen.to_string(), format!("http://{upstream}"));
         let config = [
@@ -113,6 +117,9 @@ impl Gate {
             "--upstream",
             &upstream,
         ];
+        let instead = instead.map(|address| address.to_string());
+        let other = instead.iter().flat_map(|address| ["--gate", address]);
+        let config: Vec<&str> = config.into_iter().chain(other).collect();
         let text = run(&self.scopegate, &self.directory, &config)?;
         Ok(without_log(&text))
     }

@@ -109,7 +109,7 @@ fn failed(cause: &Cause) -> Response<Body> {
     clippy::print_stdout,
     reason = "the parent process reads this line to learn that the role is up"
 )]
-fn announce(ready: &Ready) -> Result<()> {
+pub(crate) fn announce(ready: &Ready) -> Result<()> {
     println!("{}", serde_json::to_string(ready)?);
     Ok(())
 }
