@@ -6,6 +6,7 @@ mod document;
 mod endpoints;
 mod isolation;
 mod keys;
+mod lists;
 pub mod office;
 mod people;
 mod races;

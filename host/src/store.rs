@@ -26,7 +26,9 @@ pub use change::{
 pub use conflict::Conflict;
 pub use error::{ChangeError, OpenError, StoreError};
 pub use origin::{Actor, CallerVersion, Origin};
-pub use page::{CredentialFilter, Page};
+pub use page::{
+    CredentialColumn, CredentialFilter, CredentialOrder, CredentialPlace, CredentialValue, Page,
+};
 pub use precondition::{Expected, Idempotency};
 pub use records::{
     Cluster, Credential, CredentialFacts, CredentialKind, EXPIRING_SECS, Factor, LoginFacts,
@@ -264,11 +266,11 @@ impl Store {
         }
     }
 
-    /// A page of an organization's credentials, newest first.
+    /// A page of an organization's credentials, in the filter's order.
     pub async fn page_credentials(
         &self,
         filter: &CredentialFilter,
-        page: &Page<Uuid>,
+        page: &Page<CredentialPlace>,
     ) -> Result<Vec<Credential>, StoreError> {
         match self {
             Self::Sqlite(store) => store.page_credentials(filter, page).await,
@@ -282,14 +284,15 @@ impl Store {
         }
     }
 
-    /// A page of an organization's users, by e-mail address.
+    /// A page of an organization's users, by e-mail address: those that have `email` in theirs, whatever its case.
     pub async fn page_users(
         &self,
         organization: Uuid,
+        email: Option<&str>,
         page: &Page<String>,
     ) -> Result<Vec<User>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.page_users(organization, page).await,
+            Self::Sqlite(store) => store.page_users(organization, email, page).await,
         }
     }
 
@@ -311,14 +314,16 @@ impl Store {
         }
     }
 
-    /// A page of an organization's clusters, by id, without deleted ones.
+    /// A page of an organization's clusters, by id, without deleted ones: those that have `id` in theirs, whatever its
+    /// case.
     pub async fn page_clusters(
         &self,
         organization: Uuid,
+        id: Option<&str>,
         page: &Page<String>,
     ) -> Result<Vec<Cluster>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.page_clusters(organization, page).await,
+            Self::Sqlite(store) => store.page_clusters(organization, id, page).await,
         }
     }
 

@@ -7,16 +7,29 @@ use super::{Admin, AdminError, Minted, Once, Reply, error::quoted};
 use crate::store::{Change, ChangeError, Cluster, Conflict, Page};
 
 impl Admin<'_> {
-    /// A page of the clusters of the caller's organization that the caller sees, by id.
-    pub async fn clusters(&self, page: &Page<String>) -> Result<Vec<Cluster>, AdminError> {
+    /// A page of the clusters of the caller's organization that the caller sees, by id: those that have `part` in
+    /// theirs, whatever its case.
+    pub async fn clusters(
+        &self,
+        part: Option<&str>,
+        page: &Page<String>,
+    ) -> Result<Vec<Cluster>, AdminError> {
         let store = self.directory.store();
         let Some(visible) = self.visible_clusters() else {
-            return Ok(store.page_clusters(self.home()?, page).await?);
+            return Ok(store.page_clusters(self.home()?, part, page).await?);
         };
         let all = store.list_clusters(self.home()?).await?;
         let after = |cluster: &Cluster| page.after.as_ref().is_none_or(|last| cluster.id > *last);
+        let part = part.map(str::to_ascii_lowercase);
+        let has_part = |cluster: &Cluster| {
+            let part = part.as_deref();
+            part.is_none_or(|part| cluster.id.to_ascii_lowercase().contains(part))
+        };
         let shown = all.into_iter().filter(|cluster| {
-            cluster.deleted_at.is_none() && visible.contains(&cluster.id) && after(cluster)
+            cluster.deleted_at.is_none()
+                && visible.contains(&cluster.id)
+                && after(cluster)
+                && has_part(cluster)
         });
         Ok(shown.take(page.limit as usize).collect())
     }

@@ -8,8 +8,8 @@ use crate::{
     key::{self, KeyKind},
     name,
     store::{
-        Change, ChangeError, Conflict, Credential, CredentialFilter, CredentialKind, NewCredential,
-        Page, State,
+        Change, ChangeError, Conflict, Credential, CredentialFilter, CredentialKind,
+        CredentialOrder, CredentialPlace, NewCredential, Page, State,
     },
 };
 
@@ -43,16 +43,18 @@ pub struct KeyFilter {
     pub state: Option<State>,
     /// Only those whose name has this in it.
     pub name: Option<String>,
+    /// In which order.
+    pub order: CredentialOrder,
 }
 
 impl Admin<'_> {
-    /// A page of credentials of the caller's organization, newest first.
+    /// A page of credentials of the caller's organization, in the filter's order.
     pub async fn credentials(
         &self,
         kind: CredentialKind,
         whose: Whose,
         filter: KeyFilter,
-        page: &Page<Uuid>,
+        page: &Page<CredentialPlace>,
         now_ms: i64,
     ) -> Result<Vec<Credential>, AdminError> {
         let store = self.directory.store();
@@ -77,6 +79,7 @@ impl Admin<'_> {
                 CredentialKind::ApiKey => None,
             },
             name: filter.name,
+            order: filter.order,
             now: now_ms.div_euclid(1000),
         };
         Ok(store.page_credentials(&filter, page).await?)

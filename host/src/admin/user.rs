@@ -63,12 +63,13 @@ pub struct UserEdit {
 
 impl Admin<'_> {
     /// A page of the users of the caller's organization, by e-mail address.
-    pub async fn users(&self, page: &Page<String>) -> Result<Vec<User>, AdminError> {
-        Ok(self
-            .directory
-            .store()
-            .page_users(self.home()?, page)
-            .await?)
+    pub async fn users(
+        &self,
+        email: Option<&str>,
+        page: &Page<String>,
+    ) -> Result<Vec<User>, AdminError> {
+        let store = self.directory.store();
+        Ok(store.page_users(self.home()?, email, page).await?)
     }
 
     /// A user of the caller's organization.

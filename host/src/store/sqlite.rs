@@ -2,6 +2,7 @@
 
 mod audit;
 mod copy;
+mod credentials;
 mod page;
 mod read;
 mod row;
@@ -23,7 +24,7 @@ use sqlx::{
 use super::{Missing, OpenError, Purpose, StoreError};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "store", include_str!("../../migrations/0001_store.sql")),
     (
         2,
@@ -46,6 +47,7 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
         "shadow",
         include_str!("../../migrations/0006_shadow.sql"),
     ),
+    (7, "lists", include_str!("../../migrations/0007_lists.sql")),
 ];
 
 /// Connections for what a request waits for: each question is a look-up by an index.

@@ -4,7 +4,7 @@ use axum::{Json as Reply, response::Response};
 use jiff::Timestamp;
 use scopegate_host::{
     admin::{KeyFilter, Whose},
-    store::{Credential, CredentialKind::Agent},
+    store::{Credential, CredentialKind::Agent, CredentialOrder, CredentialPlace},
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -62,18 +62,20 @@ pub(super) async fn list(
     caller: Caller,
     Parameters(parameters): Parameters<AgentParameters>,
 ) -> Result<Reply<Listed<AgentView>>, Failed> {
-    let page = page::page(parameters.limit, parameters.cursor.as_deref())?;
+    let order = CredentialOrder::default();
+    let page = page::of_credentials(parameters.limit, parameters.cursor.as_deref(), order)?;
     let filter = KeyFilter {
         owner: None,
         state: parameters.state.map(Into::into),
         name: page::bounded("name", parameters.name, 255)?,
+        order,
     };
     let now = caller.now();
     let found = caller
         .admin()
         .credentials(Agent, Whose::Anybodys, filter, &page, caller.now_ms)
         .await?;
-    let key = |agent: &Credential| agent.id.to_string();
+    let key = |agent: &Credential| CredentialPlace::of(agent, order).to_string();
     Ok(Reply(Listed::of(found, &page, key, |agent| {
         AgentView::of(agent, now)
     })))

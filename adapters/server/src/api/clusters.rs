@@ -4,13 +4,13 @@ use axum::{Json as Reply, response::Response};
 use http::StatusCode;
 use scopegate_host::store::Cluster;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     caller::{Caller, Id, Json, Parameters},
     error::Failed,
     once::{OnceKey, shown_once},
-    page::{Listed, PageParameters},
+    page::{self, Listed},
     view::{AgentView, ClusterView, MintedView},
 };
 
@@ -42,17 +42,34 @@ pub(super) struct ConnectedCluster {
     agent: Option<MintedView<AgentView>>,
 }
 
+/// Which clusters
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ClusterParameters {
+    /// Items at most
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before
+    #[param(max_length = 512)]
+    cursor: Option<String>,
+    /// Only those whose id has this in it, whatever its case
+    #[param(max_length = 253, example = "prod")]
+    id: Option<String>,
+}
+
 /// List clusters
 ///
 /// Those of your organization that you see, by their ids.
 #[utoipa::path(get, path = "/-/api/clusters", tag = "Clusters", operation_id = "listClusters",
-    params(PageParameters), responses((status = 200, body = Listed<ClusterView>)))]
+    params(ClusterParameters), responses((status = 200, body = Listed<ClusterView>)))]
 pub(super) async fn list(
     caller: Caller,
-    Parameters(parameters): Parameters<PageParameters>,
+    Parameters(parameters): Parameters<ClusterParameters>,
 ) -> Result<Reply<Listed<ClusterView>>, Failed> {
-    let page = parameters.page()?;
-    let found = caller.admin().clusters(&page).await?;
+    let page = page::page(parameters.limit, parameters.cursor.as_deref())?;
+    let id = page::bounded("id", parameters.id, 253)?;
+    let found = caller.admin().clusters(id.as_deref(), &page).await?;
     let key = |cluster: &Cluster| cluster.id.clone();
     Ok(Reply(Listed::of(found, &page, key, Into::into)))
 }

@@ -5,7 +5,9 @@ use http::{HeaderValue, header::LOCATION};
 use jiff::Timestamp;
 use scopegate_host::{
     admin::{KeyFilter, Minted, NewKey, Whose},
-    store::{Credential, CredentialKind::ApiKey},
+    store::{
+        Credential, CredentialColumn, CredentialKind::ApiKey, CredentialOrder, CredentialPlace,
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -30,9 +32,12 @@ pub(super) struct KeyParameters {
     /// Items at most
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before
-    #[param(max_length = 512)]
+    /// `next_cursor` of the page before, which had the same order
+    #[param(max_length = 2048)]
     cursor: Option<String>,
+    /// By what they are ordered; with `-`, the highest comes first. Those without a last use or an expiry come last
+    #[param(inline, default = "-created_at", example = "-last_used_at")]
+    sort: Option<SortView>,
     /// Only those in this state
     state: Option<StateView>,
     /// Only those whose name has this in it, whatever its case
@@ -40,6 +45,53 @@ pub(super) struct KeyParameters {
     name: Option<String>,
     /// Only this user's; for administrators
     owner: Option<Uuid>,
+}
+
+/// By what keys are ordered
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+pub(super) enum SortView {
+    /// Oldest first
+    #[serde(rename = "created_at")]
+    CreatedAt,
+    /// Newest first
+    #[default]
+    #[serde(rename = "-created_at")]
+    CreatedAtDescending,
+    /// By name, whatever the case
+    #[serde(rename = "name")]
+    Name,
+    /// By name, from the end of the alphabet
+    #[serde(rename = "-name")]
+    NameDescending,
+    /// Longest unused first
+    #[serde(rename = "last_used_at")]
+    LastUsedAt,
+    /// Used last first
+    #[serde(rename = "-last_used_at")]
+    LastUsedAtDescending,
+    /// Those first that end first
+    #[serde(rename = "expires_at")]
+    ExpiresAt,
+    /// Those first that end last
+    #[serde(rename = "-expires_at")]
+    ExpiresAtDescending,
+}
+
+impl From<SortView> for CredentialOrder {
+    fn from(sort: SortView) -> Self {
+        use CredentialColumn as By;
+        let (by, is_descending) = match sort {
+            SortView::CreatedAt => (By::CreatedAt, false),
+            SortView::CreatedAtDescending => (By::CreatedAt, true),
+            SortView::Name => (By::Name, false),
+            SortView::NameDescending => (By::Name, true),
+            SortView::LastUsedAt => (By::LastUsedAt, false),
+            SortView::LastUsedAtDescending => (By::LastUsedAt, true),
+            SortView::ExpiresAt => (By::ExpiresAt, false),
+            SortView::ExpiresAtDescending => (By::ExpiresAt, true),
+        };
+        Self { by, is_descending }
+    }
 }
 
 /// A key to be minted
@@ -83,7 +135,7 @@ pub(super) struct Revoked {
 
 /// List my API keys
 ///
-/// Newest first, ended ones too. Called with a key, it shows that key alone.
+/// Newest first unless `sort` says otherwise, ended ones too. Called with a key, it shows that key alone.
 #[utoipa::path(get, path = "/-/api/keys", tag = "API keys", operation_id = "listKeys", params(KeyParameters),
     responses((status = 200, body = Listed<KeyView>)))]
 pub(super) async fn list(
@@ -95,7 +147,7 @@ pub(super) async fn list(
 
 /// List everybody's API keys
 ///
-/// Newest first, ended ones too. Needs the permission `manage:keys`.
+/// Newest first unless `sort` says otherwise, ended ones too. Needs the permission `manage:keys`.
 #[utoipa::path(get, path = "/-/api/organization/keys", tag = "API keys", operation_id = "listAllKeys",
     params(KeyParameters), responses((status = 200, body = Listed<KeyView>)))]
 pub(super) async fn list_all(
@@ -110,18 +162,20 @@ async fn listed(
     whose: Whose,
     parameters: KeyParameters,
 ) -> Result<Reply<Listed<KeyView>>, Failed> {
-    let page = page::page(parameters.limit, parameters.cursor.as_deref())?;
+    let order: CredentialOrder = parameters.sort.unwrap_or_default().into();
+    let page = page::of_credentials(parameters.limit, parameters.cursor.as_deref(), order)?;
     let filter = KeyFilter {
         owner: parameters.owner,
         state: parameters.state.map(Into::into),
         name: page::bounded("name", parameters.name, 255)?,
+        order,
     };
     let now = caller.now();
     let found = caller
         .admin()
         .credentials(ApiKey, whose, filter, &page, caller.now_ms)
         .await?;
-    let key = |key: &Credential| key.id.to_string();
+    let key = |key: &Credential| CredentialPlace::of(key, order).to_string();
     Ok(Reply(Listed::of(found, &page, key, |key| {
         KeyView::of(key, caller.authority(), now)
     })))

@@ -1,7 +1,7 @@
 //! Pages: how much of a list is wanted, from where on, and where the next page begins.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use scopegate_host::store::Page;
+use scopegate_host::store::{CredentialOrder, CredentialPlace, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -58,6 +58,21 @@ pub(super) fn page<K: std::str::FromStr>(
         after,
         limit: limit + 1,
     })
+}
+
+/// See [`PageParameters::page`]. A place in a list of another order is none in this one.
+pub(super) fn of_credentials(
+    limit: Option<u32>,
+    cursor: Option<&str>,
+    order: CredentialOrder,
+) -> Result<Page<CredentialPlace>, Failed> {
+    let page: Page<CredentialPlace> = page(limit, cursor)?;
+    match &page.after {
+        Some(place) if place.order != order => Err(Failed::invalid(
+            "`cursor` is the `next_cursor` of a page in another order",
+        )),
+        _ => Ok(page),
+    }
 }
 
 /// A parameter of this name, with no more characters than the document says.

@@ -10,14 +10,14 @@ use scopegate_host::{
     store::User,
 };
 use serde::{Deserialize, Deserializer};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
     caller::{Caller, Id, Json, Parameters},
     error::Failed,
     once::{OnceKey, shown_once},
-    page::{Listed, PageParameters},
+    page::{self, Listed},
     version::{Changes, etag},
     view::{InvitationView, UserView},
 };
@@ -66,17 +66,34 @@ pub(super) struct Disabled {
     changed: bool,
 }
 
+/// Which users
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UserParameters {
+    /// Items at most
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before
+    #[param(max_length = 512)]
+    cursor: Option<String>,
+    /// Only those whose e-mail address has this in it, whatever its case
+    #[param(max_length = 254, example = "@example.com")]
+    email: Option<String>,
+}
+
 /// List users
 ///
 /// By e-mail address, disabled ones too. Needs the permission `manage:users`.
-#[utoipa::path(get, path = "/-/api/users", tag = "Users", operation_id = "listUsers", params(PageParameters),
+#[utoipa::path(get, path = "/-/api/users", tag = "Users", operation_id = "listUsers", params(UserParameters),
     responses((status = 200, body = Listed<UserView>)))]
 pub(super) async fn list(
     caller: Caller,
-    Parameters(parameters): Parameters<PageParameters>,
+    Parameters(parameters): Parameters<UserParameters>,
 ) -> Result<Reply<Listed<UserView>>, Failed> {
-    let page = parameters.page()?;
-    let found = caller.admin().users(&page).await?;
+    let page = page::page(parameters.limit, parameters.cursor.as_deref())?;
+    let email = page::bounded("email", parameters.email, 254)?;
+    let found = caller.admin().users(email.as_deref(), &page).await?;
     let key = |user: &User| user.email.clone();
     Ok(Reply(Listed::of(found, &page, key, Into::into)))
 }

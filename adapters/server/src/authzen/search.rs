@@ -4,7 +4,10 @@
 use scopegate_host::{
     Cause, Gate,
     gate::{Asked, Evaluator, Subject, is_answer, path_of},
-    store::{CredentialFilter, CredentialKind, Page as StorePage, StoreError},
+    store::{
+        CredentialFilter, CredentialKind, CredentialOrder, CredentialPlace, Page as StorePage,
+        StoreError,
+    },
 };
 use scopegate_policy::ClusterSource;
 use serde_json::{Map, Value, json};
@@ -247,7 +250,7 @@ impl Search<'_> {
                     after: after.map(str::to_owned),
                     limit: BATCH,
                 };
-                let users = store.page_users(organization, &page).await;
+                let users = store.page_users(organization, None, &page).await;
                 let users = users.map_err(unavailable)?.into_iter();
                 let candidate = |user: scopegate_host::store::User| Candidate {
                     what: What::Subject {
@@ -260,7 +263,9 @@ impl Search<'_> {
             }
             Source::Credentials(kind) => {
                 let page = StorePage {
-                    after: after.and_then(|place| place.parse().ok()),
+                    after: after
+                        .and_then(|place| place.parse().ok())
+                        .map(CredentialPlace::of_id),
                     limit: BATCH,
                 };
                 let filter = CredentialFilter {
@@ -270,6 +275,7 @@ impl Search<'_> {
                     state: None,
                     clusters: None,
                     name: None,
+                    order: CredentialOrder::default(),
                     now: self.evaluator.now_ms().div_euclid(1000),
                 };
                 let found = store.page_credentials(&filter, &page).await;

@@ -99,16 +99,20 @@ impl Sqlite {
         uses: &[(uuid::Uuid, i64)],
     ) -> Result<(), StoreError> {
         let uses = serde_json::json!(uses).to_string();
-        sqlx::query(
+        let mut tx = self.writer.begin().await.map_err(unavailable)?;
+        for statement in [
+            "UPDATE credentials SET used_at = max(ifnull(used_at, 0), value ->> 1) FROM json_each(?) \
+             WHERE id = value ->> 0",
+            // What is no credential of the store's is a session.
             "INSERT INTO last_uses (credential, used_at) \
-             SELECT value ->> 0, value ->> 1 FROM json_each(?) WHERE true \
+             SELECT value ->> 0, value ->> 1 FROM json_each(?) \
+             WHERE NOT EXISTS (SELECT 1 FROM credentials WHERE id = value ->> 0) \
              ON CONFLICT (credential) DO UPDATE SET used_at = max(used_at, excluded.used_at)",
-        )
-        .bind(uses)
-        .execute(&self.writer)
-        .await
-        .map(drop)
-        .map_err(unavailable)
+        ] {
+            let query = sqlx::query(statement).bind(uses.clone());
+            query.execute(&mut *tx).await.map_err(unavailable)?;
+        }
+        tx.commit().await.map_err(unavailable)
     }
 
     /// What was exported is on disk when this returns.

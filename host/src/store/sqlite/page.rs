@@ -5,53 +5,29 @@ use uuid::Uuid;
 use super::{Sqlite, row, unavailable};
 use crate::key::KeyHash;
 use crate::store::{
-    Cluster, Credential, CredentialFilter, CredentialKind, EXPIRING_SECS, OpenSession,
-    Organization, Page, Role, State, StoreError, User,
+    Cluster, Credential, CredentialKind, OpenSession, Organization, Page, Role, StoreError, User,
 };
 
-/// A credential with its owner's address, its successor and its end.
+/// A credential with its owner's address, its last use and its successor.
 macro_rules! credentials {
     ($($rest:expr),+) => {
         concat!(
-            "SELECT c.*, u.email AS owner_email, l.used_at AS last_used_at, ",
+            "SELECT c.*, u.email AS owner_email, c.used_at AS last_used_at, ",
             "(SELECT s.id FROM credentials s WHERE s.predecessor = c.id) AS successor ",
             "FROM credentials c LEFT JOIN users u ON u.id = c.owner ",
-            "LEFT JOIN last_uses l ON l.credential = c.id ",
             $($rest),+
         )
     };
 }
+pub(super) use credentials;
 
-/// A page of credentials, newest first. What narrows it is in the statement itself: the database chooses an index before
-/// it knows what is bound. A `+` keeps it from another index.
-macro_rules! page_of_credentials {
-    ($narrow:literal) => {
-        // The end is the earlier of two moments that may be missing; 1 << 62 is never.
-        credentials!(
-            "WHERE ",
-            $narrow,
-            " AND c.id < ?4 AND c.kind = ?2 \
-             AND (?5 IS NULL OR c.cluster IN (SELECT value FROM json_each(?5))) \
-             AND (?6 IS NULL OR instr(lower(c.name), lower(?6)) > 0) \
-             AND (?7 IS NULL OR ?7 = CASE \
-                 WHEN c.revoked_at IS NOT NULL THEN 'revoked' \
-                 WHEN min(ifnull(c.expires_at, 1 << 62), ifnull(c.retires_at, 1 << 62)) <= ?8 THEN 'expired' \
-                 WHEN min(ifnull(c.expires_at, 1 << 62), ifnull(c.retires_at, 1 << 62)) - ?8 <= ?9 THEN 'expiring' \
-                 ELSE 'active' END) \
-             ORDER BY c.id DESC LIMIT ?10"
-        )
-    };
-}
-
-pub(super) const CREDENTIALS_OF_OWNER: &str =
-    page_of_credentials!("c.owner = ?3 AND +c.organization = ?1");
-pub(super) const CREDENTIALS_OF_ORGANIZATION: &str = page_of_credentials!("c.organization = ?1");
 pub(super) const ALL_CREDENTIALS: &str =
     credentials!("WHERE c.organization = ? AND c.kind = ? ORDER BY c.created_at, c.id");
-pub(super) const USERS: &str =
-    "SELECT * FROM users WHERE organization = ?1 AND email > ?2 ORDER BY email LIMIT ?3";
+pub(super) const USERS: &str = "SELECT * FROM users WHERE organization = ?1 AND email > ?2 \
+     AND (?3 IS NULL OR instr(lower(email), lower(?3)) > 0) ORDER BY email LIMIT ?4";
 pub(super) const CLUSTERS: &str = "SELECT * FROM clusters WHERE organization = ?1 \
-     AND deleted_at IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
+     AND deleted_at IS NULL AND id > ?2 \
+     AND (?3 IS NULL OR instr(lower(id), lower(?3)) > 0) ORDER BY id LIMIT ?4";
 pub(super) const ORGANIZATIONS: &str =
     "SELECT * FROM organizations WHERE name > ?1 ORDER BY name LIMIT ?2";
 pub(super) const SESSIONS: &str = "SELECT s.rowid AS place, s.*, l.used_at AS last_used_at \
@@ -59,42 +35,7 @@ pub(super) const SESSIONS: &str = "SELECT s.rowid AS place, s.*, l.used_at AS la
      WHERE s.user = ?1 AND s.revoked_at IS NULL AND s.expires_at > ?2 \
      AND s.rowid < ?3 ORDER BY s.rowid DESC LIMIT ?4";
 
-/// After every id. The beginning of a list is a place too, so that every page begins with a search of the index.
-const LAST: &str = "~";
-
 impl Sqlite {
-    /// Newest first: ids begin with the time.
-    pub(in crate::store) async fn page_credentials(
-        &self,
-        filter: &CredentialFilter,
-        page: &Page<Uuid>,
-    ) -> Result<Vec<Credential>, StoreError> {
-        let statement = match filter.owner {
-            Some(_) => CREDENTIALS_OF_OWNER,
-            None => CREDENTIALS_OF_ORGANIZATION,
-        };
-        let query = sqlx::query(statement)
-            .bind(filter.organization.to_string())
-            .bind(kind_text(filter.kind))
-            .bind(filter.owner.map(|id| id.to_string()))
-            .bind(
-                page.after
-                    .map_or_else(|| LAST.to_owned(), |id| id.to_string()),
-            )
-            .bind(
-                filter
-                    .clusters
-                    .as_deref()
-                    .map(|ids| serde_json::Value::from(ids).to_string()),
-            )
-            .bind(filter.name.clone())
-            .bind(filter.state.map(state_text))
-            .bind(filter.now)
-            .bind(EXPIRING_SECS)
-            .bind(page.limit);
-        self.search(query, row::credential).await
-    }
-
     pub(in crate::store) async fn find_credential_row(
         &self,
         id: Uuid,
@@ -107,11 +48,13 @@ impl Sqlite {
     pub(in crate::store) async fn page_users(
         &self,
         organization: Uuid,
+        email: Option<&str>,
         page: &Page<String>,
     ) -> Result<Vec<User>, StoreError> {
         let query = sqlx::query(USERS)
             .bind(organization.to_string())
             .bind(page.after.clone().unwrap_or_default())
+            .bind(email.map(str::to_owned))
             .bind(page.limit);
         self.search(query, |user| row::user(user, "")).await
     }
@@ -142,11 +85,13 @@ impl Sqlite {
     pub(in crate::store) async fn page_clusters(
         &self,
         organization: Uuid,
+        id: Option<&str>,
         page: &Page<String>,
     ) -> Result<Vec<Cluster>, StoreError> {
         let query = sqlx::query(CLUSTERS)
             .bind(organization.to_string())
             .bind(page.after.clone().unwrap_or_default())
+            .bind(id.map(str::to_owned))
             .bind(page.limit);
         self.search(query, row::cluster).await
     }
@@ -205,14 +150,5 @@ pub(super) fn kind_text(kind: CredentialKind) -> &'static str {
     match kind {
         CredentialKind::ApiKey => "api-key",
         CredentialKind::Agent => "agent",
-    }
-}
-
-fn state_text(state: State) -> &'static str {
-    match state {
-        State::Active => "active",
-        State::Expiring => "expiring",
-        State::Expired => "expired",
-        State::Revoked => "revoked",
     }
 }

@@ -10,9 +10,15 @@ use super::fixture;
 use crate::{
     audit::{Evidence, Filter},
     store::{
-        Change, ChangeError, Conflict, CredentialFilter, CredentialKind, Page, Store,
+        Change, ChangeError, Conflict, CredentialFilter, CredentialKind, CredentialOrder,
+        CredentialPlace, CredentialValue, Page, Store,
         fixture::NOW_MS,
-        sqlite::{SEARCHERS, Sqlite, page, write::require::MISSING_CLUSTER},
+        sqlite::{
+            SEARCHERS, Sqlite,
+            credentials::{Part, piece},
+            page,
+            write::require::MISSING_CLUSTER,
+        },
     },
 };
 
@@ -75,8 +81,18 @@ async fn lists_and_searches_take_no_connection_of_look_ups() {
         let all = filter(acme, keys, None);
         let page = store.page_credentials(&all, &first()).await.unwrap();
         assert_eq!(page.len(), 1);
-        assert_eq!(store.page_users(acme, &first()).await.unwrap().len(), 1);
-        assert_eq!(store.page_clusters(acme, &first()).await.unwrap().len(), 3);
+        assert_eq!(
+            store.page_users(acme, None, &first()).await.unwrap().len(),
+            1
+        );
+        assert_eq!(
+            store
+                .page_clusters(acme, None, &first())
+                .await
+                .unwrap()
+                .len(),
+            3
+        );
         assert_eq!(store.page_organizations(&first()).await.unwrap().len(), 1);
         store.open_sessions(ada, 0, &first()).await.unwrap();
         let found = store.search_audit(&Filter::default(), None, 1).await;
@@ -95,6 +111,7 @@ fn filter(organization: Uuid, kind: CredentialKind, owner: Option<Uuid>) -> Cred
         state: None,
         clusters: None,
         name: None,
+        order: CredentialOrder::default(),
         now: NOW_MS / 1000,
     }
 }
@@ -114,6 +131,7 @@ async fn pages_of_an_owner_are_of_theirs_alone_and_go_on() {
     let store = fixture.directory.store();
     let ids = async |organization, owner, after| {
         let filter = filter(organization, CredentialKind::ApiKey, owner);
+        let after = after.map(CredentialPlace::of_id);
         let page = Page { after, limit: 10 };
         let found = store.page_credentials(&filter, &page).await.unwrap();
         found.into_iter().map(|key| key.id).collect::<Vec<_>>()
@@ -140,15 +158,6 @@ async fn pages_search_an_index_from_where_they_begin() {
     let fixture = fixture().await;
     let Store::Sqlite(sqlite) = fixture.directory.store();
     for (statement, expected) in [
-        (
-            page::CREDENTIALS_OF_OWNER,
-            "SEARCH c USING INDEX credentials_owner (owner=? AND id<?)",
-        ),
-        // Of keys and of agents.
-        (
-            page::CREDENTIALS_OF_ORGANIZATION,
-            "SEARCH c USING INDEX credentials_organization (organization=? AND id<?)",
-        ),
         (
             page::USERS,
             "SEARCH users USING INDEX users_organization (organization=? AND email>?)",
@@ -205,6 +214,104 @@ async fn the_first_cluster_that_is_missing_is_named() {
                 assert_eq!(id, missing);
             }
             (other, _) => panic!("{wanted:?}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_credentials_search_an_index_in_every_order() {
+    let fixture = fixture().await;
+    let Store::Sqlite(sqlite) = fixture.directory.store();
+    let time = |at| CredentialValue::Time(at);
+    // The owner's index, the organization's, and from where on each is searched.
+    for (order, part, value, owners, all, from) in [
+        (
+            "-created_at",
+            Part::Having,
+            CredentialValue::Id,
+            "owner",
+            "organization",
+            " AND id<?",
+        ),
+        (
+            "created_at",
+            Part::Having,
+            CredentialValue::Id,
+            "owner",
+            "organization",
+            " AND id>?",
+        ),
+        (
+            "name",
+            Part::Having,
+            CredentialValue::Name("ci".to_owned()),
+            "of_owner_by_name",
+            "by_name",
+            " AND (name,id)>(?,?)",
+        ),
+        (
+            "-name",
+            Part::Having,
+            CredentialValue::Name("ci".to_owned()),
+            "of_owner_by_name",
+            "by_name",
+            " AND (name,id)<(?,?)",
+        ),
+        (
+            "last_used_at",
+            Part::Having,
+            time(Some(1)),
+            "of_owner_by_use",
+            "by_use",
+            " AND (used_at,id)>(?,?)",
+        ),
+        (
+            "-last_used_at",
+            Part::Lacking,
+            time(None),
+            "of_owner_by_use",
+            "by_use",
+            " AND used_at=? AND id<?",
+        ),
+        (
+            "expires_at",
+            Part::Lacking,
+            time(None),
+            "of_owner_by_expiry",
+            "by_expiry",
+            " AND expires_at=? AND id>?",
+        ),
+        (
+            "-expires_at",
+            Part::Having,
+            time(Some(1)),
+            "of_owner_by_expiry",
+            "by_expiry",
+            " AND (expires_at,id)<(?,?)",
+        ),
+    ] {
+        for (owner, index) in [(Some(Uuid::now_v7()), owners), (None, all)] {
+            let order = order.parse().unwrap();
+            let filter = CredentialFilter {
+                order,
+                ..filter(fixture.organization, CredentialKind::ApiKey, owner)
+            };
+            let place = CredentialPlace {
+                order,
+                value: value.clone(),
+                id: Uuid::now_v7(),
+            };
+            for after in [Some(&place), None] {
+                let statement = piece(&filter, part, after, 50);
+                let steps = plan(sqlite, statement.sql()).await;
+                let start = format!("SEARCH c USING INDEX credentials_{index} (");
+                let found = steps.iter().find(|step| step.starts_with(&start));
+                let found = found.unwrap_or_else(|| panic!("{}: {steps:#?}", statement.sql()));
+                let is_begun = after.is_none() || found.contains(from);
+                assert!(is_begun, "{found} for {}", statement.sql());
+                let is_sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
+                assert!(!is_sorted, "{steps:#?} for {}", statement.sql());
+            }
         }
     }
 }
