@@ -219,6 +219,7 @@ impl World {
             } else {
                 Management::Listen(any)
             },
+            public_url: None,
             upstream: scopegate_server::Upstream {
                 url: target.parse().expect("a URL"),
                 preserve_host: false,

@@ -2,6 +2,7 @@
 //!
 //! A contract is a YAML file. Five are built in and chosen by name; `contracts/scopegate.yaml` explains every key.
 
+mod dashboard;
 mod read;
 #[cfg(test)]
 mod refusals;
@@ -9,6 +10,8 @@ mod refusals;
 use jsonwebtoken::Algorithm;
 use scopegate_policy::{wire::credential::Accepted, yaml::Report};
 use serde_json::{Value, json};
+
+pub use dashboard::{Preset, Section, Words};
 
 pub(crate) use scopegate_policy::wire::template;
 pub use scopegate_policy::wire::{
@@ -63,6 +66,8 @@ pub struct Contract {
     pub limits: Limits,
     /// The shape of errors.
     pub errors: Errors,
+    /// What the dashboard calls things.
+    pub dashboard: Words,
 }
 
 impl Contract {
@@ -93,6 +98,15 @@ impl Contract {
         Accepted {
             schemes: &self.schemes,
             sessions: self.sessions_on_api,
+        }
+    }
+
+    /// How a key is presented, up to the key itself: in lines that are shown to be copied.
+    pub fn key_header(&self) -> &'static str {
+        match self.dashboard.scheme {
+            Scheme::Bearer => "Authorization: Bearer ",
+            Scheme::ApiKey => "Authorization: ApiKey ",
+            Scheme::XApiKey => "X-API-Key: ",
         }
     }
 

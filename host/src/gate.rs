@@ -54,7 +54,7 @@ pub use scopegate_policy::wire::forward::Identity;
 pub use session::{Answer, Reply};
 pub(crate) use shadow::{Shadow, Understudy};
 pub use subject::{Claims, Subject, SubjectName};
-use trail::{RequestIds, Trail};
+use trail::{Counting, RequestIds, Trail};
 
 /// What a gate is put together from.
 #[derive(Debug)]
@@ -182,16 +182,31 @@ impl Gate {
 
     /// Decides a request: authenticates it, counts it, asks the policy, records the answer.
     pub async fn check(&self, request: &Request<'_>) -> Verdict {
-        self.check_for(request, Enforcer::Adapter).await
+        let trail = self.trail(request);
+        self.check_for(request, Enforcer::Adapter, trail).await
     }
 
     /// The same for a proxy that only asks and forwards the request itself. What it cannot carry out is refused.
     pub async fn advise(&self, request: &Request<'_>, rewriting: Rewriting) -> Verdict {
-        self.check_for(request, Enforcer::Proxy(rewriting)).await
+        let trail = self.trail(request);
+        let enforcer = Enforcer::Proxy(rewriting);
+        self.check_for(request, enforcer, trail).await
     }
 
-    async fn check_for(&self, request: &Request<'_>, enforcer: Enforcer) -> Verdict {
+    /// The same for a request that an adapter makes itself, as a part of answering one that was checked: with the same
+    /// credential, and nothing is taken from its limit again.
+    pub async fn check_part(&self, request: &Request<'_>) -> Verdict {
         let mut trail = self.trail(request);
+        trail.counting = Counting::Looks;
+        self.check_for(request, Enforcer::Adapter, trail).await
+    }
+
+    async fn check_for<'r>(
+        &self,
+        request: &Request<'r>,
+        enforcer: Enforcer,
+        mut trail: Trail<'r>,
+    ) -> Verdict {
         let active = self.active.load_full();
         let span = trail.span.clone();
         let outcome = self

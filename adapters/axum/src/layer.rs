@@ -86,6 +86,15 @@ pub struct GateService<S> {
     layer: GateLayer,
 }
 
+/// Whether a request stands for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It came from a client.
+    Whole,
+    /// It was made to answer one that did.
+    OfAnother,
+}
+
 /// An answer on its way.
 pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
@@ -98,7 +107,21 @@ impl<S> GateService<S> {
         S::Future: Send,
         B: Send + 'static,
     {
-        Box::pin(self.layer.clone().answer(self.inner.clone(), request))
+        let inner = self.inner.clone();
+        Box::pin(self.layer.clone().answer(inner, request, Part::Whole))
+    }
+
+    /// The same for a request that is made in this process, as a part of answering one that came: nothing is taken from
+    /// its caller's limit again.
+    pub fn answer_part<B>(&self, request: Request<B>) -> Answering
+    where
+        S: Service<Request<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Response: axum::response::IntoResponse,
+        S::Future: Send,
+        B: Send + 'static,
+    {
+        let inner = self.inner.clone();
+        Box::pin(self.layer.clone().answer(inner, request, Part::OfAnother))
     }
 }
 
@@ -124,7 +147,7 @@ where
 }
 
 impl GateLayer {
-    async fn answer<S, B>(self, inner: S, request: Request<B>) -> Response<Body>
+    async fn answer<S, B>(self, inner: S, request: Request<B>, part: Part) -> Response<Body>
     where
         S: Service<Request<B>, Error = Infallible>,
         S::Response: axum::response::IntoResponse,
@@ -132,7 +155,11 @@ impl GateLayer {
         let (mut parts, body) = request.into_parts();
         request::end_connection(&mut parts.headers);
         let question = request::convert(&parts, self.clock.now_ms());
-        let admission = match self.gate.check(&question).await {
+        let verdict = match part {
+            Part::Whole => self.gate.check(&question).await,
+            Part::OfAnother => self.gate.check_part(&question).await,
+        };
+        let admission = match verdict {
             Verdict::Admit(admission) => admission,
             Verdict::Refuse(refusal) => return refused(*refusal, &parts.method),
         };

@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::{Router, body::Body, response::IntoResponse};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::ALLOW};
-use scopegate_axum::{Clock, GateLayer, GateService, convert, refused};
+use scopegate_axum::{Answering, Clock, GateLayer, GateService, convert, refused};
 use scopegate_host::{Admission, Cause, Gate, Policies, Reason};
 use tower::{Layer, ServiceExt};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -149,10 +149,24 @@ impl Api {
 
     /// Answers a request to it.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        self.answer_counting(request, GateService::answer).await
+    }
+
+    /// Answers a request that is made in this process to answer another one, which has been counted.
+    pub(crate) async fn answer_part(&self, request: Request<Body>) -> Response<Body> {
+        self.answer_counting(request, GateService::answer_part)
+            .await
+    }
+
+    async fn answer_counting(
+        &self,
+        request: Request<Body>,
+        ask: fn(&GateService<Handlers>, Request<Body>) -> Answering,
+    ) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (parts, body) = request.into_parts();
         let again = parts.clone();
-        let reply = self.gated.answer(Request::from_parts(parts, body)).await;
+        let reply = ask(&self.gated, Request::from_parts(parts, body)).await;
         // The policy has no route for a method that an endpoint does not have. Those whom it knows are told more.
         let is_unrouted = reply
             .extensions()

@@ -217,6 +217,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         clock,
         listen: config.listen,
         management: config.management,
+        public_url: config.public_url,
         upstream,
         proxy: config.proxy,
         connections: config.connections,

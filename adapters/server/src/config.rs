@@ -62,6 +62,8 @@ pub struct Config {
     pub audit: AuditConfig,
     /// Where the `/-/` pages are.
     pub management: Management,
+    /// Where clients reach the product's API, for lines to copy: scheme, authority and perhaps a path.
+    pub public_url: Option<http::Uri>,
     /// Where Envoy asks about requests, if it does.
     pub envoy: Option<EnvoyConfig>,
     /// The keys that sign sessions; a contract with a log-in needs them.

@@ -22,26 +22,36 @@ use crate::{
 
 /// The public side of a server. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Front {
+pub(crate) struct Front {
     own: Arc<Own>,
     check: Option<Check>,
-    gated: GateService<Forward>,
+    product: Product,
+}
+
+/// The product's API: the upstream behind the gate. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Product(GateService<Forward>);
+
+impl Product {
+    /// Lists of more than `list_bytes_max` are 502.
+    pub(crate) fn new(gate: Arc<Gate>, clock: Clock, proxy: Proxy, list_bytes_max: usize) -> Self {
+        let layer = GateLayer::new(Arc::clone(&gate), clock).with_list_bytes_max(list_bytes_max);
+        Self(layer.layer(Forward { gate, proxy }))
+    }
+
+    /// Answers one request to it.
+    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
+        self.0.answer(request)
+    }
 }
 
 impl Front {
-    /// The gate's endpoints, and the proxy behind the gate. Lists of more than `list_bytes_max` are 502.
-    pub fn new(
-        own: Arc<Own>,
-        gate: Arc<Gate>,
-        clock: Clock,
-        proxy: Proxy,
-        list_bytes_max: usize,
-    ) -> Self {
-        let layer = GateLayer::new(Arc::clone(&gate), clock).with_list_bytes_max(list_bytes_max);
+    /// The gate's endpoints, and the product's API.
+    pub(crate) fn new(own: Arc<Own>, product: Product) -> Self {
         Self {
             own,
             check: None,
-            gated: layer.layer(Forward { gate, proxy }),
+            product,
         }
     }
 
@@ -52,7 +62,7 @@ impl Front {
     }
 
     /// Answers one request.
-    pub fn answer(&self, request: Request<Body>) -> Answering {
+    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
         if let Some(check) = self.check.as_ref().filter(|check| check.is_asked(&request)) {
             let check = check.clone();
             return Box::pin(async move { check.answer(request).await });
@@ -68,7 +78,7 @@ impl Front {
             let own = Arc::clone(&self.own);
             return Box::pin(async move { own.answer_public(request).await });
         }
-        self.gated.answer(request)
+        self.product.answer(request)
     }
 }
 

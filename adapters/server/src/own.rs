@@ -22,29 +22,44 @@ use scopegate_axum::convert;
 
 use crate::api::{self, Api};
 use crate::authzen;
+use crate::dashboard::{self, Dashboard, Reached};
+use crate::front::Product;
 use crate::login::{self, Endpoint};
 use crate::{filter, scanning};
 
 /// The gate's own endpoints.
-pub struct Own {
+pub(crate) struct Own {
     gate: Arc<Gate>,
     clock: Clock,
-    metrics: PrometheusHandle,
     api: Api,
-    /// Whether the public listener has the management pages too.
-    shared: bool,
-    stopping: CancellationToken,
-    outsiders: Outsiders,
+    dashboard: Dashboard,
+    around: Surroundings,
     /// Whether the store answered, and when it was asked.
     store_seen: Mutex<Option<(Instant, bool)>>,
 }
 
+/// What the endpoints have around them.
+pub(crate) struct Surroundings {
+    /// Renders the metrics.
+    pub(crate) metrics: PrometheusHandle,
+    /// Whether the public listener has the management pages too.
+    pub(crate) shared: bool,
+    /// Not ready once this is cancelled.
+    pub(crate) stopping: CancellationToken,
+    /// The API that new keys are tried on.
+    pub(crate) product: Product,
+    /// Where clients reach it.
+    pub(crate) public_url: Option<http::Uri>,
+    /// Programs of others.
+    pub(crate) outsiders: Outsiders,
+}
+
 /// Programs of others that have endpoints of their own.
-pub struct Outsiders {
+pub(crate) struct Outsiders {
     /// Secret scanners whose reports are believed.
-    pub partners: Option<Partners>,
+    pub(crate) partners: Option<Partners>,
     /// What filters inside Envoy show.
-    pub filters: Option<FilterSecret>,
+    pub(crate) filters: Option<FilterSecret>,
 }
 
 /// What `/-/ready` says.
@@ -63,24 +78,31 @@ const JWKS_PATH: &str = "/-/jwks.json";
 const STORE_SEEN_FOR: Duration = Duration::from_secs(1);
 
 impl Own {
-    /// The endpoints of this gate; not ready once `stopping` is cancelled.
-    pub fn new(
+    /// The endpoints of this gate.
+    pub(crate) fn new(
         gate: Arc<Gate>,
         policies: Policies,
         clock: Clock,
-        metrics: PrometheusHandle,
-        shared: bool,
-        stopping: CancellationToken,
-        outsiders: Outsiders,
+        around: Surroundings,
     ) -> Self {
+        let api = Api::new(Arc::clone(&gate), policies, clock.clone());
+        let reached = Reached {
+            public_url: around.public_url.clone(),
+            shared: around.shared,
+        };
+        let product = around.product.clone();
         Self {
-            api: Api::new(Arc::clone(&gate), policies, clock.clone()),
+            dashboard: Dashboard::new(
+                Arc::clone(&gate),
+                clock.clone(),
+                api.clone(),
+                product,
+                reached,
+            ),
+            api,
             gate,
             clock,
-            metrics,
-            shared,
-            stopping,
-            outsiders,
+            around,
             store_seen: Mutex::new(None),
         }
     }
@@ -96,11 +118,11 @@ impl Own {
     /// Answers on the public listener: health, and the rest only where the listeners are shared.
     pub(crate) async fn answer_public(&self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path();
-        if self.shared
+        if self.around.shared
             || matches!(path, "/-/healthy" | "/-/ready" | JWKS_PATH | scanning::PATH)
             || filter::is_filter(path)
         {
-            self.answer_to(request, self.shared).await
+            self.answer_to(request, self.around.shared).await
         } else {
             self.refuse(Cause::Denied(Reason::NoRoute), request).await
         }
@@ -108,17 +130,20 @@ impl Own {
 
     /// Whether the public listener has this path of the AuthZEN API: where it is shared, and nowhere else.
     pub(crate) fn shares(&self, path: &str) -> bool {
-        self.shared && authzen::Endpoint::at(path).is_some()
+        self.around.shared && authzen::Endpoint::at(path).is_some()
     }
 
     /// Answers on the management listener.
-    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         self.answer_to(request, true).await
     }
 
     async fn answer_to(&self, request: Request<Body>, is_operator: bool) -> Response<Body> {
         if api::is_api(request.uri().path()) {
             return self.api.answer(request).await;
+        }
+        if dashboard::is_page(request.uri().path()) {
+            return self.dashboard.answer(request).await;
         }
         if let Some(endpoint) = authzen::Endpoint::at(request.uri().path()) {
             return authzen::answer(endpoint, &self.gate, &self.clock, request).await;
@@ -127,11 +152,11 @@ impl Own {
             return login::answer(endpoint, &self.gate, &self.clock, request).await;
         }
         if request.uri().path() == scanning::PATH {
-            let partners = self.outsiders.partners.as_ref();
+            let partners = self.around.outsiders.partners.as_ref();
             return scanning::answer(partners, &self.gate, &self.clock, request).await;
         }
         if filter::is_filter(request.uri().path())
-            && let Some(secret) = &self.outsiders.filters
+            && let Some(secret) = &self.around.outsiders.filters
         {
             return filter::answer(secret, &self.gate, &self.clock, request).await;
         }
@@ -158,7 +183,7 @@ impl Own {
             _ => reply(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",
-                self.metrics.render(),
+                self.around.metrics.render(),
             ),
         };
         let question = convert(&parts, self.clock.now_ms());
@@ -178,7 +203,7 @@ impl Own {
 
     /// Which policy is active is for operators alone.
     async fn ready(&self, is_operator: bool) -> Response<Body> {
-        let stopping = self.stopping.is_cancelled();
+        let stopping = self.around.stopping.is_cancelled();
         let store = self.is_store_there().await;
         let checks = Checks {
             status: if store && !stopping {
@@ -242,7 +267,7 @@ fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Body>) 
 impl std::fmt::Debug for Own {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Own")
-            .field("shared", &self.shared)
+            .field("shared", &self.around.shared)
             .finish_non_exhaustive()
     }
 }

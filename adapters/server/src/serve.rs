@@ -17,8 +17,8 @@ use crate::{
     admin_socket::{AdminSocket, BadSocket},
     check::{Check, Dialect},
     connection::{ConnectionLimits, Connections},
-    front::Front,
-    own::{Outsiders, Own},
+    front::{Front, Product},
+    own::{Outsiders, Own, Surroundings},
     policy_file::PolicyFile,
     proxy::{BadUpstream, Proxy, ProxyLimits, Tunnels, Upstream},
 };
@@ -43,6 +43,8 @@ pub struct ServerParts {
     pub listen: SocketAddr,
     /// Where the `/-/` pages are.
     pub management: Management,
+    /// Where clients reach the product's API, for lines to copy; without it, as the dashboard itself was reached.
+    pub public_url: Option<http::Uri>,
     /// Where admitted requests go.
     pub upstream: Upstream,
     /// What a request to it may take.
@@ -108,8 +110,13 @@ impl Server {
     /// When an address, the upstream or the socket cannot be used. Nothing is left running then.
     pub async fn start(mut parts: ServerParts) -> Result<Running, StartError> {
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (check, own) = (check(&parts), own(&mut parts, &stopping));
-        let proxy = Proxy::new(parts.upstream, parts.proxy, parts.trusted_proxies)?;
+        let check = check(&parts);
+        let upstream = (parts.upstream.clone(), parts.trusted_proxies.clone());
+        let proxy = Proxy::new(upstream.0, parts.proxy, upstream.1)?;
+        let tunnels = proxy.tunnels().clone();
+        let (gate, clock) = (Arc::clone(&parts.gate), parts.clock.clone());
+        let product = Product::new(gate, clock, proxy, parts.list_bytes_max);
+        let own = own(&mut parts, &product, &stopping);
         let (listener, public_addr) = bind(parts.listen).await?;
         let management = match parts.management {
             Management::Listen(address) => Some(bind(address).await?),
@@ -120,16 +127,7 @@ impl Server {
             None => (None, None),
         };
         let policies = parts.policies.clone();
-        let tunnels = proxy.tunnels().clone();
-        let gate = Arc::clone(&parts.gate);
-        let front = Front::new(
-            Arc::clone(&own),
-            gate,
-            parts.clock.clone(),
-            proxy,
-            parts.list_bytes_max,
-        )
-        .with_check(check);
+        let front = Front::new(Arc::clone(&own), product).with_check(check);
         let connections = || Connections::new(parts.connections, stopping.clone());
         let answer = move |request: Request<Body>| front.answer(request);
         let serving = connections().serve(listener, answer, parts.drain);
@@ -181,19 +179,20 @@ impl Server {
 }
 
 /// What answers the gate's own paths.
-fn own(parts: &mut ServerParts, stopping: &CancellationToken) -> Arc<Own> {
-    Arc::new(Own::new(
-        Arc::clone(&parts.gate),
-        parts.policies.clone(),
-        parts.clock.clone(),
-        parts.metrics.clone(),
-        matches!(parts.management, Management::Shared),
-        stopping.clone(),
-        Outsiders {
+fn own(parts: &mut ServerParts, product: &Product, stopping: &CancellationToken) -> Arc<Own> {
+    let around = Surroundings {
+        metrics: parts.metrics.clone(),
+        shared: matches!(parts.management, Management::Shared),
+        stopping: stopping.clone(),
+        product: product.clone(),
+        public_url: parts.public_url.take(),
+        outsiders: Outsiders {
             partners: parts.secret_scanning.take(),
             filters: parts.filters.take(),
         },
-    ))
+    };
+    let (gate, policies) = (Arc::clone(&parts.gate), parts.policies.clone());
+    Arc::new(Own::new(gate, policies, parts.clock.clone(), around))
 }
 
 /// What answers a proxy that asks at `/-/check`, where one does.

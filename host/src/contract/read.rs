@@ -1,5 +1,6 @@
 //! Reads a contract's YAML, every mistake at once.
 
+mod dashboard;
 mod errors;
 mod placeholders;
 
@@ -23,7 +24,7 @@ const ALGORITHMS: [(&str, Algorithm); 4] = [
     ("RS256", Algorithm::RS256),
 ];
 
-const CONTRACT_KEYS: [&str; 9] = [
+const CONTRACT_KEYS: [&str; 10] = [
     "contract",
     "policy",
     "credentials",
@@ -33,6 +34,7 @@ const CONTRACT_KEYS: [&str; 9] = [
     "refresh",
     "limits",
     "errors",
+    "dashboard",
 ];
 const KEYS_KEYS: [&str; 4] = ["authority", "scopes", "expiry", "name_chars_max"];
 const LIMITS_KEYS: [&str; 7] = [
@@ -99,6 +101,8 @@ fn read(reader: &Reader, root: &Node) -> Option<Contract> {
     let errors = errors.and_then(|errors| errors::shape(reader, &errors));
 
     let (authority, minting) = keys?;
+    let schemes = schemes?;
+    let dashboard = dashboard::words(reader, &fields, &schemes, &minting);
     let (sessions_on_api, session) = sessions?;
     let limits = limits?;
     check_together(&fields, sessions_on_api, &authority, &limits);
@@ -113,7 +117,7 @@ fn read(reader: &Reader, root: &Node) -> Option<Contract> {
     Some(Contract {
         name: name?,
         policy: policy?,
-        schemes: schemes?,
+        schemes,
         key_prefix: prefix?,
         authority,
         minting,
@@ -123,6 +127,7 @@ fn read(reader: &Reader, root: &Node) -> Option<Contract> {
         refresh_path,
         limits,
         errors: errors?,
+        dashboard: dashboard?,
     })
 }
 

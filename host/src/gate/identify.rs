@@ -8,7 +8,7 @@ use std::{
 
 use scopegate_policy::CallerKind;
 
-use super::{Counted, Gate, Stop, Trail};
+use super::{Counted, Gate, Stop, Trail, trail::Counting};
 use crate::{
     Cause, Request,
     authenticate::{Authenticated, Authentication, Effort},
@@ -49,7 +49,14 @@ impl Gate {
             Authentication::Authenticated(authenticated) => {
                 trail.principal = Some(Arc::clone(&authenticated.principal));
                 let (bucket, limit) = self.bucket(&authenticated);
-                let taken = self.counters.take(bucket, limit, now_ms).await;
+                let taken = match trail.counting {
+                    Counting::Takes => self.counters.take(bucket, limit, now_ms).await,
+                    // The one that it is a part of may have been the last.
+                    Counting::Looks => Taken {
+                        admitted: true,
+                        ..self.counters.look(bucket, limit, now_ms)
+                    },
+                };
                 if !taken.admitted {
                     return Break(Stop::with(Cause::RateLimited, taken));
                 }

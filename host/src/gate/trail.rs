@@ -30,6 +30,15 @@ use crate::{
 pub(super) const RAW_PATH_BYTES_MAX: usize = 1024;
 pub(super) const RAW_METHOD_BYTES_MAX: usize = 32;
 
+/// How a request counts against its caller's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counting {
+    /// It takes one call.
+    Takes,
+    /// It is a part of one that did.
+    Looks,
+}
+
 /// What is known of a request so far, for the record.
 pub(super) struct Trail<'r> {
     pub(super) request_id: Uuid,
@@ -40,6 +49,7 @@ pub(super) struct Trail<'r> {
     pub(super) visible: Option<Visible>,
     pub(super) door: Door,
     pub(super) span: Span,
+    pub(super) counting: Counting,
     at_ms: i64,
     method: &'r str,
     path: Cow<'r, str>,
@@ -59,6 +69,7 @@ impl<'r> Trail<'r> {
             visible: None,
             door: door(request.path),
             span,
+            counting: Counting::Takes,
             at_ms: request.now_ms,
             method: cut(request.method, RAW_METHOD_BYTES_MAX),
             path: Cow::Borrowed(cut(request.path, RAW_PATH_BYTES_MAX)),

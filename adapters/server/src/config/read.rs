@@ -22,7 +22,7 @@ use super::{
 };
 use crate::serve::Management;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "listen",
     "contract",
     "policy",
@@ -36,6 +36,7 @@ const KEYS: [&str; 20] = [
     "check",
     "audit",
     "management",
+    "public_url",
     "envoy",
     "sessions",
     "issuers",
@@ -102,6 +103,9 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
         trusted_proxies,
         audit: audit::audit(context, &fields),
         management: context.management(&fields),
+        public_url: fields
+            .text("public_url")
+            .and_then(|text| context.server_url(text)),
         envoy: envoy::envoy(context, &fields),
         session_keys: context.session_keys(&fields),
         issuers: issuers::issuers(context, &fields),

@@ -7,6 +7,8 @@ use http::{
 };
 use scopegate_host::{Cause, headers};
 
+use crate::cookie;
+
 /// Whether the request wants to become a WebSocket.
 ///
 /// # Errors
@@ -47,6 +49,8 @@ pub(super) fn clean_request(headers: &mut HeaderMap, upgrade: bool) {
         })
     });
     clean(headers);
+    // The dashboard's session is no business of the upstream's.
+    cookie::take_own(headers);
     headers.remove(EXPECT);
     // What it announces ends here: see `body`.
     headers.remove(TRAILER);

@@ -1,0 +1,267 @@
+//! What every page has around it: head, menu, who is signed in, what was just done.
+
+use askama::Template;
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, LOCATION},
+};
+use scopegate_host::contract::Section;
+
+use super::{
+    assets,
+    problem::{Problem, Stop},
+    visitor::Visitor,
+};
+
+/// Around pages for whoever has signed in.
+#[derive(Debug)]
+pub(super) struct Shell {
+    pub(super) title: String,
+    pub(super) version: &'static str,
+    pub(super) menu: Vec<Group>,
+    pub(super) who: String,
+    pub(super) role: String,
+    /// Proves forms.
+    pub(super) proof: String,
+    /// What was just done.
+    pub(super) done: Option<&'static str>,
+}
+
+/// A part of the menu.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: &'static str,
+    pub(super) href: &'static str,
+    pub(super) here: bool,
+    pub(super) items: Vec<Item>,
+}
+
+/// A page in it.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) name: String,
+    pub(super) href: &'static str,
+    /// What it is for, where there is room to say so.
+    pub(super) about: &'static str,
+    pub(super) here: bool,
+}
+
+/// Around pages for whoever has not.
+#[derive(Debug)]
+pub(super) struct Outside {
+    pub(super) title: String,
+    pub(super) version: &'static str,
+}
+
+impl Outside {
+    /// With this title.
+    pub(super) fn new(title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            version: assets::version(),
+        }
+    }
+}
+
+/// What was done, by the word that the address says it with: no page says what an address makes up.
+const DONE: [(&str, &str); 19] = [
+    ("activated", "The policy is active now."),
+    (
+        "agent-revoked",
+        "The agent token is revoked: it opens nothing any more.",
+    ),
+    (
+        "cluster-removed",
+        "The cluster is removed, and its agents' tokens with it.",
+    ),
+    ("dropped", "The shadow is empty."),
+    (
+        "factor-removed",
+        "Signing in takes your password alone now.",
+    ),
+    (
+        "factor-reset",
+        "The second factor is taken away, and their sessions have ended.",
+    ),
+    ("joined", "Your password is set. Sign in with it."),
+    (
+        "key-revoked",
+        "The key is revoked: no request with it is admitted any more.",
+    ),
+    ("organization-created", "The organization is there."),
+    (
+        "password-changed",
+        "The password is changed, and your other sessions have ended.",
+    ),
+    ("renamed", "The organization has its new name."),
+    ("role-deleted", "The role is deleted."),
+    (
+        "role-saved",
+        "The role is saved. It holds from the next request on.",
+    ),
+    ("session-ended", "The session has ended."),
+    ("sessions-ended", "Their sessions have ended."),
+    ("signed-out", "You are signed out."),
+    ("signed-out-everywhere", "You are signed out everywhere."),
+    (
+        "user-disabled",
+        "The user is disabled: their sessions and their keys have ended.",
+    ),
+    (
+        "user-saved",
+        "The user is saved. It holds from the next request on.",
+    ),
+];
+
+/// What an address says was done.
+pub(super) fn done(word: &str) -> Option<&'static str> {
+    let found = DONE.iter().find(|(known, _)| *known == word);
+    found.map(|(_, text)| *text)
+}
+
+impl Visitor {
+    /// What is around a page of theirs.
+    pub(super) fn shell(&self, title: impl Into<String>) -> Shell {
+        Shell {
+            title: title.into(),
+            version: assets::version(),
+            menu: self.menu(),
+            who: self.me.name.clone(),
+            role: match self.me.operator {
+                true => "operator".to_owned(),
+                false => self.me.roles.join(", "),
+            },
+            proof: self.proof.clone(),
+            done: done(self.query.one("done")),
+        }
+    }
+
+    /// The menu: what they may look at.
+    pub(super) fn menu(&self) -> Vec<Group> {
+        let words = &self.site.gate.contract().dashboard;
+        let item = |name: &str, href: &'static str, about: &'static str| Item {
+            name: name.to_owned(),
+            href,
+            about,
+            here: self.path == href || self.path.starts_with(&format!("{href}/")),
+        };
+        let keys = || {
+            item(
+                &words.keys,
+                "/-/keys",
+                "Keys for programs: make, rotate, revoke.",
+            )
+        };
+        let is_member = !self.me.operator;
+        let mut settings = Vec::new();
+        if is_member {
+            settings.push(item(
+                "Organization",
+                "/-/settings/organization",
+                "Its name and id.",
+            ));
+        }
+        if is_member && words.section == Section::Settings {
+            settings.push(keys());
+        }
+        if is_member {
+            settings.push(item(
+                "Clusters",
+                "/-/clusters",
+                "Clusters and the agents in them.",
+            ));
+        }
+        if self.may("manage:users") {
+            settings.push(item(
+                "Users",
+                "/-/users",
+                "Who is in, with which role and clusters.",
+            ));
+        }
+        if is_member {
+            settings.push(item("Roles", "/-/roles", "What each role may do."));
+        }
+        if self.me.operator {
+            settings.push(item(
+                "Organizations",
+                "/-/organizations",
+                "All that this gate serves.",
+            ));
+        }
+        settings.push(item(
+            "Policy",
+            "/-/policy",
+            "The rules that decide, and who may do what.",
+        ));
+        if self.may("manage:audit") && is_member {
+            settings.push(item(
+                "Audit",
+                "/-/audit",
+                "Who asked for what, and what came of it.",
+            ));
+        }
+        let mut profile = Vec::new();
+        if is_member && words.section == Section::Profile {
+            profile.push(keys());
+        }
+        profile.push(item(
+            "Security",
+            "/-/profile/security",
+            "Password, second factor, where you are signed in.",
+        ));
+        let group = |name, href, items| Group {
+            name,
+            href,
+            here: self.path == href,
+            items,
+        };
+        vec![
+            group("Overview", "/-/", Vec::new()),
+            group(Section::Settings.name(), "/-/settings", settings),
+            group(Section::Profile.name(), "/-/profile", profile),
+        ]
+    }
+}
+
+/// A page as a reply.
+pub(super) fn html(status: StatusCode, page: &impl Template) -> Response<Body> {
+    match page.render() {
+        Ok(text) => {
+            let kind = HeaderValue::from_static("text/html; charset=utf-8");
+            (status, [(CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A page that shows what was asked for.
+pub(super) fn ok(page: &impl Template) -> Response<Body> {
+    html(StatusCode::OK, page)
+}
+
+/// Another page, which is loaded with GET.
+pub(super) fn see(path: &str) -> Response<Body> {
+    let mut reply = StatusCode::SEE_OTHER.into_response();
+    // Paths are put together of encoded parts.
+    if let Ok(path) = HeaderValue::from_str(path) {
+        reply.headers_mut().insert(LOCATION, path);
+    }
+    reply
+}
+
+/// Another page, with what was done.
+pub(super) fn see_done(path: &str, word: &str) -> Response<Body> {
+    see(&format!("{path}?done={word}"))
+}
+
+/// For addresses that no page has.
+pub(super) async fn nothing_here() -> Stop {
+    Stop::Problem(Problem::nothing())
+}
