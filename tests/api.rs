@@ -12,5 +12,6 @@ mod people;
 mod races;
 mod schemathesis;
 mod slips;
+mod summary;
 mod table;
 mod tokens;

@@ -228,6 +228,8 @@ impl Directory {
     pub async fn retain(&self, keep_ms: Option<i64>, now_ms: i64) -> Result<Pruned, StoreError> {
         let store = &self.inner.store;
         store.prune_last_uses(now_ms).await?;
+        let before_ms = keep_ms.map(|keep_ms| now_ms - keep_ms);
+        store.prune_rollup(before_ms, now_ms).await?;
         match keep_ms {
             Some(keep_ms) => store.prune_audit(now_ms - keep_ms, now_ms).await,
             None => Ok(Pruned::default()),

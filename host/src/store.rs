@@ -38,7 +38,7 @@ pub use records::{
 pub use sqlite::path_of_url;
 
 use crate::{
-    audit::{Evidence, Filter, Found, Pruned, Report, Seal, SealError, Searched},
+    audit::{Evidence, Filter, Found, Pruned, Report, Seal, SealError, Searched, Summary, Window},
     key::KeyHash,
 };
 
@@ -212,6 +212,18 @@ impl Store {
         }
     }
 
+    /// What happened to an organization's requests in a span of time. It is counted as their records are added, and costs
+    /// no search.
+    pub async fn audit_summary(
+        &self,
+        organization: Uuid,
+        window: Window,
+    ) -> Result<Summary, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.audit_summary(organization, window).await,
+        }
+    }
+
     /// The audit records after this number, oldest first, at most `limit`.
     pub async fn audit_after(&self, seq: i64, limit: u32) -> Result<Vec<Found>, StoreError> {
         match self {
@@ -249,6 +261,17 @@ impl Store {
     ) -> Result<Pruned, StoreError> {
         match self {
             Self::Sqlite(store) => store.prune_audit(before_ms, now_ms).await,
+        }
+    }
+
+    /// Deletes what was counted of requests before this moment, and what nobody may look at any more.
+    pub(crate) async fn prune_rollup(
+        &self,
+        before_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.prune_rollup(before_ms, now_ms).await,
         }
     }
 

@@ -25,6 +25,7 @@ const TABLE: &str = "
     DELETE /-/api/agents/{agent}                                  401   404    403    403   200   404 200    403      403
     POST   /-/api/agents/{agent}/rotate                           401   404    403    403   201   404 403    403      403
     GET    /-/api/audit                                           401   404    403    403   200   200 200    403      403
+    GET    /-/api/audit/summary                                   401   404    403    403   200   200 200    403      403
     GET    /-/api/clusters                                        401   404    200    200   200   200 200    200      403
     POST   /-/api/clusters                                        401   404    403    403   201   201 403    403      403
     DELETE /-/api/clusters/{cluster}                              401   404    403    403   204   403 403    403      403

@@ -21,6 +21,7 @@ mod roles;
 mod sessions;
 mod shadow;
 mod slip;
+mod summary;
 mod tokens;
 mod users;
 mod version;
@@ -95,6 +96,7 @@ fn endpoints() -> OpenApiRouter<State> {
         .routes(routes!(shadow::read, shadow::push, shadow::drop))
         .routes(routes!(shadow::promote))
         .routes(routes!(audit::search))
+        .routes(routes!(summary::read))
         .routes(routes!(me::read))
         .routes(routes!(me::change_password))
         .routes(routes!(me::begin_factor, me::remove_factor))

@@ -24,7 +24,7 @@ use sqlx::{
 use super::{Missing, OpenError, Purpose, StoreError};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "store", include_str!("../../migrations/0001_store.sql")),
     (
         2,
@@ -48,6 +48,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         include_str!("../../migrations/0006_shadow.sql"),
     ),
     (7, "lists", include_str!("../../migrations/0007_lists.sql")),
+    (
+        8,
+        "audit rollup",
+        include_str!("../../migrations/0008_audit_rollup.sql"),
+    ),
 ];
 
 /// Connections for what a request waits for: each question is a look-up by an index.

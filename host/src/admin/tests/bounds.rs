@@ -317,7 +317,7 @@ async fn a_restricted_administrator_stays_within_their_clusters() {
         limit: 10,
     };
     let seen: Vec<String> = by
-        .clusters(&page)
+        .clusters(None, &page)
         .await
         .unwrap()
         .into_iter()

@@ -3,6 +3,7 @@
 mod carry_over;
 mod prune;
 mod read;
+mod rollup;
 mod search;
 mod start;
 
@@ -16,6 +17,7 @@ use crate::{
         Seal,
         chain::{self, Added, End, Hash, Row},
         head::Head,
+        rollup as audit_rollup,
     },
     store::StoreError,
 };
@@ -50,14 +52,15 @@ impl Ledger {
     ) -> Result<Appended, StoreError> {
         let end = end(connection).await?;
         let added = chain::add(end, lines);
-        write(connection, &added, self.seal.as_ref())
+        let closed = write(connection, &added, self.seal.as_ref())
             .await
-            .map(|closed| Appended {
-                end: added.end,
-                closed,
-                first_seq: end.seq + 1,
-            })
-            .map_err(unavailable)
+            .map_err(unavailable)?;
+        rollup::add(connection, &audit_rollup::count(&added.rows)).await?;
+        Ok(Appended {
+            end: added.end,
+            closed,
+            first_seq: end.seq + 1,
+        })
     }
 
     /// The transaction has ended: signs and exports what it added.

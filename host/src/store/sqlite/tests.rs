@@ -3,6 +3,7 @@ mod changes;
 mod opening;
 mod pools;
 mod reading;
+mod rollup;
 
 use serde_json::Value;
 

@@ -138,8 +138,11 @@ async fn a_search_is_a_bounded_piece_and_goes_on() {
         filter
     };
     let by_path = of_acme(|it| it.path = Some("/rare".to_owned()));
-    let by_reason = of_acme(|it| it.reason = Some("no-route".to_owned()));
-    for filter in [by_path, by_reason] {
+    let by_kind = of_acme(|it| {
+        it.kind = Some(RecordKind::Request);
+        it.path = Some("/rare".to_owned());
+    });
+    for filter in [by_path, by_kind] {
         // Thirty of ACME's, ten at a time; the one that is found is the third.
         assert_eq!(piece(&filter, None, 5).await, (vec![], Some(41)));
         assert_eq!(piece(&filter, Some(41), 5).await, (vec![], Some(21)));
@@ -147,6 +150,19 @@ async fn a_search_is_a_bounded_piece_and_goes_on() {
         assert_eq!(piece(&filter, Some(1), 5).await, (vec![], None));
         assert_eq!(piece(&filter, Some(21), 1).await, (vec![5], Some(5)));
     }
+    // What is rare has an index of its own.
+    for set in [
+        (|it| it.reason = Some("no-route".to_owned())) as fn(&mut Filter),
+        |it| it.outcome = Some("refuse".to_owned()),
+        |it| (it.outcome, it.path) = (Some("refuse".to_owned()), Some("/rare".to_owned())),
+    ] {
+        assert_eq!(piece(&of_acme(set), None, 5).await, (vec![5], None));
+        assert_eq!(piece(&of_acme(set), None, 1).await, (vec![5], Some(5)));
+    }
+    let minted = of_acme(|it| it.action = Some("key.mint".to_owned()));
+    assert_eq!(piece(&minted, None, 5).await, (vec![], None));
+    let changes = of_acme(|it| it.kind = Some(RecordKind::Change));
+    assert_eq!(piece(&changes, None, 5).await, (vec![], None));
     // Where every record that is looked at is found, nothing but the page ends it.
     let all = of_acme(|_| {});
     assert_eq!(piece(&all, None, 2).await, (vec![59, 57], Some(57)));
