@@ -4,6 +4,7 @@
 //! not do is refused by the same rules, whatever a page shows. Nothing here reads or changes the store by itself.
 
 mod assets;
+mod audit;
 mod browser;
 mod calls;
 mod catalogue;
@@ -14,6 +15,7 @@ mod moment;
 mod overview;
 mod page;
 mod problem;
+mod profile;
 mod sign_in;
 mod visitor;
 
@@ -107,6 +109,8 @@ impl Dashboard {
             .route("/-/profile", get(overview::section))
             .merge(sign_in::routes())
             .merge(keys::routes())
+            .merge(profile::routes())
+            .merge(audit::routes())
             .route("/-/assets/{name}", get(assets::serve))
             .fallback(page::nothing_here)
             .method_not_allowed_fallback(page::nothing_here)

@@ -24,8 +24,7 @@ use super::{
     visitor::Visitor,
 };
 
-pub(super) use list::{Listed, Table, of_user};
-pub(super) use shown::Curl;
+pub(super) use list::{Choice, Listed, choices};
 
 /// Its pages.
 pub(super) fn routes() -> Router<Arc<Site>> {
