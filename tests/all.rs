@@ -4,6 +4,7 @@ mod api;
 mod authzen;
 mod cli;
 mod corpus;
+mod dashboard;
 mod differential;
 mod guests;
 mod harness;

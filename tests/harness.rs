@@ -45,6 +45,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub mod actor;
+pub mod browser;
 pub mod people;
 pub mod program;
 pub mod random;
@@ -53,6 +54,7 @@ pub mod tls;
 pub mod upstream;
 
 pub use actor::{Actor, Reply};
+pub use browser::{Browser, Screen};
 pub use people::{Enrolled, Key};
 pub use upstream::{Seen, Upstream, json_reply};
 
