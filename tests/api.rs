@@ -9,6 +9,7 @@ mod keys;
 mod lists;
 pub mod office;
 mod people;
+mod preview;
 mod races;
 mod schemathesis;
 mod slips;

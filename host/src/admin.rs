@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub use command::{AgentRequest, Command, ImportedKey, KeyRequest, RotateRequest, UserRequest};
 pub use credential::{KeyFilter, Minted, Whose};
 pub use error::{AdminError, ErrorKind};
-pub use key::NewKey;
+pub use key::{NewKey, Preview};
 pub use reply::{Reply, RoleView};
 pub use user::{Invitation, UserEdit};
 

@@ -81,7 +81,7 @@ async fn the_numbers_are_those_of_the_records() {
         .add_user("globex", "admin@globex.example", "admin", None)
         .await;
     let stranger = world.manager("admin@globex.example").await;
-    assert_eq!(stranger.get("/v1/clusters/prod").await.status, 403);
+    assert_eq!(stranger.get("/-/api/organizations").await.status, 403);
 
     // Another bucket.
     world.clock.advance(Duration::from_secs(1800));

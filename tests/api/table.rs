@@ -32,6 +32,7 @@ const TABLE: &str = "
     POST   /-/api/introspect                                      401   404    200    200   200   200 200    200      200
     GET    /-/api/keys                                            401   404    200    200   200   200 200    200      403
     POST   /-/api/keys                                            401   404    201    201   201   201 403    403      403
+    POST   /-/api/keys/preview                                    401   404    200    200   200   200 403    403      403
     GET    /-/api/keys/{key}                                      401   404    200    200   200   404 200    200      403
     DELETE /-/api/keys/{key}                                      401   404    200    200   200   404 200    200      403
     POST   /-/api/keys/{key}/rotate                               401   404    201    201   201   404 403    403      403

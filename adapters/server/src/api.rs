@@ -17,6 +17,7 @@ mod organizations;
 mod page;
 mod policies;
 mod policy;
+mod preview;
 mod roles;
 mod sessions;
 mod shadow;
@@ -73,6 +74,7 @@ fn endpoints() -> OpenApiRouter<State> {
         .routes(routes!(keys::list, keys::mint))
         .routes(routes!(keys::read, keys::revoke))
         .routes(routes!(keys::rotate))
+        .routes(routes!(preview::preview))
         .routes(routes!(keys::list_all))
         .routes(routes!(keys::read_any, keys::revoke_any))
         .routes(routes!(agents::list, agents::mint))

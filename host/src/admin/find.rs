@@ -148,26 +148,44 @@ impl Admin<'_> {
         for id in ids {
             cluster::check_id(id)?;
         }
+        let known = self.known_clusters(organization).await?;
+        let is_operator = self.caller.is_some_and(|caller| caller.caller.operator);
+        let registered: HashSet<&str> = known.iter().map(String::as_str).collect();
+        match ids.iter().find(|id| !registered.contains(id.as_str())) {
+            Some(id) if is_operator => Err(AdminError::nameless("cluster", id)),
+            Some(id) => Err(AdminError::unknown(
+                "cluster",
+                id,
+                known.iter().map(String::as_str),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Those of the clusters that [`Admin::require_clusters`] finds nothing wrong about.
+    pub(super) async fn good_clusters(
+        &self,
+        organization: Uuid,
+        ids: &[String],
+    ) -> Result<Vec<String>, AdminError> {
+        let known = self.known_clusters(organization).await?;
+        let wanted: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let good = known.into_iter().filter(|id| wanted.contains(id.as_str()));
+        Ok(good.collect())
+    }
+
+    /// The registered clusters, as far as the caller sees them.
+    async fn known_clusters(&self, organization: Uuid) -> Result<Vec<String>, AdminError> {
         let clusters = self.directory.store().list_clusters(organization).await?;
-        let known = clusters
-            .iter()
-            .filter(|cluster| cluster.deleted_at.is_none());
-        let visible = |id: &&str| {
+        let visible = |id: &String| {
             let caller = self.caller.map(|caller| &caller.caller);
             // An operator imports keys, for clusters that they are told of.
             caller.is_none_or(|caller| caller.operator || caller.may_touch(id))
         };
-        let known: Vec<&str> = known
-            .map(|cluster| cluster.id.as_str())
-            .filter(visible)
-            .collect();
-        let is_operator = self.caller.is_some_and(|caller| caller.caller.operator);
-        let registered: HashSet<&str> = known.iter().copied().collect();
-        match ids.iter().find(|id| !registered.contains(id.as_str())) {
-            Some(id) if is_operator => Err(AdminError::nameless("cluster", id)),
-            Some(id) => Err(AdminError::unknown("cluster", id, known)),
-            None => Ok(()),
-        }
+        let known = clusters
+            .into_iter()
+            .filter(|cluster| cluster.deleted_at.is_none());
+        Ok(known.map(|cluster| cluster.id).filter(visible).collect())
     }
 
     /// Permissions and patterns of a custom role: each must mean something in the policy's catalogue.

@@ -1,5 +1,7 @@
 //! API keys: making them by the contract's rules.
 
+use std::collections::BTreeSet;
+
 use scopegate_policy::{Clusters, permission};
 use uuid::Uuid;
 
@@ -11,6 +13,7 @@ use super::{
     find::require_few,
 };
 use crate::{
+    Principal,
     contract::Authority,
     store::{Credential, CredentialKind, User},
 };
@@ -28,6 +31,33 @@ pub struct NewKey {
     pub expires_at: Option<i64>,
 }
 
+/// A key that could be minted.
+#[derive(Debug)]
+pub struct Preview {
+    /// Why it is not minted, in the words of minting; nothing where it would be.
+    pub problems: Vec<AdminError>,
+    /// Who would call with it, as far as what was asked for is good.
+    pub principal: Option<Principal>,
+    /// The permissions of the catalogue that it would have, by its owner's roles and its scopes.
+    pub permissions: Vec<String>,
+}
+
+/// A key as it is asked for, without its secret: what is wrong about it is left out of it.
+struct Draft {
+    key: Credential,
+    problems: Vec<AdminError>,
+}
+
+impl Draft {
+    /// The key, if nothing stands against it.
+    fn sound(self) -> Result<Credential, AdminError> {
+        match self.problems.into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(self.key),
+        }
+    }
+}
+
 impl Admin<'_> {
     /// Makes a key of the caller's own, with no more in it than they hold.
     pub async fn mint_own_key(
@@ -36,11 +66,45 @@ impl Admin<'_> {
         once: Option<Once>,
         now_ms: i64,
     ) -> Result<Minted, AdminError> {
+        let (draft, _) = self.draft_own(key, now_ms).await?;
+        self.mint(draft.sound()?, once, now_ms).await
+    }
+
+    /// What [`Admin::mint_own_key`] would make of this, which makes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be told, or the caller has no keys.
+    pub async fn preview_own_key(&self, key: NewKey, now_ms: i64) -> Result<Preview, AdminError> {
+        let (Draft { key, problems }, owner) = self.draft_own(key, now_ms).await?;
+        let principal = self.directory.key_to_be(key, owner).await?;
+        let permissions = principal.as_ref().and_then(|principal| {
+            let roles = &principal.caller.roles;
+            let bearer = Admin {
+                caller: Some(principal),
+                roles,
+                origin: self.origin.clone(),
+                ..*self
+            };
+            let held = bearer.held()?.into_iter();
+            Some(held.map(str::to_owned).collect())
+        });
+        Ok(Preview {
+            problems,
+            permissions: permissions.unwrap_or_default(),
+            principal,
+        })
+    }
+
+    async fn draft_own(&self, key: NewKey, now_ms: i64) -> Result<(Draft, User), AdminError> {
         let owner = self.acting_user()?;
         let owner = self.user_of_home(owner).await?;
-        let credential = self.key(self.home()?, Some(owner), key, now_ms).await?;
-        self.require_key_held(&credential)?;
-        self.mint(credential, once, now_ms).await
+        let mut draft = self
+            .draft(self.home()?, Some(owner.clone()), key, now_ms)
+            .await?;
+        draft
+            .problems
+            .extend(self.require_key_held(&draft.key).err());
+        Ok((draft, owner))
     }
 
     pub(super) async fn mint_key(
@@ -69,27 +133,78 @@ impl Admin<'_> {
         key: NewKey,
         now_ms: i64,
     ) -> Result<Credential, AdminError> {
-        self.check_name(&key.name)?;
-        if key.expires_at.is_some() && !self.contract.minting.expiry_allowed {
-            return Err(self.not_by_contract("have no expiry; they end when they are revoked"));
+        self.draft(organization, owner, key, now_ms).await?.sound()
+    }
+
+    /// A key, and everything in which it is not by the contract's rules.
+    async fn draft(
+        &self,
+        organization: Uuid,
+        owner: Option<User>,
+        key: NewKey,
+        now_ms: i64,
+    ) -> Result<Draft, AdminError> {
+        let mut problems: Vec<AdminError> = self.check_name(&key.name).err().into_iter().collect();
+        let expiry = match key.expires_at {
+            Some(_) if !self.contract.minting.expiry_allowed => {
+                Err(self.not_by_contract("have no expiry; they end when they are revoked"))
+            }
+            expires_at => check_expiry(expires_at, now_ms),
+        };
+        let expires_at = key.expires_at.filter(|_| expiry.is_ok());
+        problems.extend(expiry.err());
+        let scopes = match self.check_scopes(key.scopes.clone()) {
+            Ok(scopes) => scopes,
+            Err(problem) => {
+                problems.push(problem);
+                self.good_scopes(key.scopes)
+            }
+        };
+        let is_restricted = !key.allowed_cluster_ids.is_empty();
+        let mut ids = key.allowed_cluster_ids;
+        match self.require_clusters(organization, &ids).await {
+            Ok(()) => {}
+            Err(error) if error.kind == ErrorKind::Unavailable => return Err(error),
+            Err(problem) => {
+                problems.push(problem);
+                ids = self.good_clusters(organization, &ids).await?;
+            }
         }
-        check_expiry(key.expires_at, now_ms)?;
-        let scopes = self.check_scopes(key.scopes)?;
-        self.require_clusters(organization, &key.allowed_cluster_ids)
-            .await?;
         let blank = Self::blank(organization, CredentialKind::ApiKey, key.name, now_ms);
-        Ok(Credential {
+        let key = Credential {
             owner: owner.as_ref().map(|user| user.id),
             owner_email: owner.map(|user| user.email),
             scopes,
             // Here, and only here, an empty list is every cluster.
-            allowed_clusters: match key.allowed_cluster_ids.is_empty() {
-                true => Clusters::All,
-                false => Clusters::only(key.allowed_cluster_ids),
+            allowed_clusters: match is_restricted {
+                false => Clusters::All,
+                true => Clusters::only(ids),
             },
-            expires_at: key.expires_at,
+            expires_at,
             ..blank
-        })
+        };
+        Ok(Draft { key, problems })
+    }
+
+    /// Those of the scopes that a key can carry, where the contract's keys carry any.
+    fn good_scopes(&self, scopes: Option<Vec<String>>) -> Option<Vec<String>> {
+        if !self.contract.minting.scopes_allowed {
+            return None;
+        }
+        let mut scopes = scopes.unwrap_or_default();
+        let carried: BTreeSet<&str> = self.carried().collect();
+        scopes.retain(|scope| carried.contains(scope.as_str()));
+        scopes.sort_unstable();
+        scopes.dedup();
+        Some(scopes)
+    }
+
+    /// The permissions that a key can carry as scopes.
+    fn carried(&self) -> impl Iterator<Item = &str> {
+        let known = self.description.permissions.iter();
+        known
+            .filter(|known| known.scope && permission::is_name(&known.name))
+            .map(|known| known.name.as_str())
     }
 
     /// The caller holds all that the key could do.
@@ -163,12 +278,7 @@ impl Admin<'_> {
             Some(scopes) => scopes,
         };
         require_few(&scopes, "scopes")?;
-        let can_carry = self
-            .description
-            .permissions
-            .iter()
-            .filter(|known| known.scope && permission::is_name(&known.name));
-        let can_carry: Vec<&str> = can_carry.map(|known| known.name.as_str()).collect();
+        let can_carry: Vec<&str> = self.carried().collect();
         if scopes.is_empty() {
             let error = AdminError::invalid("a key needs at least one scope");
             return Err(match rules.scopes_required {

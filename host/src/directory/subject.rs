@@ -2,7 +2,7 @@
 //!
 //! Nothing of it is kept: whoever asks about many must not push out those who call.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use scopegate_policy::CallerKind;
 use uuid::Uuid;
@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::{Directory, facts, is_over};
 use crate::{
     Principal,
-    store::{LoginFacts, Owner, StoreError, User},
+    key::KeyHash,
+    store::{Credential, CredentialFacts, LoginFacts, Owner, StoreError, User},
 };
 
 /// Who somebody is.
@@ -100,6 +101,34 @@ impl Directory {
         let owner = Owner { user, custom_role };
         let principal = facts::user_principal(owner, organization, mfa, registered);
         Ok(Known::Live(Arc::new(principal)))
+    }
+
+    /// A key that nobody has minted, as a policy would be told of it.
+    pub(crate) async fn key_to_be(
+        &self,
+        key: Credential,
+        owner: User,
+    ) -> Result<Option<Principal>, StoreError> {
+        let organization = key.organization;
+        let custom_role = self.custom_role(&owner, organization).await?;
+        let registered = self.registered(organization).await?;
+        let facts = CredentialFacts {
+            // Of no key's text.
+            hash: KeyHash::from_bytes([0; 32]),
+            credential: key,
+            owner: Some(Owner {
+                user: owner,
+                custom_role,
+            }),
+            registered: BTreeSet::clone(&registered),
+            version: String::new(),
+        };
+        let authority = &self.inner.authority;
+        Ok(facts::credential_principal(
+            facts,
+            authority,
+            &self.inner.registered,
+        ))
     }
 
     /// What a user's role grants where it is one of the organization's own.

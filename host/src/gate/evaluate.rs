@@ -2,6 +2,7 @@
 //! itself, and made by nobody. Nothing counts against the subject; each answer is on record with who asked.
 
 mod cluster;
+pub(super) mod sample;
 
 use std::{
     fmt,
@@ -33,7 +34,7 @@ use crate::{
     limit::Taken,
     path,
 };
-pub use cluster::path_of;
+pub use sample::path_of;
 
 /// Nothing is there: whether a caller may ask there is whether what they claim of a subject is believed.
 const ASSERT_PATH: &str = "/-/api/access/assert";

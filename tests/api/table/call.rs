@@ -254,7 +254,7 @@ impl Stage {
         places: &BTreeMap<String, String>,
     ) -> Value {
         match endpoint.to_string().as_str() {
-            "POST /-/api/keys" => json!({ "name": word("key") }),
+            "POST /-/api/keys" | "POST /-/api/keys/preview" => json!({ "name": word("key") }),
             "POST /-/api/keys/{key}/rotate" | "POST /-/api/agents/{agent}/rotate" => json!({}),
             "POST /-/api/agents" => json!({ "cluster": "prod" }),
             "POST /-/api/clusters" => json!({ "id": word("cluster"), "agent": true }),

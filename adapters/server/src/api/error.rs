@@ -28,17 +28,19 @@ impl IntoResponse for Failed {
     }
 }
 
+/// An error as callers are told of it.
+pub(super) fn worded(error: AdminError) -> String {
+    let AdminError { message, help, .. } = error;
+    match help {
+        Some(help) => format!("{message}: {help}"),
+        None => message,
+    }
+}
+
 impl From<AdminError> for Failed {
     fn from(error: AdminError) -> Self {
-        let AdminError {
-            kind,
-            message,
-            help,
-        } = error;
-        let text = match help {
-            Some(help) => format!("{message}: {help}"),
-            None => message,
-        };
+        let kind = error.kind;
+        let text = worded(error);
         Self(match kind {
             // Names stand in bodies; what a path names is there or missing.
             ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::Unknown => {

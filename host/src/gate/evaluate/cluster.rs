@@ -3,30 +3,21 @@
 
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use scopegate_policy::{ClusterSource, Clusters, Outcome, Reason, RouteInfo, is_cluster_id};
 
-use super::{Around, Asked, Evaluator, Noted};
+use super::{
+    Around, Asked, Evaluator, Noted,
+    sample::{Sample, method_of},
+};
 use crate::{
     Cause, Principal,
     gate::{Subject, decide},
-    path,
     refusal::cut,
 };
 
 /// Routes that are asked about for one permission and cluster.
 const ROUTES_MAX: usize = 16;
-/// What stands for the parameters of a route that are no cluster.
-const ANYTHING: &str = "~";
-
-/// A request on a route.
-struct Sample<'d> {
-    index: usize,
-    route: &'d RouteInfo,
-    path: String,
-    query: String,
-    header: Option<(HeaderName, HeaderValue)>,
-}
 
 impl Evaluator<'_> {
     /// Whether the subject may use the permission on the cluster; on record, as the request that settled it.
@@ -181,19 +172,7 @@ fn samples<'d>(routes: &'d [RouteInfo], permission: &str, cluster: &str) -> Vec<
     found.sort_by_key(|(order, index, _)| (*order, *index));
     let found = found.into_iter().take(ROUTES_MAX);
     found
-        .map(|(_, index, route)| Sample {
-            index,
-            route,
-            path: path_of(route, Some(cluster)),
-            query: match &route.cluster {
-                ClusterSource::Query(name) => path::with_parameter("", name, cluster),
-                _ => String::new(),
-            },
-            header: match &route.cluster {
-                ClusterSource::Header(name) => pair(name, cluster),
-                _ => None,
-            },
-        })
+        .map(|(_, index, route)| Sample::of(index, route, Some(cluster)))
         .collect()
 }
 
@@ -207,41 +186,4 @@ fn order(cluster: &ClusterSource) -> Option<u8> {
         ClusterSource::Spans => Some(5),
         ClusterSource::None => None,
     }
-}
-
-fn pair(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    Some((
-        HeaderName::from_bytes(name.as_bytes()).ok()?,
-        HeaderValue::from_str(value).ok()?,
-    ))
-}
-
-fn method_of(route: &RouteInfo) -> String {
-    match route.method.as_str() {
-        "*" => "GET".to_owned(),
-        method => method.to_owned(),
-    }
-}
-
-/// A path that the route's pattern matches: with this cluster where it names one.
-pub fn path_of(route: &RouteInfo, cluster: Option<&str>) -> String {
-    let place = match route.cluster {
-        ClusterSource::Path(index) => Some(index as usize),
-        _ => None,
-    };
-    let mut path = String::new();
-    for (index, segment) in route.pattern.split('/').skip(1).enumerate() {
-        let segment = match segment {
-            "**" => break,
-            _ if place == Some(index) => cluster.unwrap_or(ANYTHING),
-            parameter if parameter.starts_with('{') => ANYTHING,
-            literal => literal,
-        };
-        path.push('/');
-        path.push_str(segment);
-    }
-    if path.is_empty() {
-        path.push('/');
-    }
-    path
 }

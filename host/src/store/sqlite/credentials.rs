@@ -112,6 +112,9 @@ fn begin(
     let column = column(filter.order.by);
     match (column, part, after.map(|place| &place.value)) {
         (Some(column), Part::Having, Some(CredentialValue::Name(name))) => {
+            // The index is searched by the name alone: a pair with a collation is no search of it.
+            query.push(format_args!(" AND c.{column} {comparison}= "));
+            query.push_bind(name.clone());
             query.push(format_args!(" AND (c.{column}, c.id) {comparison} ("));
             query.push_bind(name.clone()).push(", ").push_bind(id);
             query.push(")");
