@@ -14,6 +14,7 @@ mod keys;
 mod moment;
 mod overview;
 mod page;
+mod policy;
 mod problem;
 mod profile;
 mod sign_in;
@@ -111,6 +112,7 @@ impl Dashboard {
             .merge(keys::routes())
             .merge(profile::routes())
             .merge(audit::routes())
+            .merge(policy::routes())
             .route("/-/assets/{name}", get(assets::serve))
             .fallback(page::nothing_here)
             .method_not_allowed_fallback(page::nothing_here)

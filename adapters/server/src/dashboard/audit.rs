@@ -74,7 +74,9 @@ struct Page {
     next: Option<String>,
     /// The first page, where this is a later one.
     first: Option<String>,
-    picture: Picture,
+    picture: Option<Picture>,
+    /// Why there is none.
+    no_picture: Option<String>,
 }
 
 async fn show(visitor: Visitor) -> Result<Response<Body>, Stop> {
@@ -84,10 +86,13 @@ async fn show(visitor: Visitor) -> Result<Response<Body>, Stop> {
     let live = asked.one("live") == "on";
     let searched = format!("/audit{}", filter.api(&visitor, cursor, "50").await?);
     let found: Listed<Record> = visitor.calls.read(searched).await?;
-    let summary: Summary = visitor
-        .calls
-        .read(format!("/audit/summary{}", filter.span()))
-        .await?;
+    let summary = format!("/audit/summary{}", filter.span());
+    let (picture, no_picture) = match visitor.calls.read::<Summary>(summary).await {
+        Ok(summary) => (Some(Picture::of(&summary, &visitor)), None),
+        // Longer ago than it is kept, or no time at all: the records are searched all the same.
+        Err(problem) if problem.is_of_form() => (None, Some(problem.detail)),
+        Err(problem) => return Err(problem.into()),
+    };
     let next = found.next_cursor.as_deref();
     let toggled = if live { "" } else { "on" };
     Ok(ok(&Page {
@@ -107,7 +112,8 @@ async fn show(visitor: Visitor) -> Result<Response<Body>, Stop> {
         json_lines: format!("{PAGE}/export.jsonl{}", filter.page(&[])),
         next: next.map(|cursor| format!("{PAGE}{}", filter.page(&[("cursor", cursor)]))),
         first: (!cursor.is_empty()).then(|| format!("{PAGE}{}", filter.page(&[]))),
-        picture: Picture::of(&summary, &visitor),
+        picture,
+        no_picture,
         filter,
     }))
 }
