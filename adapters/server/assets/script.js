@@ -80,6 +80,14 @@ for (const form of document.querySelectorAll("form[data-preview]")) {
   check();
 }
 
+// Ticking a cluster chooses "only these".
+for (const box of document.querySelectorAll("form:not([data-preview]) [data-chooses]")) {
+  box.addEventListener("change", () => {
+    const { chooses, value } = box.dataset;
+    if (box.checked) box.form.querySelector(`[name=${chooses}][value=${value || "only"}]`).checked = true;
+  });
+}
+
 // A live list asks again for its part of the page.
 for (const part of document.querySelectorAll("[data-live]")) {
   setInterval(async () => {

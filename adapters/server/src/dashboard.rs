@@ -9,15 +9,18 @@ mod browser;
 mod calls;
 mod catalogue;
 mod clusters;
+mod confirm;
 mod fields;
+mod invitation;
 mod keys;
 mod moment;
 mod overview;
 mod page;
 mod policy;
 mod problem;
-mod profile;
+mod roles;
 mod sign_in;
+mod users;
 mod visitor;
 
 use std::sync::Arc;
@@ -110,9 +113,7 @@ impl Dashboard {
             .route("/-/profile", get(overview::section))
             .merge(sign_in::routes())
             .merge(keys::routes())
-            .merge(profile::routes())
-            .merge(audit::routes())
-            .merge(policy::routes())
+            .merge(users::routes())
             .route("/-/assets/{name}", get(assets::serve))
             .fallback(page::nothing_here)
             .method_not_allowed_fallback(page::nothing_here)

@@ -76,6 +76,11 @@ impl Policy {
         self.by_category(chosen, |known| held.contains(&known.name))
     }
 
+    /// The name of every permission.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.permissions.iter().map(|known| known.name.as_str())
+    }
+
     fn by_category(&self, chosen: &[String], offered: impl Fn(&Known) -> bool) -> Vec<Category> {
         let mut categories: Vec<Category> = Vec::new();
         for known in self.permissions.iter().filter(|known| offered(known)) {

@@ -167,7 +167,7 @@ async fn find(visitor: &Visitor, key: &str) -> Result<(Key, String), Stop> {
 }
 
 /// An id that is none names nothing.
-fn named(problem: Problem) -> Problem {
+pub(super) fn named(problem: Problem) -> Problem {
     match problem.status {
         http::StatusCode::NOT_FOUND => Problem::nothing(),
         _ => problem,

@@ -68,7 +68,7 @@ impl Outside {
 }
 
 /// What was done, by the word that the address says it with: no page says what an address makes up.
-const DONE: [(&str, &str); 19] = [
+const DONE: [(&str, &str); 20] = [
     ("activated", "The policy is active now."),
     (
         "agent-revoked",
@@ -91,6 +91,10 @@ const DONE: [(&str, &str); 19] = [
     (
         "key-revoked",
         "The key is revoked: no request with it is admitted any more.",
+    ),
+    (
+        "no-factor",
+        "They had no second factor: nothing was changed.",
     ),
     ("organization-created", "The organization is there."),
     (
