@@ -114,6 +114,7 @@ impl Dashboard {
             .merge(sign_in::routes())
             .merge(keys::routes())
             .merge(users::routes())
+            .merge(clusters::routes())
             .route("/-/assets/{name}", get(assets::serve))
             .fallback(page::nothing_here)
             .method_not_allowed_fallback(page::nothing_here)

@@ -24,7 +24,9 @@ use super::{
     visitor::Visitor,
 };
 
-pub(super) use list::{Choice, Listed, choices};
+pub(super) use end::{OVERLAP, ends, overlaps};
+pub(super) use list::{Choice, Listed, Table, of_user};
+pub(super) use shown::Curl;
 
 /// Its pages.
 pub(super) fn routes() -> Router<Arc<Site>> {

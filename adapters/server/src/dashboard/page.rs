@@ -9,6 +9,7 @@ use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_TYPE, LOCATION},
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use scopegate_host::contract::Section;
 
 use super::{
@@ -16,6 +17,13 @@ use super::{
     problem::{Problem, Stop},
     visitor::Visitor,
 };
+
+/// What does not stand in addresses as it is. What ids of clusters and names of roles are made of does.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b':');
 
 /// Around pages for whoever has signed in.
 #[derive(Debug)]
@@ -68,11 +76,15 @@ impl Outside {
 }
 
 /// What was done, by the word that the address says it with: no page says what an address makes up.
-const DONE: [(&str, &str); 20] = [
+const DONE: [(&str, &str); 21] = [
     ("activated", "The policy is active now."),
     (
         "agent-revoked",
         "The agent token is revoked: it opens nothing any more.",
+    ),
+    (
+        "cluster-connected",
+        "The cluster is registered. Its agent needs a token.",
     ),
     (
         "cluster-removed",
@@ -263,6 +275,15 @@ pub(super) fn see(path: &str) -> Response<Body> {
 /// Another page, with what was done.
 pub(super) fn see_done(path: &str, word: &str) -> Response<Body> {
     see(&format!("{path}?done={word}"))
+}
+
+/// A part of a page's address, whatever is in it. Those words are other pages', so what is called so is spelled in
+/// another way.
+pub(super) fn part(text: &str, words: &[&str]) -> String {
+    match (text.bytes().next(), text.get(1..)) {
+        (Some(first), Some(rest)) if words.contains(&text) => format!("%{first:02X}{rest}"),
+        _ => utf8_percent_encode(text, ENCODED).to_string(),
+    }
 }
 
 /// For addresses that no page has.

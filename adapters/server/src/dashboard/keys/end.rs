@@ -29,7 +29,7 @@ const OVERLAPS: [(&str, &str); 5] = [
     ("2592000", "In 30 days"),
 ];
 /// What is chosen at first.
-const OVERLAP: &str = "86400";
+pub(in crate::dashboard) const OVERLAP: &str = "86400";
 
 #[derive(Template)]
 #[template(path = "keys/revoke.html")]
@@ -94,7 +94,7 @@ impl Rotate {
         Self {
             shell: visitor.shell(format!("Rotate {}", key.name)),
             key: Shown::of(key, visitor),
-            overlaps: choices(&OVERLAPS, overlap),
+            overlaps: overlaps(overlap),
             once: Uuid::new_v4(),
             problem: problem.map(|problem| problem.detail),
         }
@@ -151,8 +151,13 @@ pub(super) async fn rotate(
     }
 }
 
+/// The choices, one of them chosen.
+pub(in crate::dashboard) fn overlaps(chosen: &str) -> Vec<Choice> {
+    choices(&OVERLAPS, chosen)
+}
+
 /// When an overlap that begins now is over, if it is one of those that are offered.
-fn ends(now: Timestamp, overlap: &str) -> Option<Timestamp> {
+pub(in crate::dashboard) fn ends(now: Timestamp, overlap: &str) -> Option<Timestamp> {
     let (known, _) = OVERLAPS.iter().find(|(known, _)| *known == overlap)?;
     let seconds = known.parse().ok()?;
     now.checked_add(SignedDuration::from_secs(seconds)).ok()
