@@ -67,12 +67,11 @@ impl Drop for Session {
     fn drop(&mut self) {
         let ask = || -> std::io::Result<()> {
             let mut stream = TcpStream::connect(driver())?;
-            write!(
-                stream,
-                "DELETE /session/{} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
-                self.id
-            )?;
-            stream.read_to_end(&mut Vec::new()).map(drop)
+            stream.set_read_timeout(Some(WAIT_MAX))?;
+            let head = "HTTP/1.1\r\nhost: localhost\r\n\r\n";
+            write!(stream, "DELETE /session/{} {head}", self.id)?;
+            // It answers when the Chromium is gone, and keeps the connection.
+            stream.read_exact(&mut [0])
         };
         // Whatever goes wrong here, all of them end with the driver.
         let _ = ask();
