@@ -14,6 +14,7 @@ mod fields;
 mod invitation;
 mod keys;
 mod moment;
+mod organizations;
 mod overview;
 mod page;
 mod policy;
@@ -115,6 +116,8 @@ impl Dashboard {
             .merge(keys::routes())
             .merge(users::routes())
             .merge(clusters::routes())
+            .merge(roles::routes())
+            .merge(organizations::routes())
             .route("/-/assets/{name}", get(assets::serve))
             .fallback(page::nothing_here)
             .method_not_allowed_fallback(page::nothing_here)

@@ -76,6 +76,11 @@ impl Policy {
         self.by_category(chosen, |known| held.contains(&known.name))
     }
 
+    /// All there is.
+    pub(super) fn all(&self) -> Vec<Category> {
+        self.by_category(&[], |_| true)
+    }
+
     /// The name of every permission.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.permissions.iter().map(|known| known.name.as_str())

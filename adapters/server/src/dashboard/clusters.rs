@@ -66,7 +66,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 async fn find(visitor: &Visitor, id: &str) -> Result<Cluster, Problem> {
     let mut cursor = String::new();
     loop {
-        let asked = query([("limit", "200"), ("cursor", &cursor)]);
+        let asked = query([("id", id), ("limit", "200"), ("cursor", &cursor)]);
         let found: Listed<Cluster> = visitor.calls.read(format!("/clusters{asked}")).await?;
         let mut clusters = found.items.into_iter();
         if let Some(cluster) = clusters.find(|cluster| cluster.id == id) {

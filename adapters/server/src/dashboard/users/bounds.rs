@@ -38,7 +38,7 @@ impl Bounds {
     /// The roles that the visitor may give, and the one that is chosen.
     pub(super) fn offered(&self, visitor: &Visitor, chosen: &str) -> Vec<Offered> {
         let roles = self.roles.iter().filter(|role| {
-            role.is_for_users() && (role.name == chosen || self.is_held(visitor, role))
+            role.is_for_users() && (role.name == chosen || role.is_held(visitor, &self.policy))
         });
         roles
             .map(|role| Offered {
@@ -55,18 +55,12 @@ impl Bounds {
         }
         // A role that is gone gives nothing.
         let role = self.roles.iter().find(|role| role.name == user.role);
-        let has_no_more = role.is_none_or(|role| self.is_held(visitor, role));
+        let has_no_more = role.is_none_or(|role| role.is_held(visitor, &self.policy));
         let clusters = match (&visitor.me.clusters, &user.clusters) {
             (None, _) => true,
             (Some(_), None) => false,
             (Some(mine), Some(theirs)) => theirs.iter().all(|id| mine.contains(id)),
         };
         has_no_more && clusters
-    }
-
-    /// Whether a role gives nothing that the visitor does not hold.
-    fn is_held(&self, visitor: &Visitor, role: &Role) -> bool {
-        let mut given = self.policy.names().filter(|name| role.gives(name));
-        given.all(|name| visitor.may(name))
     }
 }
