@@ -4,6 +4,7 @@
 mod conditions;
 mod document;
 mod endpoints;
+mod explain;
 mod isolation;
 mod keys;
 mod lists;

@@ -11,6 +11,7 @@ mod find;
 mod import;
 mod key;
 mod organization;
+mod question;
 mod reply;
 mod role;
 mod rotate;
@@ -26,6 +27,7 @@ pub use command::{AgentRequest, Command, ImportedKey, KeyRequest, RotateRequest,
 pub use credential::{KeyFilter, Minted, Whose};
 pub use error::{AdminError, ErrorKind};
 pub use key::{NewKey, Preview};
+pub use question::{Who, clusters_of};
 pub use reply::{Reply, RoleView};
 pub use user::{Invitation, UserEdit};
 

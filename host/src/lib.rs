@@ -10,6 +10,7 @@ pub mod counters;
 pub mod directory;
 mod ed25519;
 pub mod engine;
+pub mod explain;
 pub mod factor;
 mod fetch;
 pub mod gate;

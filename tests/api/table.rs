@@ -53,6 +53,7 @@ const TABLE: &str = "
     PATCH  /-/api/organizations/{organization}                    401   404    403    403   403   403 403    403      200
     POST   /-/api/organizations/{organization}/keys/import        401   404    403    403   403   403 403    403      201
     GET    /-/api/policy                                          401   404    200    200   200   200 200    200      200
+    POST   /-/api/policy/explain                                  401   404    403    403   200   404 200    403      403
     GET    /-/api/policies                                        401   404    403    403   403   403 403    403      200
     POST   /-/api/policies                                        401   404    403    403   403   403 403    403      201
     POST   /-/api/policies/{policy}/activate                      401   404    403    403   403   403 403    403      200

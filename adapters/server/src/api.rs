@@ -10,6 +10,7 @@ mod caller;
 mod clusters;
 mod document;
 mod error;
+mod explain;
 mod keys;
 mod me;
 mod once;
@@ -93,6 +94,7 @@ fn endpoints() -> OpenApiRouter<State> {
         .routes(routes!(organizations::read, organizations::rename))
         .routes(routes!(organizations::import))
         .routes(routes!(policy::read))
+        .routes(routes!(explain::explain))
         .routes(routes!(policies::list, policies::push))
         .routes(routes!(policies::activate))
         .routes(routes!(shadow::read, shadow::push, shadow::drop))

@@ -77,17 +77,9 @@ impl Admin<'_> {
     pub async fn preview_own_key(&self, key: NewKey, now_ms: i64) -> Result<Preview, AdminError> {
         let (Draft { key, problems }, owner) = self.draft_own(key, now_ms).await?;
         let principal = self.directory.key_to_be(key, owner).await?;
-        let permissions = principal.as_ref().and_then(|principal| {
-            let roles = &principal.caller.roles;
-            let bearer = Admin {
-                caller: Some(principal),
-                roles,
-                origin: self.origin.clone(),
-                ..*self
-            };
-            let held = bearer.held()?.into_iter();
-            Some(held.map(str::to_owned).collect())
-        });
+        let permissions = principal
+            .as_ref()
+            .map(|principal| self.permissions_of(principal));
         Ok(Preview {
             problems,
             permissions: permissions.unwrap_or_default(),

@@ -103,6 +103,32 @@ impl Directory {
         Ok(Known::Live(Arc::new(principal)))
     }
 
+    /// [`Directory::known_user`] by their id.
+    pub(crate) async fn known_user_id(
+        &self,
+        id: Uuid,
+        organization: Uuid,
+    ) -> Result<Known, StoreError> {
+        self.known_user(UserName::Id(id), organization).await
+    }
+
+    /// A user whom nobody has added, as in a session that they have not opened.
+    pub(crate) async fn user_to_be(
+        &self,
+        user: User,
+        organization: Uuid,
+    ) -> Result<Principal, StoreError> {
+        let custom_role = self.custom_role(&user, organization).await?;
+        let registered = self.registered(organization).await?;
+        let owner = Owner { user, custom_role };
+        Ok(facts::user_principal(
+            owner,
+            organization,
+            false,
+            registered,
+        ))
+    }
+
     /// A key that nobody has minted, as a policy would be told of it.
     pub(crate) async fn key_to_be(
         &self,

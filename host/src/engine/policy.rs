@@ -23,6 +23,7 @@ use super::{
     lane,
     limits::{self, Meter, POOLED_POLICIES_MAX},
 };
+use crate::Cause;
 
 thread_local! {
     /// The question that is being asked. Kept, so that asking allocates nothing.
@@ -38,6 +39,15 @@ pub enum DecideError {
     /// Every place for a decision is taken.
     #[error("every place for a decision is taken")]
     Overloaded,
+}
+
+impl From<DecideError> for Cause {
+    fn from(error: DecideError) -> Self {
+        match error {
+            DecideError::Fault(why) => Self::PolicyFault(why),
+            DecideError::Overloaded => Self::Overloaded,
+        }
+    }
 }
 
 /// A policy that was loaded into a sandbox.

@@ -6,11 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use scopegate_policy::{Clusters, Decision, Outcome, Reason, wire::Question};
 
 use super::{Gate, question::Active};
-use crate::{
-    Cause, Principal,
-    engine::{CallerRef, DecideError},
-    policies::faults::Failing,
-};
+use crate::{Cause, Principal, engine::CallerRef, policies::faults::Failing};
 
 impl Gate {
     /// Asks the policy about a request of this caller, or of nobody, within what the caller may have at all. `own` sees the
@@ -47,10 +43,7 @@ impl Gate {
         if let Some(shadow) = &active.shadow {
             shadow.hand(question, principal, &decided);
         }
-        decided.map_err(|error| match error {
-            DecideError::Fault(why) => Cause::PolicyFault(why),
-            DecideError::Overloaded => Cause::Overloaded,
-        })
+        decided.map_err(Cause::from)
     }
 
     #[cold]

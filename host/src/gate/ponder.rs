@@ -9,10 +9,7 @@ use scopegate_policy::{
 };
 
 use super::evaluate::sample::{Sample, method_of};
-use crate::{
-    Cause, Principal, Request,
-    engine::{DecideError, Policy},
-};
+use crate::{Cause, Principal, Request, engine::Policy};
 
 /// Methods that are tried on a route for every method, until the route is the one that takes it: others of the same pattern
 /// may take the first ones.
@@ -25,8 +22,8 @@ const TURN: usize = 32;
 pub struct Pondered<'p> {
     /// It.
     pub policy: &'p Policy,
-    /// From where.
-    pub client: IpAddr,
+    /// From where, if that is known.
+    pub client: Option<IpAddr>,
     /// When, in milliseconds since the epoch.
     pub now_ms: i64,
 }
@@ -58,6 +55,24 @@ impl Pondered<'_> {
         Ok(found)
     }
 
+    /// A request, as the policy is asked about it.
+    ///
+    /// # Errors
+    /// Where its shape is wrong.
+    pub fn request(&self, request: &Request<'_>) -> Result<scopegate_policy::Request, Cause> {
+        let declared = Declared::of(self.policy.description());
+        let question = Question::read(request, self.client, &declared)?;
+        let asked = question.as_ref();
+        Ok(scopegate_policy::Request {
+            method: asked.method.to_owned(),
+            path: asked.path.to_owned(),
+            query: asked.query.to_vec(),
+            headers: asked.headers.to_vec(),
+            now: asked.now,
+            address: asked.address,
+        })
+    }
+
     async fn route(
         &self,
         caller: &Principal,
@@ -81,10 +96,10 @@ impl Pondered<'_> {
                 query: &sample.query,
                 authority: None,
                 headers: &headers,
-                peer: self.client,
+                peer: self.client.unwrap_or(IpAddr::from([0, 0, 0, 0])),
                 now_ms: self.now_ms,
             };
-            let question = Question::read(&request, Some(self.client), declared)?;
+            let question = Question::read(&request, self.client, declared)?;
             let decision = self.decide(caller, &question).await?;
             let taken_by = decision.rule.route.map(|route| route as usize);
             answer = match decision.outcome {
@@ -104,10 +119,7 @@ impl Pondered<'_> {
             .policy
             .decide_bounded(&caller.caller_ref(), &question.as_ref(), registered)
             .await;
-        decided.map_err(|error| match error {
-            DecideError::Fault(why) => Cause::PolicyFault(why),
-            DecideError::Overloaded => Cause::Overloaded,
-        })
+        decided.map_err(Cause::from)
     }
 }
 

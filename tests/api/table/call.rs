@@ -255,6 +255,11 @@ impl Stage {
     ) -> Value {
         match endpoint.to_string().as_str() {
             "POST /-/api/keys" | "POST /-/api/keys/preview" => json!({ "name": word("key") }),
+            "POST /-/api/policy/explain" => json!({
+                "caller": { "user": self.belonging("user", home, endpoint).await },
+                "method": "GET",
+                "path": "/v1/clusters/prod",
+            }),
             "POST /-/api/keys/{key}/rotate" | "POST /-/api/agents/{agent}/rotate" => json!({}),
             "POST /-/api/agents" => json!({ "cluster": "prod" }),
             "POST /-/api/clusters" => json!({ "id": word("cluster"), "agent": true }),

@@ -2,16 +2,16 @@
 
 mod met;
 mod question;
-mod text;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use scopegate_host::explain;
 use scopegate_policy::{
     Outcome, Reason,
     document::Compiled,
-    explain::{Explanation, Question, explain},
+    explain::{Explanation, Question, explain as explained},
     yaml::Span,
 };
 use serde_json::{Value, json};
@@ -59,11 +59,15 @@ pub(super) fn run(explain_this: &Explain, common: &Common) -> Result<()> {
             (subject, question)
         }
     };
-    let explanation = explain(&subject.description, &question, |question| {
+    let explanation = explained(&subject.description, &question, |question| {
         subject.ask(question)
     })?;
     let shown = shown(&subject, &question, &explanation);
-    output.print(&shown, |_| text::render(&subject, &question, &explanation))
+    let named = explain::Subject {
+        description: &subject.description,
+        document: subject.document.as_ref(),
+    };
+    output.print(&shown, |_| explain::text(&named, &question, &explanation))
 }
 
 /// The explanation for programs.

@@ -3,8 +3,8 @@
 use axum::Json as Reply;
 use jiff::Timestamp;
 use scopegate_host::{
-    Clusters, Reason,
-    admin::{NewKey, Preview},
+    Reason,
+    admin::{NewKey, Preview, clusters_of},
     gate::Pondered,
 };
 use serde::{Deserialize, Serialize};
@@ -102,13 +102,10 @@ pub(super) async fn preview(
     let mut routes = Vec::new();
     let mut clusters = Some(Vec::new());
     if let Some(bearer) = &principal {
-        clusters = match bearer.caller.effective_clusters() {
-            Clusters::All => None,
-            Clusters::Only(ids) => Some(ids),
-        };
+        clusters = clusters_of(bearer);
         let pondered = Pondered {
             policy: &caller.policy,
-            client: caller.admission.client,
+            client: Some(caller.admission.client),
             now_ms: caller.now_ms,
         };
         let answers = pondered.routes(bearer).await.map_err(Failed)?;

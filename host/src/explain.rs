@@ -1,17 +1,58 @@
-//! An explanation for people.
+//! Why a question is answered as it is, for people.
 
 mod facts;
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use scopegate_policy::{
-    CallerKind, ClusterSource, Clusters, Outcome, RouteInfo,
+    CallerKind, ClusterSource, Clusters, Description, Outcome, RouteInfo,
+    document::Compiled,
     explain::{ClusterQuestion, Explanation, Grants, Held, NearMiss, Question, RoleSeen, Why},
+    packed::RequestRef,
     yaml::{Severity, excerpt},
 };
 
-use crate::policy::subject::Subject;
+use crate::{
+    Cause,
+    engine::{CallerRef, PackedCaller, Policy},
+};
+
+/// A policy, as explanations speak of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'p> {
+    /// What it says of itself.
+    pub description: &'p Description,
+    /// The document that it was made from, of which lines are shown.
+    pub document: Option<&'p Compiled>,
+}
+
+/// Explains a policy's answer to a question, of which nothing is kept and counted.
+///
+/// # Errors
+/// When the policy gives no answer that makes sense.
+pub async fn explain(policy: Arc<Policy>, question: Question) -> Result<Explanation, Cause> {
+    let runtime = tokio::runtime::Handle::current();
+    // It asks again for every suggestion, one after the other.
+    let explained = tokio::task::spawn_blocking(move || {
+        let none = BTreeSet::new();
+        scopegate_policy::explain::explain(policy.description(), &question, |question| {
+            let packed = PackedCaller::default();
+            let caller = CallerRef {
+                caller: &question.caller,
+                packed: &packed,
+            };
+            let registered = question.registered.as_ref().unwrap_or(&none);
+            let asked = RequestRef::from(&question.request);
+            runtime.block_on(policy.decide_bounded(&caller, &asked, registered))
+        })
+    });
+    let explained = explained.await;
+    let explained = explained.map_err(|error| Cause::Unavailable(error.to_string()))?;
+    explained.map_err(Cause::from)
+}
 
 /// The answer, what decided it with its source, what was looked at, and what would change it.
-pub(super) fn render(subject: &Subject, question: &Question, explanation: &Explanation) -> String {
+pub fn text(subject: &Subject<'_>, question: &Question, explanation: &Explanation) -> String {
     let mut parts = vec![answer(question, explanation), decided(subject, explanation)];
     let mut looked_at = Vec::new();
     if let Some(index) = explanation.route()
@@ -112,8 +153,8 @@ fn caller(question: &Question) -> String {
 }
 
 /// What decided, with the line that it stands on where there is a document.
-fn decided(subject: &Subject, explanation: &Explanation) -> String {
-    let shown = subject.document.as_ref().and_then(|document| {
+fn decided(subject: &Subject<'_>, explanation: &Explanation) -> String {
+    let shown = subject.document.and_then(|document| {
         let span = explanation.place(&document.places)?;
         let (note, because) = (Severity::Note, explanation.because.as_str());
         Some(excerpt(note, because, &document.source, span, None))
@@ -133,8 +174,8 @@ fn in_words(route: &RouteInfo) -> String {
 }
 
 /// Where a route stands, behind what is said of it.
-fn line(subject: &Subject, route: usize) -> String {
-    let place = subject.document.as_ref().and_then(|document| {
+fn line(subject: &Subject<'_>, route: usize) -> String {
+    let place = subject.document.and_then(|document| {
         let span = document.places.routes.get(route)?.matched;
         let (line, _) = document.source.line_column(span.start);
         Some(format!(", {}:{line}", document.source.name()))
@@ -142,7 +183,7 @@ fn line(subject: &Subject, route: usize) -> String {
     place.unwrap_or_default()
 }
 
-fn near_miss(subject: &Subject, near: &NearMiss) -> String {
+fn near_miss(subject: &Subject<'_>, near: &NearMiss) -> String {
     let why = match &near.why {
         Why::OtherMethod => "has another method".to_owned(),
         Why::LessSpecific => "matches too, and is less specific".to_owned(),
@@ -157,7 +198,7 @@ fn near_miss(subject: &Subject, near: &NearMiss) -> String {
     format!("{} {}: {why}{line}", near.method, near.pattern)
 }
 
-fn held(subject: &Subject, grants: &Grants) -> Vec<String> {
+fn held(subject: &Subject<'_>, grants: &Grants) -> Vec<String> {
     let yes = |has: bool| if has { "yes" } else { "no" };
     let mut lines: Vec<String> = grants
         .roles
@@ -188,11 +229,11 @@ fn held(subject: &Subject, grants: &Grants) -> Vec<String> {
 }
 
 /// Whether a role's condition is true, and where it stands.
-fn condition(subject: &Subject, seen: &RoleSeen) -> String {
+fn condition(subject: &Subject<'_>, seen: &RoleSeen) -> String {
     let Some(condition) = seen.condition.as_ref().filter(|_| seen.has) else {
         return String::new();
     };
-    let place = subject.document.as_ref().and_then(|document| {
+    let place = subject.document.and_then(|document| {
         let span = document.places.roles.get(seen.index?)?.when?;
         let (line, _) = document.source.line_column(span.start);
         Some(format!(", {}:{line}", document.source.name()))
@@ -249,7 +290,7 @@ fn cluster(clusters: &ClusterQuestion) -> String {
     format!("`{named}`: {}", facts.join(", "))
 }
 
-fn otherwise(subject: &Subject, explanation: &Explanation) -> String {
+fn otherwise(subject: &Subject<'_>, explanation: &Explanation) -> String {
     let route = explanation
         .route()
         .and_then(|index| subject.description.routes.get(index));
