@@ -73,6 +73,22 @@ impl Visitor {
         self.me.permissions.iter().any(|held| held == permission)
     }
 
+    /// For pages whose form would be refused without a permission.
+    ///
+    /// # Errors
+    /// When they do not hold it.
+    pub(super) fn must(&self, permission: &str) -> Result<(), Stop> {
+        match self.may(permission) {
+            true => Ok(()),
+            false => Err(Problem::own(
+                StatusCode::FORBIDDEN,
+                "Not yours to do",
+                &format!("This takes the permission `{permission}`, which you do not hold."),
+            )
+            .into()),
+        }
+    }
+
     /// A moment as it is seen now.
     pub(super) fn moment(&self, at: Timestamp) -> Moment {
         Moment::of(at, self.now)

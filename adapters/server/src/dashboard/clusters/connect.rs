@@ -50,6 +50,7 @@ fn form(visitor: &Visitor, id: &str, agent: bool, problem: Option<Problem>) -> R
 
 /// Shows an empty form.
 pub(super) async fn ask(visitor: Visitor) -> Result<Response<Body>, Stop> {
+    visitor.must("manage:clusters")?;
     visitor.signed_in_recently()?;
     Ok(form(&visitor, visitor.query.one("id"), true, None))
 }

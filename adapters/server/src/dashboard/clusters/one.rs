@@ -10,6 +10,7 @@ use super::{
     find,
 };
 use crate::dashboard::{
+    audit,
     calls::{Call, part},
     confirm::Question,
     moment::Moment,
@@ -30,6 +31,8 @@ struct Page {
     /// Whether older tokens were not looked at.
     more_agents: bool,
     may_remove: bool,
+    /// Where the audit of its changes is, for whoever may read it.
+    audit: Option<String>,
 }
 
 /// What is known of it.
@@ -52,6 +55,9 @@ pub(super) async fn show(
         agents,
         more_agents,
         may_remove: visitor.may("manage:clusters"),
+        audit: visitor
+            .may("manage:audit")
+            .then(|| audit::of("subject", &cluster.id)),
         id: cluster.id,
     }))
 }
@@ -77,6 +83,7 @@ pub(super) async fn ask_remove(
     visitor: Visitor,
     Path(cluster): Path<String>,
 ) -> Result<Response<Body>, Stop> {
+    visitor.must("manage:clusters")?;
     visitor.signed_in_recently()?;
     let cluster = find(&visitor, &cluster).await?;
     Ok(question(&cluster).ask(&visitor, None))

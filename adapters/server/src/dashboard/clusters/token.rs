@@ -60,6 +60,7 @@ pub(super) async fn ask(
     visitor: Visitor,
     Path(cluster): Path<String>,
 ) -> Result<Response<Body>, Stop> {
+    visitor.must("manage:agents")?;
     visitor.signed_in_recently()?;
     let cluster = find(&visitor, &cluster).await?;
     Ok(form(&visitor, &cluster, &cluster.id, None))

@@ -51,6 +51,9 @@ fn form(visitor: &Visitor, name: &str, admin: &str, problem: Option<Problem>) ->
 
 /// Shows an empty form.
 pub(super) async fn ask(visitor: Visitor) -> Result<Response<Body>, Stop> {
+    if !visitor.me.operator {
+        return Err(Problem::nothing().into());
+    }
     visitor.signed_in_recently()?;
     Ok(form(&visitor, "", "", None))
 }

@@ -75,6 +75,7 @@ async fn save(visitor: &Visitor, fields: &Fields, place: Place) -> Result<Respon
 
 /// Asks what the visitor's own is to be called.
 pub(super) async fn ask_own(visitor: Visitor) -> Result<Response<Body>, Stop> {
+    visitor.must("manage:organization")?;
     ask(&visitor, Place::own()).await
 }
 

@@ -117,6 +117,7 @@ async fn form(
 
 /// Shows an empty form; the query may fill some of it in.
 pub(super) async fn ask_new(visitor: Visitor) -> Result<Response<Body>, Stop> {
+    visitor.must("manage:roles")?;
     visitor.signed_in_recently()?;
     let draft = Draft::of(&visitor.query);
     form(&visitor, draft, PAGE.to_owned(), None).await
@@ -158,6 +159,7 @@ pub(super) async fn ask_edit(
     visitor: Visitor,
     Path(role): Path<String>,
 ) -> Result<Response<Body>, Stop> {
+    visitor.must("manage:roles")?;
     visitor.signed_in_recently()?;
     let (role, version) = find(&visitor, &role).await?;
     let draft = Draft::of_role(&role, version);

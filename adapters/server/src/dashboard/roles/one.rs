@@ -6,6 +6,7 @@ use http::{Method, StatusCode, header::IF_MATCH};
 
 use super::{PAGE, Role, find, path};
 use crate::dashboard::{
+    audit,
     calls::Call,
     catalogue,
     confirm::Question,
@@ -23,6 +24,8 @@ struct Page {
     /// What its patterns stand for now.
     gives: Vec<String>,
     changeable: bool,
+    /// Where the audit of its changes is, for whoever may read it.
+    audit: Option<String>,
 }
 
 /// What it gives.
@@ -38,6 +41,8 @@ pub(super) async fn show(
         page: role.page(),
         gives: gives.map(str::to_owned).collect(),
         changeable: role.is_changeable(&visitor, &policy),
+        audit: (role.custom && visitor.may("manage:audit"))
+            .then(|| audit::of("subject", &role.name)),
         role,
     }))
 }
@@ -61,6 +66,7 @@ pub(super) async fn ask_delete(
     visitor: Visitor,
     Path(role): Path<String>,
 ) -> Result<Response<Body>, Stop> {
+    visitor.must("manage:roles")?;
     visitor.signed_in_recently()?;
     let (role, version) = find(&visitor, &role).await?;
     Ok(question(&role, version).ask(&visitor, None))

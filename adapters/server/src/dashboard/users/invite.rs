@@ -30,6 +30,7 @@ struct Page {
 
 /// Shows an empty form; the query may fill some of it in.
 pub(super) async fn ask(visitor: Visitor) -> Result<Response<Body>, Stop> {
+    visitor.must("manage:users")?;
     visitor.signed_in_recently()?;
     let mut rights = Rights::of(&visitor.query);
     // Who has every cluster gives every cluster, unless they choose.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{User, bounds::Bounds, find};
 use crate::dashboard::{
+    audit,
     keys::{Badge, Listed, Table, of_user},
     moment::Moment,
     page::{Shell, ok},
@@ -34,6 +35,8 @@ struct Page {
     more_sessions: bool,
     /// What keys are called; where the visitor may see everybody's.
     keys: Option<String>,
+    /// Where the audit of what they did is, for whoever may read it.
+    audit: Option<String>,
     /// Whether they may be changed by the visitor at all.
     within: bool,
 }
@@ -98,6 +101,9 @@ pub(super) async fn show(
         sessions: sessions.collect(),
         more_sessions: found.next_cursor.is_some(),
         keys: visitor.may("manage:keys").then(|| words.keys.clone()),
+        audit: visitor
+            .may("manage:audit")
+            .then(|| audit::of("user", &user.email)),
         within: Bounds::read(&visitor).await?.reach(&visitor, &user),
         user: Shown::of(user, &visitor),
     }))
