@@ -16,6 +16,7 @@ mod fetch;
 pub mod gate;
 pub mod key;
 pub mod keyring;
+pub mod kubernetes;
 pub mod lock;
 pub mod name;
 pub mod password;

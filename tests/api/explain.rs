@@ -15,7 +15,11 @@ async fn asked(actor: &Actor, caller: Value, method: &str, path: &str) -> Reply 
 
 async fn explained(actor: &Actor, caller: Value, method: &str, path: &str) -> Value {
     let reply = asked(actor, caller.clone(), method, path).await;
-    assert_eq!(reply.status, 200, "{caller} {method} {path}: {}", reply.body);
+    assert_eq!(
+        reply.status, 200,
+        "{caller} {method} {path}: {}",
+        reply.body
+    );
     reply.json()
 }
 
@@ -30,8 +34,10 @@ async fn the_answer_is_the_one_that_the_caller_gets() {
     let mut world = office("scopegate").await;
     let admin = world.manager("admin").await;
     let email = "restricted@acme.example";
-    let user = world.add_user("acme", email, "editor", Some(&["prod"])).await;
-    let session = world.login(email).await;
+    let user = world
+        .add_user("acme", email, "editor", Some(&["prod"]))
+        .await;
+    let session = world.session(email).await;
     let key = Key {
         owner: email,
         scopes: &["clusters:read"],
@@ -65,12 +71,21 @@ async fn the_answer_is_the_one_that_the_caller_gets() {
             if is_refused {
                 assert_eq!(found["status"], reply.status, "{what}");
                 let code = reply.code().replace('_', "-");
-                assert!(reply.status == 401 || found["reason"] == json!(code), "{what}");
+                assert!(
+                    reply.status == 401 || found["reason"] == json!(code),
+                    "{what}"
+                );
             } else {
-                assert_eq!((&found["status"], &found["reason"]), (&json!(200), &Value::Null));
+                assert_eq!(
+                    (&found["status"], &found["reason"]),
+                    (&json!(200), &Value::Null)
+                );
             }
             assert_eq!(found["policy"]["digest"], policy["digest"]);
-            assert!(lines(&found).starts_with(&format!("{method} /v1/")), "{what}");
+            assert!(
+                lines(&found).starts_with(&format!("{method} /v1/")),
+                "{what}"
+            );
         }
     }
 }
@@ -84,7 +99,10 @@ async fn the_explanation_says_who_may_what_and_why() {
     assert_eq!(found["reason"], "missing-permission");
     assert_eq!(found["about"], found["requires"]);
     assert_eq!(found["route"]["method"], "DELETE");
-    assert_eq!((&found["roles"], &found["clusters"]), (&json!(["viewer"]), &json!(["prod"])));
+    assert_eq!(
+        (&found["roles"], &found["clusters"]),
+        (&json!(["viewer"]), &json!(["prod"]))
+    );
     let held = found["permissions"].as_array().unwrap();
     assert!(held.contains(&json!("clusters:read")) && !held.contains(&found["requires"]));
     let text = lines(&found);
@@ -97,7 +115,10 @@ async fn the_explanation_says_who_may_what_and_why() {
         assert!(text.contains(expected), "{text}");
     }
     let elsewhere = explained(&admin, viewer, "GET", "/v1/clusters/dev").await;
-    assert_eq!((&elsewhere["reason"], &elsewhere["about"]), (&json!("cluster-not-allowed"), &json!("dev")));
+    assert_eq!(
+        (&elsewhere["reason"], &elsewhere["about"]),
+        (&json!("cluster-not-allowed"), &json!("dev"))
+    );
     // A header that the policy reads.
     let body = json!({
         "caller": { "role": "admin" }, "method": "GET", "path": "/v1/clusters",
@@ -112,7 +133,8 @@ async fn the_explanation_says_who_may_what_and_why() {
 async fn whoever_may_not_read_somebody_may_not_ask_about_them() {
     let mut world = office("scopegate").await;
     let viewer = world.manager("viewer").await;
-    let ask = async |actor: &Actor, caller: Value| asked(actor, caller, "GET", "/v1/clusters").await;
+    let ask =
+        async |actor: &Actor, caller: Value| asked(actor, caller, "GET", "/v1/clusters").await;
     let nobody = Uuid::now_v7();
     for (caller, permission) in [
         (json!({ "user": nobody }), "manage:users"),
@@ -174,7 +196,10 @@ async fn nothing_is_left_of_a_question() {
     let id = key.id.expect("a key");
     let left = async || {
         let reply = key.get("/v1/clusters/prod").await;
-        reply.header("x-ratelimit-remaining").parse::<u32>().expect("a number")
+        reply
+            .header("x-ratelimit-remaining")
+            .parse::<u32>()
+            .expect("a number")
     };
     let before = left().await;
     for _ in 0..5 {
@@ -187,8 +212,14 @@ async fn nothing_is_left_of_a_question() {
     let revoke = format!("/-/api/organization/keys/{id}");
     assert_eq!(admin.call("DELETE", &revoke).await.status, 200);
     let found = explained(&admin, json!({ "key": id }), "GET", "/v1/clusters/prod").await;
-    assert_eq!((&found["outcome"], &found["status"]), (&json!("deny"), &json!(401)));
-    assert_eq!((&found["reason"], &found["route"]), (&json!("revoked"), &Value::Null));
+    assert_eq!(
+        (&found["outcome"], &found["status"]),
+        (&json!("deny"), &json!(401))
+    );
+    assert_eq!(
+        (&found["reason"], &found["route"]),
+        (&json!("revoked"), &Value::Null)
+    );
 }
 
 async fn records(world: &World, admin: &Actor, credential: Uuid) -> Vec<Value> {

@@ -113,6 +113,6 @@ async fn run_mint(mint: Mint, admin: &Admin, common: &Common) -> Result<()> {
     let reply = admin.execute(Command::AgentMint(request)).await?;
     match secret {
         None => credential::print_minted(&reply, common.output),
-        Some(secret) => secret.print(&reply, common.output),
+        Some(secret) => kubernetes::print(&secret, &reply, common.output),
     }
 }
