@@ -4,7 +4,7 @@ use super::site::Site;
 use crate::harness::{Browser, Screen, browser::Key};
 
 const PLAIN: &str = r#"<!doctype html><html lang="en"><title>Plain</title>
-<link rel="icon" href="data:,">
+<link rel="icon" href="data:,"><meta name="viewport" content="width=device-width">
 <style>:focus-visible { outline: 2px solid; } @media (prefers-color-scheme: dark) { .light { display: none } }</style>
 <main><h1>Plain</h1><p class="light">light</p><p id="script">off</p>
 <form action="/next"><label>Name <small>of the key</small> <input name="name" required></label>
@@ -21,7 +21,7 @@ const FAULTY: &str = r#"<!doctype html><title>Faulty</title><h1 style="color: #c
 async fn site() -> Site {
     let csp = Some(("content-security-policy", "script-src 'none'"));
     let heavy = format!("{PLAIN}<!--{}-->", "x".repeat(70_000));
-    let next = r#"<!doctype html><html lang="en"><title>Next</title><main><h1>Next</h1></main>"#;
+    let next = r#"<!doctype html><html lang="en"><title>Next</title><link rel="icon" href="data:,"><main><h1>Next</h1></main>"#;
     Site::of(&[
         ("/", None, PLAIN.to_owned()),
         ("/next", None, next.to_owned()),
