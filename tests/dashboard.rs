@@ -1,4 +1,5 @@
 //! The dashboard, in a real browser, as people use it.
 
+mod plain;
 mod site;
 mod watched;

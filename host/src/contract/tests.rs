@@ -72,6 +72,100 @@ fn credentials_stand_where_the_products_say() {
 }
 
 #[test]
+fn screens_have_the_products_own_words() {
+    let words = |name: &str| {
+        let words = builtin(name).dashboard;
+        (words.section.name(), words.keys, words.create, words.submit)
+    };
+    let of = |section, keys: &str, create: &str, submit: &str| {
+        (
+            section,
+            keys.to_owned(),
+            create.to_owned(),
+            submit.to_owned(),
+        )
+    };
+    let ours = of("Settings", "API Keys", "+ Create Key", "Create Key");
+    assert_eq!(words("scopegate"), ours);
+    assert_eq!(words("kubeadapt"), ours);
+    let create = of("Settings", "API Keys", "Create Key", "Create Key");
+    assert_eq!(words("kubewatch"), create);
+    let tokens = of("Settings", "API Tokens", "+ Create Token", "Create Token");
+    assert_eq!(words("k8cost"), tokens);
+    let generate = of("Profile", "API Keys", "New API Key", "Generate");
+    assert_eq!(words("kubevision"), generate);
+    let headers = BUILTIN_NAMES.map(|name| builtin(name).key_header());
+    assert_eq!(
+        headers,
+        [
+            "Authorization: Bearer ",
+            "X-API-Key: ",
+            "X-API-Key: ",
+            "Authorization: Bearer ",
+            "Authorization: ApiKey "
+        ]
+    );
+}
+
+#[test]
+fn presets_and_smoke_tests_are_of_the_contracts_own_policy() {
+    for name in BUILTIN_NAMES {
+        let contract = builtin(name);
+        let document = scopegate_policy::documents::builtin(&contract.policy).unwrap();
+        let tables = scopegate_policy::document::compile(name, document).unwrap();
+        for preset in &contract.dashboard.presets {
+            for scope in &preset.scopes {
+                let known = tables.permissions.iter().find(|known| known.name == *scope);
+                assert!(known.is_some_and(|known| known.scope), "{name}: {scope}");
+            }
+        }
+        let smoke_test = contract.dashboard.smoke_test.unwrap();
+        let mut routes = tables.routes.iter();
+        assert!(
+            routes.any(|route| route.method == "GET" && route.pattern == smoke_test),
+            "{name}: {smoke_test}"
+        );
+    }
+}
+
+#[test]
+fn a_dashboard_that_does_not_fit_the_contract_is_told() {
+    for (from, to, told) in [
+        (
+            "schemes: [bearer, api-key, x-api-key]",
+            "schemes: [x-api-key]",
+            "keys are not presented like that here",
+        ),
+        (
+            "  scopes: optional",
+            "  scopes: forbidden",
+            "keys carry no scopes here, so there is nothing to choose",
+        ),
+        (
+            "\"recommendations:read\", \"clusters:read\"",
+            "\"recommendations\", \"clusters:*\"",
+            "`recommendations` is not a scope",
+        ),
+        (
+            "create: + Create Key",
+            "create: ''",
+            "this does not fit on a screen",
+        ),
+        (
+            "smoke_test: /v1/clusters",
+            "smoke_test: /-/api/me",
+            "`/-/api/me` is within the gate's own paths, `/-/`",
+        ),
+    ] {
+        let problems = problems_with(from, to);
+        assert!(
+            problems.iter().any(|problem| problem == told),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn keys_have_the_authority_of_their_contract() {
     assert_eq!(builtin("scopegate").authority, Authority::Owner);
     assert_eq!(builtin("k8cost").authority, Authority::Owner);
