@@ -2,6 +2,7 @@
 //!
 //! Every figure is measured when the program runs: nothing here carries a number that was measured before.
 
+pub mod dashboard;
 pub mod decide;
 pub mod envoy;
 pub mod gate;

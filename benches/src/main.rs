@@ -1,11 +1,11 @@
 //! `scopegate-benches table`: every figure of the speed table, measured now. `scopegate-benches keys`: a store with a
-//! million keys.
+//! million keys. `scopegate-benches dashboard`: one with ten thousand keys and a million audit records, over HTTP.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use scopegate_benches::{envoy, http::roles, keys, table};
+use scopegate_benches::{dashboard, envoy, http::roles, keys, table};
 #[cfg(feature = "peers")]
 use scopegate_benches::{measure::Effort, run};
 
@@ -37,6 +37,32 @@ enum Command {
         directory: PathBuf,
         /// How many keys
         count: u64,
+    },
+    /// Fill a store with keys and audit records, serve it, and print what a dashboard waits for
+    Dashboard {
+        /// How many keys
+        #[arg(long, default_value_t = 10_000)]
+        keys: u64,
+        /// How many records of requests
+        #[arg(long, default_value_t = 1_000_000)]
+        records: u64,
+        /// Where the store is made and removed again: on the disk to be measured
+        #[arg(long, default_value = ".")]
+        directory: PathBuf,
+        /// Print a JSON list, as `table` does
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make such a store, `gate.db`, and leave it there, for `scopegate serve`
+    FillDashboard {
+        /// Where; there must be none yet
+        directory: PathBuf,
+        /// How many keys
+        #[arg(long, default_value_t = 10_000)]
+        keys: u64,
+        /// How many records of requests
+        #[arg(long, default_value_t = 1_000_000)]
+        records: u64,
     },
     /// Envoy alone, with its own filters, and with each way of asking the gate
     Envoy {
@@ -93,6 +119,28 @@ fn main() -> Result<()> {
             &runtime()?.block_on(keys::everything(count, &directory))?,
             json,
         ),
+        Command::Dashboard {
+            keys,
+            records,
+            directory,
+            json,
+        } => {
+            let rows = dashboard::everything(keys, records, &directory);
+            print(&runtime()?.block_on(rows)?, json)
+        }
+        Command::FillDashboard {
+            directory,
+            keys,
+            records,
+        } => {
+            runtime()?.block_on(dashboard::fill(&directory, keys, records))?;
+            println!(
+                "{} logs in with `{}`",
+                dashboard::ADMIN,
+                dashboard::PASSWORD
+            );
+            Ok(())
+        }
         Command::Envoy { scopegate, json } => print(&envoy::everything(&scopegate)?, json),
         Command::FillKeys { directory, count } => {
             let filled = runtime()?.block_on(keys::fill(&directory, count))?;

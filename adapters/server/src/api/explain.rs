@@ -95,8 +95,7 @@ pub(super) struct ExplainedCaller {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExplanationView {
     /// Whether the request would be let through
-    #[schema(inline, example = "deny")]
-    outcome: OutcomeView,
+    outcome: ExplainedOutcome,
     /// The status that it would be refused with, or 200
     #[schema(example = 403)]
     status: u16,
@@ -127,10 +126,10 @@ pub(super) struct ExplanationView {
     explanation: Vec<String>,
 }
 
-/// Whether a request would be let through.
+/// Whether a request would be let through
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum OutcomeView {
+pub(super) enum ExplainedOutcome {
     /// It would
     Allow,
     /// It would not
@@ -278,8 +277,8 @@ fn blank(caller: &Caller, is_allowed: bool) -> ExplanationView {
     let description = caller.policy.description();
     ExplanationView {
         outcome: match is_allowed {
-            true => OutcomeView::Allow,
-            false => OutcomeView::Deny,
+            true => ExplainedOutcome::Allow,
+            false => ExplainedOutcome::Deny,
         },
         status: 200,
         reason: None,
