@@ -13,6 +13,7 @@ mod confirm;
 mod fields;
 mod invitation;
 mod keys;
+mod menu;
 mod moment;
 mod organizations;
 mod overview;

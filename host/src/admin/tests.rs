@@ -52,6 +52,7 @@ fn contract(authority: Authority) -> Contract {
             texts: BTreeMap::new(),
             several_credentials_401: false,
         },
+        dashboard: Contract::builtin("kubeadapt").unwrap().dashboard,
     }
 }
 

@@ -115,12 +115,16 @@ fn presets_and_smoke_tests_are_of_the_contracts_own_policy() {
         let tables = scopegate_policy::document::compile(name, document).unwrap();
         for preset in &contract.dashboard.presets {
             for scope in &preset.scopes {
-                let known = tables.permissions.iter().find(|known| known.name == *scope);
+                let known = tables
+                    .description()
+                    .permissions
+                    .iter()
+                    .find(|known| known.name == *scope);
                 assert!(known.is_some_and(|known| known.scope), "{name}: {scope}");
             }
         }
         let smoke_test = contract.dashboard.smoke_test.unwrap();
-        let mut routes = tables.routes.iter();
+        let mut routes = tables.description().routes.iter();
         assert!(
             routes.any(|route| route.method == "GET" && route.pattern == smoke_test),
             "{name}: {smoke_test}"

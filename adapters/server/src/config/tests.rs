@@ -49,6 +49,7 @@ isolation: pooled
 trusted_proxies: [10.0.0.0/8, '2001:db8::1']
 audit: audit.jsonl
 management: { listen: shared }
+public_url: https://api.example.com/base
 envoy: { listen: '0.0.0.0:9191', tls: { certificate: mine.yaml, key: { env: KEYS }, client_ca: mine.yaml } }
 sessions: { keys: { env: KEYS } }
 forward_credentials: true
@@ -67,6 +68,10 @@ limits: { list_bytes_max: 1000, response_time: 5s, drain_time: 1m }
     assert!(config.policy_keys[0].ends_with("mine.yaml"));
     assert!(config.upstream.preserve_host);
     assert_eq!(config.management, Management::Shared);
+    assert_eq!(
+        config.public_url.unwrap().to_string(),
+        "https://api.example.com/base"
+    );
     let envoy = config.envoy.unwrap();
     assert_eq!(envoy.listen.port(), 9191);
     assert!(

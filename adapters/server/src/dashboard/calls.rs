@@ -36,7 +36,7 @@ impl Source {
     pub(super) fn of(parts: &Parts) -> Self {
         let forwarded = parts.headers.get_all(FORWARDED_FOR).iter().cloned();
         Self {
-            peer: parts.extensions.get().cloned(),
+            peer: parts.extensions.get().copied(),
             forwarded: forwarded.collect(),
         }
     }
@@ -56,7 +56,7 @@ impl Source {
             request.headers_mut().append(FORWARDED_FOR, value.clone());
         }
         if let Some(peer) = &self.peer {
-            request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(*peer);
         }
         request
     }

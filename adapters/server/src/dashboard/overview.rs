@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::{
     keys::Listed,
-    page::{Item, Shell, ok, see},
+    menu::Item,
+    page::{Shell, ok, see},
     problem::Stop,
     visitor::Visitor,
 };
@@ -15,7 +16,6 @@ use super::{
 #[template(path = "overview.html")]
 struct Page {
     shell: Shell,
-    keys: String,
     create: String,
     is_member: bool,
     /// Keys of the visitor's that end soon.
@@ -48,7 +48,6 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response<Body>, Stop> {
     }
     Ok(ok(&Page {
         shell: visitor.shell("Overview"),
-        keys: words.keys.clone(),
         create: words.create.clone(),
         is_member,
         expiring,

@@ -10,10 +10,10 @@ use http::{
     header::{CONTENT_TYPE, LOCATION},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use scopegate_host::contract::Section;
 
 use super::{
     assets,
+    menu::Group,
     problem::{Problem, Stop},
     visitor::Visitor,
 };
@@ -37,25 +37,6 @@ pub(super) struct Shell {
     pub(super) proof: String,
     /// What was just done.
     pub(super) done: Option<&'static str>,
-}
-
-/// A part of the menu.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) name: &'static str,
-    pub(super) href: &'static str,
-    pub(super) here: bool,
-    pub(super) items: Vec<Item>,
-}
-
-/// A page in it.
-#[derive(Debug)]
-pub(super) struct Item {
-    pub(super) name: String,
-    pub(super) href: &'static str,
-    /// What it is for, where there is room to say so.
-    pub(super) about: &'static str,
-    pub(super) here: bool,
 }
 
 /// Around pages for whoever has not.
@@ -154,92 +135,6 @@ impl Visitor {
             proof: self.proof.clone(),
             done: done(self.query.one("done")),
         }
-    }
-
-    /// The menu: what they may look at.
-    pub(super) fn menu(&self) -> Vec<Group> {
-        let words = &self.site.gate.contract().dashboard;
-        let item = |name: &str, href: &'static str, about: &'static str| Item {
-            name: name.to_owned(),
-            href,
-            about,
-            here: self.path == href || self.path.starts_with(&format!("{href}/")),
-        };
-        let keys = || {
-            item(
-                &words.keys,
-                "/-/keys",
-                "Keys for programs: make, rotate, revoke.",
-            )
-        };
-        let is_member = !self.me.operator;
-        let mut settings = Vec::new();
-        if is_member {
-            settings.push(item(
-                "Organization",
-                "/-/settings/organization",
-                "Its name and id.",
-            ));
-        }
-        if is_member && words.section == Section::Settings {
-            settings.push(keys());
-        }
-        if is_member {
-            settings.push(item(
-                "Clusters",
-                "/-/clusters",
-                "Clusters and the agents in them.",
-            ));
-        }
-        if self.may("manage:users") {
-            settings.push(item(
-                "Users",
-                "/-/users",
-                "Who is in, with which role and clusters.",
-            ));
-        }
-        if is_member {
-            settings.push(item("Roles", "/-/roles", "What each role may do."));
-        }
-        if self.me.operator {
-            settings.push(item(
-                "Organizations",
-                "/-/organizations",
-                "All that this gate serves.",
-            ));
-        }
-        settings.push(item(
-            "Policy",
-            "/-/policy",
-            "The rules that decide, and who may do what.",
-        ));
-        if self.may("manage:audit") && is_member {
-            settings.push(item(
-                "Audit",
-                "/-/audit",
-                "Who asked for what, and what came of it.",
-            ));
-        }
-        let mut profile = Vec::new();
-        if is_member && words.section == Section::Profile {
-            profile.push(keys());
-        }
-        profile.push(item(
-            "Security",
-            "/-/profile/security",
-            "Password, second factor, where you are signed in.",
-        ));
-        let group = |name, href, items| Group {
-            name,
-            href,
-            here: self.path == href,
-            items,
-        };
-        vec![
-            group("Overview", "/-/", Vec::new()),
-            group(Section::Settings.name(), "/-/settings", settings),
-            group(Section::Profile.name(), "/-/profile", profile),
-        ]
     }
 }
 

@@ -10,7 +10,7 @@ use http::{Request, StatusCode, request::Parts};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
 use super::{
     Site, browser,
@@ -26,6 +26,9 @@ const FORM_BYTES_MAX: usize = 256 << 10;
 /// A form that needs a recent sign-in is shown while this much of its quarter of an hour is over, in seconds: the rest
 /// is for filling it in.
 const SIGN_IN_SECS_MAX: i64 = 10 * 60;
+
+/// How long after it was shown a form's times count from then, in seconds.
+const FORM_SECS_MAX: i64 = 3600;
 
 /// Who the gate takes the visitor for.
 #[derive(Clone, Debug, Deserialize)]
@@ -112,6 +115,25 @@ impl Visitor {
             Some(age) if age <= SIGN_IN_SECS_MAX => Ok(()),
             _ => Err(Stop::SignInAgain),
         }
+    }
+
+    /// What makes sending a form again harmless, and says when the form was shown.
+    pub(super) fn once(&self) -> Uuid {
+        let secs = self.now.as_second().unsigned_abs();
+        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, secs, 0))
+    }
+
+    /// What a form brought back of [`Visitor::once`], and the moment from which its times count: that when it was shown, so
+    /// that the form says the same when it is sent again; now, where it says nothing that can be.
+    pub(super) fn shown_at(&self, once: &str) -> (Uuid, Timestamp) {
+        let once = once.parse().unwrap_or_else(|_| self.once());
+        let at = once.get_timestamp().and_then(|at| {
+            let secs = i64::try_from(at.to_unix().0).ok()?;
+            Timestamp::from_second(secs).ok()
+        });
+        let age = |at: &Timestamp| self.now.as_second().saturating_sub(at.as_second());
+        let at = at.filter(|at| (0..=FORM_SECS_MAX).contains(&age(at)));
+        (once, at.unwrap_or(self.now))
     }
 
     /// Where the product's API is, for lines to copy.

@@ -42,7 +42,7 @@ fn form(visitor: &Visitor, id: &str, agent: bool, problem: Option<Problem>) -> R
         shell: visitor.shell("Connect a cluster"),
         id: id.to_owned(),
         agent,
-        once: Uuid::new_v4(),
+        once: visitor.once(),
         problem: problem.map(|problem| problem.detail),
     };
     html(status, &page)

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{body::Body, response::Response};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use scopegate_host::kubernetes::Secret;
 
 use super::{Cluster, agent::Agent};
 use crate::dashboard::{
@@ -16,8 +16,6 @@ use crate::dashboard::{
 
 /// The role of agents, in every policy that has some.
 const ROLE: &str = "agent";
-/// Under which key the products' agents look.
-const SECRET_KEY: &str = "api-token";
 /// What says which cluster metrics are of, where the path does not.
 const CLUSTER_HEADER: &str = "x-cluster-id";
 
@@ -36,8 +34,8 @@ struct Page {
 /// What is shown once.
 struct Once {
     secret: String,
-    manifest: String,
-    values: String,
+    /// A Kubernetes Secret and Helm values.
+    install: Option<(String, String)>,
     curl: Option<String>,
 }
 
@@ -56,8 +54,7 @@ pub(super) async fn page(
         Some(secret) => {
             let policy = catalogue::read(visitor).await?;
             Some(Once {
-                manifest: manifest(visitor, &secret),
-                values: values(visitor, &cluster.id),
+                install: install(visitor, &cluster.id, &secret),
                 curl: curl(visitor, &policy, &cluster.id, &secret),
                 secret,
             })
@@ -73,25 +70,16 @@ pub(super) async fn page(
     }))
 }
 
-/// The Secret's name. A contract's is lower-case letters and digits, of which names of Secrets may be.
-fn secret_name(visitor: &Visitor) -> String {
-    format!("{}-agent", visitor.site.gate.contract().name)
-}
-
-/// The Secret for `kubectl apply`.
-fn manifest(visitor: &Visitor, secret: &str) -> String {
-    let (name, token) = (secret_name(visitor), BASE64_STANDARD.encode(secret));
-    format!(
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\ntype: Opaque\ndata:\n  {SECRET_KEY}: {token}\n"
-    )
-}
-
-/// What the agent's chart has to know. Neither an id nor an address has a quotation mark in it.
-fn values(visitor: &Visitor, cluster: &str) -> String {
-    let (name, url) = (secret_name(visitor), visitor.product_url());
-    format!(
-        "clusterId: \"{cluster}\"\napiUrl: \"{url}\"\nexistingSecret:\n  name: {name}\n  key: {SECRET_KEY}\n"
-    )
+/// The Secret and what the agent's chart has to know, or nothing where the contract's name gives no name to a Secret. Neither
+/// an id nor an address has a quotation mark in it.
+fn install(visitor: &Visitor, cluster: &str, secret: &str) -> Option<(String, String)> {
+    let manifest = Secret::of_contract(&visitor.site.gate.contract().name).ok()?;
+    let values = format!(
+        "clusterId: \"{cluster}\"\napiUrl: \"{}\"\n{}",
+        visitor.product_url(),
+        manifest.helm_values()
+    );
+    Some((manifest.yaml(&secret.to_owned().into()), values))
 }
 
 /// A line that sends metrics, where the policy says where they go: better where the path says which cluster.

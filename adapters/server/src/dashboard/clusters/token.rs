@@ -45,7 +45,7 @@ fn form(
         cluster: cluster.id.clone(),
         back: cluster.page(),
         name: name.to_owned(),
-        once: Uuid::new_v4(),
+        once: visitor.once(),
         problem: problem.map(|problem| problem.detail),
     };
     html(status, &page)
@@ -112,7 +112,7 @@ fn rotation(
         hint: agent.hint(),
         last_seen: agent.last_seen(visitor),
         overlaps: overlaps(overlap),
-        once: Uuid::new_v4(),
+        once: visitor.once(),
         problem: problem.map(|problem| problem.detail),
     };
     html(status, &page)
@@ -138,7 +138,8 @@ pub(super) async fn rotate(
     let cluster = find(&visitor, &cluster).await?;
     let agent = agent::find(&visitor, &cluster.id, &agent).await?;
     let overlap = fields.one("overlap");
-    let Some(retires_at) = ends(visitor.now, overlap) else {
+    let (once, shown_at) = visitor.shown_at(fields.one("once"));
+    let Some(retires_at) = ends(shown_at, overlap) else {
         let problem = Problem::own(
             StatusCode::UNPROCESSABLE_ENTITY,
             "Not a time",
@@ -149,7 +150,7 @@ pub(super) async fn rotate(
     };
     let path = format!("/agents/{}/rotate", agent.id);
     let call = Call::post(path, &json!({ "retires_at": retires_at }));
-    match visitor.calls.make(call.once(fields.one("once"))).await {
+    match visitor.calls.make(call.once(&once.to_string())).await {
         Ok(answer) => {
             let minted: Minted<Agent> = answer.read()?;
             let old_ends = visitor.moment(retires_at);

@@ -63,7 +63,8 @@ struct Preset {
 pub(super) async fn ask(visitor: Visitor) -> Result<Response<Body>, Stop> {
     visitor.signed_in_recently()?;
     let draft = Draft::of(&visitor.query);
-    form(&visitor, draft, Uuid::new_v4(), None).await
+    let once = visitor.once();
+    form(&visitor, draft, once, None).await
 }
 
 /// The form with what was filled in so far.
@@ -130,14 +131,11 @@ async fn form(
 pub(super) async fn make(submitted: Submitted) -> Result<Response<Body>, Stop> {
     let Submitted { visitor, fields } = submitted;
     let draft = filled(&visitor, &fields);
-    let once = fields
-        .one("once")
-        .parse()
-        .unwrap_or_else(|_| Uuid::new_v4());
+    let (once, shown_at) = visitor.shown_at(fields.one("once"));
     if fields.given("preset").is_some() || fields.one("do") == "look" {
         return form(&visitor, draft, once, None).await;
     }
-    let body = match draft.body(&visitor) {
+    let body = match draft.body(&visitor, shown_at) {
         Ok(body) => body,
         Err(problem) => return form(&visitor, draft, once, Some(problem)).await,
     };
@@ -149,7 +147,7 @@ pub(super) async fn make(submitted: Submitted) -> Result<Response<Body>, Stop> {
         }
         Err(problem) if problem.is_of_form() => {
             // What was tried with this is not what will be tried next.
-            form(&visitor, draft, Uuid::new_v4(), Some(problem)).await
+            form(&visitor, draft, visitor.once(), Some(problem)).await
         }
         Err(problem) => Err(problem.into()),
     }

@@ -95,7 +95,7 @@ impl Rotate {
             shell: visitor.shell(format!("Rotate {}", key.name)),
             key: Shown::of(key, visitor),
             overlaps: overlaps(overlap),
-            once: Uuid::new_v4(),
+            once: visitor.once(),
             problem: problem.map(|problem| problem.detail),
         }
     }
@@ -123,7 +123,8 @@ pub(super) async fn rotate(
     let path = format!("/keys/{}", super::part(&key));
     let old: Key = visitor.calls.read(&path).await?;
     let overlap = fields.one("overlap");
-    let Some(retires_at) = ends(visitor.now, overlap) else {
+    let (once, shown_at) = visitor.shown_at(fields.one("once"));
+    let Some(retires_at) = ends(shown_at, overlap) else {
         let problem = Problem::own(
             StatusCode::UNPROCESSABLE_ENTITY,
             "Not a time",
@@ -138,7 +139,7 @@ pub(super) async fn rotate(
         format!("{path}/rotate"),
         &json!({ "retires_at": retires_at }),
     );
-    match visitor.calls.make(call.once(fields.one("once"))).await {
+    match visitor.calls.make(call.once(&once.to_string())).await {
         Ok(answer) => {
             let minted: Minted<Key> = answer.read()?;
             shown::page(&visitor, minted, Some(visitor.moment(retires_at)))

@@ -43,7 +43,7 @@ fn form(visitor: &Visitor, name: &str, admin: &str, problem: Option<Problem>) ->
         shell: visitor.shell("Create an organization"),
         name: name.to_owned(),
         admin: admin.to_owned(),
-        once: Uuid::new_v4(),
+        once: visitor.once(),
         problem: problem.map(|problem| problem.detail),
     };
     html(status, &page)

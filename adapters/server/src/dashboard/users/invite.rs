@@ -54,7 +54,7 @@ async fn form(
         email: email.to_owned(),
         rights: rights.choices(visitor).await?,
         // What was tried with the one before is not what will be tried next.
-        once: Uuid::new_v4(),
+        once: visitor.once(),
         problem: problem.map(|problem| problem.detail),
     };
     Ok(html(status, &page))

@@ -64,11 +64,11 @@ impl Draft {
         self.scopes.len() == scopes.len() && scopes.iter().all(|scope| self.scopes.contains(scope))
     }
 
-    /// What the API is sent.
+    /// What the API is sent, by the moment from which times count.
     ///
     /// # Errors
     /// What the form can say and the API cannot be told.
-    pub(super) fn body(&self, visitor: &Visitor) -> Result<Value, Problem> {
+    pub(super) fn body(&self, visitor: &Visitor, now: Timestamp) -> Result<Value, Problem> {
         let rules = &visitor.site.gate.contract().minting;
         if self.only && self.clusters.is_empty() {
             return Err(wrong("Choose at least one cluster, or every cluster."));
@@ -84,7 +84,7 @@ impl Draft {
             members.insert("scopes".to_owned(), json!(self.scopes));
         }
         if rules.expiry_allowed
-            && let Some(at) = self.expires_at(visitor.now)?
+            && let Some(at) = self.expires_at(now)?
         {
             members.insert("expires_at".to_owned(), json!(at));
         }

@@ -40,7 +40,7 @@ struct Preview {
 impl Outlook {
     /// Of a draft. What cannot be previewed cannot be made either, and says why.
     pub(super) async fn of(visitor: &Visitor, draft: &Draft) -> Self {
-        let body = match draft.body(visitor) {
+        let mut body = match draft.body(visitor, visitor.now) {
             Ok(body) => body,
             Err(problem) => return Self::wrong(problem.detail),
         };
