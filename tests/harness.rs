@@ -130,6 +130,21 @@ impl Options {
     }
 }
 
+/// Lifts limits that would stand in a test's way.
+pub fn unlimited(contract: &mut Contract) {
+    let limits = &mut contract.limits;
+    for limit in [
+        &mut limits.session,
+        &mut limits.api_key,
+        &mut limits.agent,
+        &mut limits.anonymous,
+        &mut limits.failures,
+        &mut limits.logins,
+    ] {
+        *limit = 100_000;
+    }
+}
+
 /// A running server and everything around it.
 pub struct World {
     /// The server; taken by [`World::shutdown`].

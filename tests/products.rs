@@ -3,6 +3,7 @@
 
 mod call;
 mod credentials;
+mod dashboard;
 mod k8cost;
 mod kubeadapt;
 mod kubevision;

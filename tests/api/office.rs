@@ -2,24 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Actor, Options, PASSWORD, Reply, World};
+use crate::harness::{Actor, Options, PASSWORD, Reply, World, unlimited};
 
 /// A world whose limits do not stand in a test's way.
 pub async fn office(contract: &'static str) -> World {
     World::with(Options {
-        adjust: |contract| {
-            let limits = &mut contract.limits;
-            for limit in [
-                &mut limits.session,
-                &mut limits.api_key,
-                &mut limits.agent,
-                &mut limits.anonymous,
-                &mut limits.failures,
-                &mut limits.logins,
-            ] {
-                *limit = 100_000;
-            }
-        },
+        adjust: unlimited,
         ..Options::of(contract)
     })
     .await

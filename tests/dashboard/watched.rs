@@ -9,9 +9,10 @@ const PLAIN: &str = r#"<!doctype html><html lang="en"><title>Plain</title>
 <main><h1>Plain</h1><p class="light">light</p><p id="script">off</p>
 <form action="/next"><label>Name <small>of the key</small> <input name="name" required></label>
 <fieldset><legend>Clusters</legend><label><input type="checkbox" name="c" value="prod"> prod</label></fieldset>
+<fieldset><legend>When</legend><label><input type="radio" name="when" value="now" checked> now</label><label><input type="radio" name="when" value="later"> later</label></fieldset>
 <label for="state">State</label><select id="state" name="state"><option>any</option><option>Active</option></select>
 <button>Send</button></form>
-<button type="button" id="copy">Copy</button>
+<button type="button" id="copy">Copy</button><button type="button" tabindex="-1">Mouse</button>
 <table><tr><td>one</td><td><a href="/next?one">Revoke</a></td></tr><tr><td>two</td><td><a href="/next?two">Revoke</a></td></tr></table>
 </main><script>document.getElementById("script").textContent = "on"</script>"#;
 
@@ -50,7 +51,10 @@ async fn a_page_is_used_by_what_it_shows() {
     assert_eq!(browser.value("Name").await, "ci");
     browser.click("Copy").await;
     browser.click("Send").await;
-    assert_eq!(browser.path().await, "/next?name=ci&c=prod&state=Active");
+    assert_eq!(
+        browser.path().await,
+        "/next?name=ci&c=prod&when=now&state=Active"
+    );
     assert_eq!(
         (browser.heading().await, browser.interactions()),
         ("Next".into(), 6)
@@ -66,24 +70,35 @@ async fn a_page_is_used_by_what_it_shows() {
 #[tokio::test]
 async fn a_page_is_used_by_keyboard_alone() {
     let site = site().await;
-    let browser = Browser::with(&site.same_site(), Screen::PHONE).await;
+    let screen = Screen {
+        phone: true,
+        ..Screen::NO_MOUSE
+    };
+    let browser = Browser::with(&site.same_site(), screen).await;
     browser.goto("/").await;
-    browser.tab_to("Name of the key").await;
-    browser.write("grafana export").await;
-    browser.press(Key::Tab).await;
-    assert_eq!(browser.focused().await, "prod");
-    browser.press(Key::Space).await;
-    browser.tab_to("State").await;
-    browser.press(Key::Down).await;
-    browser.tab_enter("Send").await;
+    browser.fill("Name", "overwritten").await;
+    browser.choose("prod").await;
+    browser.choose("later").await;
+    browser.select("State", "Active").await;
+    browser.fill("Name", "grafana export").await;
+    assert_eq!(browser.focused().await, "Name of the key");
+    browser.click("Send").await;
     assert_eq!(
         browser.path().await,
-        "/next?name=grafana+export&c=prod&state=Active"
+        "/next?name=grafana+export&c=prod&when=later&state=Active"
     );
-    let wide = browser
-        .script("return [innerWidth, innerHeight]", Vec::new())
-        .await;
-    assert_eq!(wide, serde_json::json!([390, 844]));
+    let size = browser.script("return [innerWidth, innerHeight]", Vec::new());
+    assert_eq!(size.await, serde_json::json!([390, 844]));
+}
+
+/// What only a mouse reaches is as good as not there.
+#[tokio::test]
+#[should_panic(expected = "Tab does not come there")]
+async fn what_tab_does_not_reach_fails() {
+    let site = site().await;
+    let browser = Browser::with(&site.same_site(), Screen::NO_MOUSE).await;
+    browser.goto("/").await;
+    browser.click("Mouse").await;
 }
 
 #[tokio::test]

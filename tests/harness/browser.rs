@@ -23,7 +23,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use fantoccini::elements::Element;
+use fantoccini::{cookies::Cookie, elements::Element};
 use serde_json::{Value, json};
 
 use super::World;
@@ -44,6 +44,8 @@ pub struct Screen {
     pub script: bool,
     /// Whether the person prefers dark pages.
     pub dark: bool,
+    /// Whether the person has no mouse: whatever is done is reached with Tab and done with Space, Enter and arrows.
+    pub keyboard: bool,
 }
 
 impl Screen {
@@ -52,6 +54,12 @@ impl Screen {
         phone: false,
         script: true,
         dark: false,
+        keyboard: false,
+    };
+    /// A desk's without a mouse.
+    pub const NO_MOUSE: Self = Self {
+        keyboard: true,
+        ..Self::DESK
     };
     /// A phone's.
     pub const PHONE: Self = Self {
@@ -64,6 +72,18 @@ impl Screen {
         ..Self::DESK
     };
 
+    /// What it differs in, for the names of screenshots.
+    fn suffix(self) -> String {
+        let differences = [
+            (self.keyboard, "-keyboard"),
+            (!self.script, "-no-script"),
+            (self.phone, "-phone"),
+            (self.dark, "-dark"),
+        ];
+        let differs = differences.iter().filter(|(differs, _)| *differs);
+        differs.map(|(_, word)| *word).collect()
+    }
+
     /// Width and height in CSS pixels.
     fn size(self) -> (u32, u32) {
         if self.phone { (390, 844) } else { (1280, 900) }
@@ -73,6 +93,8 @@ impl Screen {
 /// A browser of its own, with one page open.
 pub struct Browser {
     session: driver::Session,
+    /// What it is like.
+    pub screen: Screen,
     base: String,
     interactions: AtomicUsize,
     seen: Mutex<watch::Seen>,
@@ -94,6 +116,7 @@ impl Browser {
         let session = driver::Session::open(screen).await;
         let browser = Self {
             session,
+            screen,
             base: base.to_owned(),
             interactions: AtomicUsize::new(0),
             seen: Mutex::default(),
@@ -145,9 +168,7 @@ impl Browser {
     /// The page's path and query, or the whole URL of another site's page.
     pub async fn path(&self) -> String {
         let url = self.session.client.current_url().await.expect("a page");
-        let url = url.to_string();
-        url.strip_prefix(&self.base)
-            .map_or(url.clone(), str::to_owned)
+        self.below(url.to_string())
     }
 
     /// The page's first heading.
@@ -172,6 +193,39 @@ impl Browser {
         match text.as_str() {
             Some(text) => text.to_owned(),
             None => panic!("no `{selector}` on {}", self.shown().await),
+        }
+    }
+
+    /// The page's HTML, with what it hides.
+    pub async fn source(&self) -> String {
+        self.session.client.source().await.expect("a page")
+    }
+
+    /// The texts of all elements that this selector fits.
+    pub async fn texts_of(&self, selector: &str) -> Vec<String> {
+        let script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText.trim())";
+        let texts = self.script(script, vec![json!(selector)]).await;
+        texts
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(plain)
+            .collect()
+    }
+
+    /// Where the page's links lead, those of this site as paths; downloads are left out.
+    pub async fn links(&self) -> Vec<String> {
+        let script = "return [...document.querySelectorAll('a[href]:not([download])')].map((link) => link.href)";
+        let links = self.script(script, Vec::new()).await;
+        let links = links.as_array().expect("a list").iter().map(plain);
+        links.map(|url| self.below(url)).collect()
+    }
+
+    /// A URL of this site as a path.
+    fn below(&self, url: String) -> String {
+        match url.strip_prefix(&self.base) {
+            Some(path) if path.starts_with('/') => path.to_owned(),
+            _ => url,
         }
     }
 
@@ -213,6 +267,9 @@ impl Browser {
 
     async fn click_on(&self, element: &Element) {
         self.interactions.fetch_add(1, Ordering::Relaxed);
+        if self.screen.keyboard {
+            return self.use_by_keyboard(element).await;
+        }
         let leaves = self.leaving(Some(element), "click").await;
         if let Err(error) = element.click().await {
             panic!("{error} on {}", self.shown().await);
@@ -224,6 +281,9 @@ impl Browser {
     pub async fn fill(&self, label: &str, value: &str) {
         self.interactions.fetch_add(1, Ordering::Relaxed);
         let field = self.find("field", label, "").await;
+        if self.screen.keyboard {
+            return self.write_over(&field, value).await;
+        }
         field.clear().await.expect("a field that can be emptied");
         field.send_keys(value).await.expect("a field");
     }
@@ -232,6 +292,9 @@ impl Browser {
     pub async fn select(&self, label: &str, option: &str) {
         self.interactions.fetch_add(1, Ordering::Relaxed);
         let field = self.find("field", label, "").await;
+        if self.screen.keyboard {
+            return self.select_by_keyboard(&field, option).await;
+        }
         field.select_by_label(option).await.expect("an option");
     }
 
@@ -265,6 +328,33 @@ impl Browser {
         result.unwrap_or_else(|error| panic!("{error} in {body}"))
     }
 
+    /// What the clipboard has.
+    pub async fn clipboard(&self) -> String {
+        let permissions = json!({ "origin": self.base, "permissions": ["clipboardReadWrite"] });
+        let session = &self.session;
+        session
+            .devtools("Browser.grantPermissions", permissions)
+            .await;
+        let read = "
+            const done = arguments[arguments.length - 1];
+            navigator.clipboard.readText().then(done, (error) => done(String(error)))";
+        let text = self.session.client.execute_async(read, Vec::new()).await;
+        plain(&text.expect("a clipboard"))
+    }
+
+    /// The page's cookie of this name, those that no script sees among them.
+    pub async fn cookie(&self, name: &str) -> Option<Cookie<'static>> {
+        let cookies = self.session.client.get_all_cookies().await;
+        let mut cookies = cookies.expect("a page").into_iter();
+        cookies.find(|cookie| cookie.name() == name)
+    }
+
+    /// Puts a cookie into the browser, as whoever can write one for this host would.
+    pub async fn plant(&self, name: &str, value: &str, path: &str) {
+        let cookie = json!({ "name": name, "value": value, "url": format!("{}{path}", self.base), "path": path });
+        self.session.devtools("Network.setCookie", cookie).await;
+    }
+
     /// Keeps what the page looks like, all of its length, as `target/screenshots/NAME.png`.
     pub async fn screenshot(&self, name: &str) {
         let metrics = self
@@ -281,7 +371,11 @@ impl Browser {
         let png = BASE64_STANDARD.decode(shot["data"].as_str().expect("a picture"));
         let folder = target().join("screenshots");
         fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join(format!("{name}.png")), png.expect("base64")).expect("written");
+        fs::write(
+            folder.join(format!("{name}{}.png", self.screen.suffix())),
+            png.expect("base64"),
+        )
+        .expect("written");
     }
 
     /// The one element that a person would find by these words. `kind` says which ones come into question.
@@ -315,6 +409,24 @@ impl Browser {
         self.until("another page", script, &[json!(leaves)]).await;
     }
 
+    /// Waits until the page is one of this site's, after another site's script has sent the browser here.
+    pub async fn wait_for_own_page(&self) {
+        let script =
+            "return location.origin === arguments[0] && document.readyState === 'complete'";
+        let arguments = vec![json!(self.base)];
+        self.until("page of this site", script, &arguments).await;
+    }
+
+    /// The address and the text of what the page's first frame shows.
+    pub async fn framed(&self) -> (String, String) {
+        let client = &self.session.client;
+        client.enter_frame(0).await.expect("a frame");
+        let script = "return [location.href, document.body.innerText]";
+        let shows = self.script(script, Vec::new()).await;
+        client.enter_parent_frame().await.expect("the page around");
+        (plain(&shows[0]), plain(&shows[1]))
+    }
+
     /// Waits until a function's body says that it is so.
     async fn until(&self, what: &str, body: &str, arguments: &[Value]) {
         let since = Instant::now();
@@ -335,7 +447,7 @@ impl Browser {
     async fn shown(&self) -> String {
         let script = "return `${location.href}:\n${document.body?.innerText}`";
         let shown = self.session.client.execute(script, Vec::new()).await;
-        shown.map_or_else(|error| error.to_string(), |shown| text(&shown))
+        shown.map_or_else(|error| error.to_string(), |shown| plain(&shown))
     }
 }
 
@@ -346,7 +458,7 @@ struct ElementId {
     id: String,
 }
 
-fn text(value: &Value) -> String {
+fn plain(value: &Value) -> String {
     value.as_str().map_or(value.to_string(), str::to_owned)
 }
 

@@ -7,7 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-use super::{Browser, target, text};
+use super::{Browser, plain, target};
 
 /// The version whose rules these are.
 const AXE: &str = "axe-core@4.14.1";
@@ -24,7 +24,12 @@ impl Browser {
               (error) => done([String(error)]))";
         let found = self.session.client.execute_async(run, Vec::new()).await;
         let found = found.unwrap_or_else(|error| panic!("axe-core: {error}"));
-        found.as_array().expect("a list").iter().map(text).collect()
+        found
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(plain)
+            .collect()
     }
 }
 

@@ -2,7 +2,7 @@
 // Answers the element, or why there is none.
 const [kind, words, part] = arguments;
 const plain = (text) => (text ?? '').replace(/\s+/g, ' ').trim();
-const shows = (element) => element.checkVisibility({ visibilityProperty: true });
+const shows = (element) => element.checkVisibility({ visibilityProperty: true }) && !element.closest('[aria-hidden=true]');
 const says = (element) => [element.innerText, element.textContent, element.value, element.ariaLabel].map(plain);
 // Of a label with a hint in it, the label alone.
 const parts = (element) => [...element.childNodes].flatMap((node) =>

@@ -1,11 +1,12 @@
-//! The same by keyboard alone.
+//! The same by keyboard alone: what cannot be reached with Tab, or is reached unseen, fails the test.
 
 use fantoccini::{
     actions::{InputSource as _, KeyAction, KeyActions},
+    elements::Element,
     key::Key as Code,
 };
 
-use super::{Browser, text};
+use super::{Browser, plain};
 
 /// A key that moves, chooses or sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum Key {
 }
 
 /// More controls than a page has.
-const TABS_MAX: usize = 120;
+const KEYS_MAX: usize = 120;
 
 impl Browser {
     /// Presses a key, and waits for the next page where it leads to one.
@@ -70,49 +71,83 @@ impl Browser {
         let id = element
             .as_object()
             .and_then(|element| element.values().next());
-        let id = id.map(text).expect("its id");
+        let id = id.map(plain).expect("its id");
         let path = format!("element/{id}/computedlabel");
-        text(&self.session.command(&path, None).await)
+        plain(&self.session.command(&path, None).await)
     }
 
-    /// Goes on with Tab until this has the focus.
-    pub async fn tab_to(&self, name: &str) {
+    /// Goes on with Tab until this has the focus, with arrows inside a group of radio buttons.
+    async fn reach(&self, element: &Element) {
+        let place = "
+            const [wanted] = arguments;
+            const focused = document.activeElement;
+            if (focused === wanted || focused === wanted.control) return 'here';
+            const radio = wanted.control ?? wanted;
+            return radio.type === 'radio' && focused.type === 'radio' && focused.name === radio.name ? 'group' : 'elsewhere'";
         let mut passed = Vec::new();
-        for _ in 0..TABS_MAX {
-            self.press(Key::Tab).await;
-            let focused = self.focused().await;
-            if focused == name {
-                self.assert_focus_shows(name).await;
-                return;
+        for _ in 0..KEYS_MAX {
+            let wanted = serde_json::to_value(element).expect("an element");
+            match self.script(place, vec![wanted]).await.as_str() {
+                Some("here") => return self.assert_focus_shows().await,
+                Some("group") => self.press(Key::Down).await,
+                _ => self.press(Key::Tab).await,
             }
-            passed.push(focused);
+            passed.push(self.focused().await);
         }
         panic!(
-            "Tab does not come to `{name}`, but: {passed:?}, on {}",
+            "Tab does not come there, but to {passed:?}, on {}",
             self.shown().await
         );
     }
 
-    /// Goes to a link or button and uses it.
-    pub async fn tab_enter(&self, name: &str) {
-        self.tab_to(name).await;
-        self.press(Key::Enter).await;
+    /// Goes to a link, a button or a choice and uses it.
+    pub(super) async fn use_by_keyboard(&self, element: &Element) {
+        self.reach(element).await;
+        let script = "
+            const focused = document.activeElement;
+            if (focused.type === 'radio' && focused.checked) return 'chosen';
+            return focused.matches('a, button, summary') ? 'Enter' : ' '";
+        match self.script(script, Vec::new()).await.as_str() {
+            // The arrow has chosen it.
+            Some("chosen") => {}
+            Some("Enter") => self.press(Key::Enter).await,
+            _ => self.press(Key::Space).await,
+        }
     }
 
     /// Goes to a field and writes there.
-    pub async fn tab_write(&self, label: &str, text: &str) {
-        self.tab_to(label).await;
-        self.write(text).await;
+    pub(super) async fn write_over(&self, field: &Element, value: &str) {
+        self.reach(field).await;
+        let all = KeyActions::new("keys".to_owned())
+            .then(KeyAction::Down {
+                value: Code::Control.into(),
+            })
+            .then(KeyAction::Down { value: 'a' })
+            .then(KeyAction::Up { value: 'a' })
+            .then(KeyAction::Up {
+                value: Code::Control.into(),
+            });
+        let struck = self.session.client.perform_actions(all).await;
+        struck.expect("a keyboard");
+        self.write(value).await;
     }
 
-    /// Goes to a checkbox or radio button and chooses it.
-    pub async fn tab_choose(&self, label: &str) {
-        self.tab_to(label).await;
-        self.press(Key::Space).await;
+    /// Goes to a list and on in it until this option is chosen.
+    pub(super) async fn select_by_keyboard(&self, field: &Element, option: &str) {
+        self.reach(field).await;
+        let chosen = "return document.activeElement.selectedOptions[0].label";
+        self.strike(&[Code::Home.into()]).await;
+        for _ in 0..KEYS_MAX {
+            if plain(&self.script(chosen, Vec::new()).await) == option {
+                return;
+            }
+            self.press(Key::Down).await;
+        }
+        panic!("no `{option}` on {}", self.shown().await);
     }
 
     /// Fails when nobody would see where the focus is.
-    async fn assert_focus_shows(&self, name: &str) {
+    async fn assert_focus_shows(&self) {
         let script = "
             const shows = (element) => {
               const style = getComputedStyle(element);
@@ -120,9 +155,11 @@ impl Browser {
               return outlined || style.boxShadow !== 'none';
             };
             const focused = document.activeElement;
-            // A hidden checkbox shows it on its label.
-            return focused.matches(':focus-visible') && [focused, ...(focused.labels ?? [])].some(shows)";
+            // A hidden checkbox shows it beside itself.
+            const around = [focused, focused.nextElementSibling, ...(focused.labels ?? [])];
+            return focused.matches(':focus-visible') && around.some((element) => element && shows(element))";
         let shows = self.script(script, Vec::new()).await;
-        assert_eq!(shows, true, "nobody sees that `{name}` has the focus");
+        let focused = self.focused().await;
+        assert_eq!(shows, true, "nobody sees that `{focused}` has the focus");
     }
 }

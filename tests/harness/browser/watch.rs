@@ -19,7 +19,7 @@ impl Browser {
                 let message = entry["message"].as_str().unwrap_or_default();
                 entry["level"] == "SEVERE" || message.contains("Content Security Policy")
             })
-            .map(|entry| super::text(&entry["message"]))
+            .map(|entry| super::plain(&entry["message"]))
             .collect()
     }
 
@@ -33,7 +33,7 @@ impl Browser {
                 let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
                 let event = &event["message"];
                 (event["method"] == "Network.requestWillBeSent")
-                    .then(|| super::text(&event["params"]["request"]["url"]))
+                    .then(|| super::plain(&event["params"]["request"]["url"]))
             })
             .collect();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
