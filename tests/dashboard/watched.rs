@@ -22,7 +22,7 @@ const FAULTY: &str = r#"<!doctype html><title>Faulty</title><h1 style="color: #c
 async fn site() -> Site {
     let csp = Some(("content-security-policy", "script-src 'none'"));
     let heavy = format!("{PLAIN}<!--{}-->", "x".repeat(70_000));
-    let next = r#"<!doctype html><html lang="en"><title>Next</title><link rel="icon" href="data:,"><main><h1>Next</h1></main>"#;
+    let next = r#"<!doctype html><html lang="en"><title>Next</title><link rel="icon" href="data:,"><meta name="viewport" content="width=device-width"><main><h1>Next</h1></main>"#;
     Site::of(&[
         ("/", None, PLAIN.to_owned()),
         ("/next", None, next.to_owned()),

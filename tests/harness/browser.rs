@@ -134,14 +134,15 @@ impl Browser {
         browser
     }
 
-    /// Changes which pages the person prefers.
+    /// Changes which pages the person prefers. Nobody here likes motion: what changes has changed at once.
     pub async fn prefer_dark(&self, dark: bool) {
-        let value = if dark { "dark" } else { "light" };
-        let features = json!([{ "name": "prefers-color-scheme", "value": value }]);
-        let media = json!({ "features": features });
-        self.session
-            .devtools("Emulation.setEmulatedMedia", media)
-            .await;
+        let scheme = if dark { "dark" } else { "light" };
+        let media = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
+        let session = &self.session;
+        session.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
     /// Opens a path, or another site's whole URL.
@@ -330,7 +331,7 @@ impl Browser {
 
     /// What the clipboard has.
     pub async fn clipboard(&self) -> String {
-        let permissions = json!({ "origin": self.base, "permissions": ["clipboardReadWrite"] });
+        let permissions = json!({ "origin": self.base, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
         let session = &self.session;
         session
             .devtools("Browser.grantPermissions", permissions)
@@ -342,11 +343,11 @@ impl Browser {
         plain(&text.expect("a clipboard"))
     }
 
-    /// The page's cookie of this name, those that no script sees among them.
-    pub async fn cookie(&self, name: &str) -> Option<Cookie<'static>> {
+    /// The page's cookie of this name and path, whether scripts see it or not.
+    pub async fn cookie(&self, name: &str, path: &str) -> Option<Cookie<'static>> {
         let cookies = self.session.client.get_all_cookies().await;
         let mut cookies = cookies.expect("a page").into_iter();
-        cookies.find(|cookie| cookie.name() == name)
+        cookies.find(|cookie| cookie.name() == name && cookie.path() == Some(path))
     }
 
     /// Puts a cookie into the browser, as whoever can write one for this host would.

@@ -4,7 +4,7 @@ use super::super::{
     office, signed_in,
     site::{Page, Site},
 };
-use crate::harness::{Browser, PASSWORD, Screen, World};
+use crate::harness::{Actor, Browser, PASSWORD, Screen, World};
 
 /// What an attacker would have the victim send: where to, and the fields.
 type Forgery = (String, Vec<(&'static str, String)>);
@@ -90,12 +90,11 @@ pub(super) fn hidden(page: &str) -> String {
 }
 
 /// Fails when anything has come of it.
-async fn assert_nothing_happened(world: &World, browser: &Browser, attack: &str) {
+async fn assert_nothing_happened(admin: &Actor, browser: &Browser, attack: &str) {
     browser.goto("/-/").await;
     assert_eq!(browser.heading().await, "Overview", "{attack}");
     let who = browser.text_of(".who").await;
     assert!(who.contains("admin@acme.example"), "{attack}: {who}");
-    let admin = world.session("admin").await;
     let keys = admin.get("/-/api/organization/keys").await.json();
     assert_eq!(keys["items"], serde_json::json!([]), "{attack}");
     let users = admin.get("/-/api/users").await.body;
@@ -135,6 +134,7 @@ async fn forged_forms_change_nothing() {
     let served: Vec<Page<'_>> = served.collect();
     let site = Site::of(&served).await;
     let browser = signed_in(&world, Screen::DESK, "admin").await;
+    let admin = world.session("admin").await;
     for origin in [site.same_site(), site.cross_site()] {
         for (path, _) in &pages {
             let attack = format!("{origin}{path}");
@@ -144,7 +144,7 @@ async fn forged_forms_change_nothing() {
             } else {
                 browser.wait_for_own_page().await;
             }
-            assert_nothing_happened(&world, &browser, &attack).await;
+            assert_nothing_happened(&admin, &browser, &attack).await;
         }
     }
     // The same is done when the page itself asks for it.

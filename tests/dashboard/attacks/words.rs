@@ -1,6 +1,10 @@
 //! Words that are script, wherever somebody can write any: stored, and in addresses.
 
-use super::super::{office, pages::crawl, signed_in};
+use super::super::{
+    office,
+    pages::{crawl, doors},
+    signed_in,
+};
 use crate::harness::{Browser, Key, Screen};
 
 /// Ends an attribute, an element and a comment, begins others, and is what some template engines count.
@@ -43,7 +47,7 @@ async fn stored_words_stay_words() {
     browser.click("Make token").await;
     assert_eq!(browser.heading().await, "Copy the token now");
     world.audit().await;
-    let (kinds, wrong) = crawl(&browser, injected).await;
+    let (kinds, wrong) = crawl(&browser, &doors(&world), injected).await;
     assert!(kinds.len() > 20, "{kinds:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // They do stand there, as words.
@@ -51,7 +55,7 @@ async fn stored_words_stay_words() {
         "/-/keys",
         "/-/settings/organization",
         "/-/clusters/prod",
-        "/-/audit",
+        "/-/audit?kind=request&path=/api",
     ] {
         browser.goto(page).await;
         assert!(browser.text().await.contains("onerror="), "{page}");
