@@ -315,7 +315,7 @@ async fn signing_in_leads_on_to_pages_of_the_dashboard_alone() {
 #[tokio::test]
 async fn the_session_is_for_https_alone_where_it_was_reached_by_that() {
     let world = World::with(Options {
-        trusted_proxies: &["127.0.0.1"],
+        trusted_proxies: &["127.0.0.1/32"],
         ..Options::of("scopegate")
     })
     .await;
@@ -410,7 +410,7 @@ async fn what_a_visitor_may_not_do_is_not_shown_and_refused_anyway() {
     for (path, fields) in [
         (
             "/-/users/invite",
-            vec![("email", "x@acme.example"), ("role", "admin")],
+            vec![("email", "x@acme.example"), ("role", "admin"), ("reach", "all")],
         ),
         ("/-/clusters/connect", vec![("id", "mine")]),
         ("/-/policy/activate", vec![("digest", "previous")]),
