@@ -3,6 +3,8 @@
 mod attacks;
 mod factor;
 mod pages;
+mod plain;
+mod scriptless;
 mod site;
 mod twelve;
 mod watched;

@@ -15,11 +15,8 @@ const WEIGHT_MAX: u64 = 60_000;
 async fn faults(browser: &Browser) -> Vec<String> {
     let path = browser.path().await;
     let mut faults = Vec::new();
-    for (dark, shown) in [(false, "light"), (true, "dark")] {
-        browser.prefer_dark(dark).await;
-        let found = browser.axe().await.into_iter();
-        faults.extend(found.map(|fault| format!("{path} in {shown}: {fault}")));
-    }
+    let found = browser.axe().await.into_iter();
+    faults.extend(found.map(|fault| format!("{path}: {fault}")));
     let errors = browser.console_errors().await.into_iter();
     faults.extend(errors.map(|error| format!("{path}: {error}")));
     let weight = browser.weight().await;

@@ -16,7 +16,8 @@ const PLAIN: &str = r#"<!doctype html><html lang="en"><title>Plain</title>
 <table><tr><td>one</td><td><a href="/next?one">Revoke</a></td></tr><tr><td>two</td><td><a href="/next?two">Revoke</a></td></tr></table>
 </main><script>document.getElementById("script").textContent = "on"</script>"#;
 
-const FAULTY: &str = r#"<!doctype html><title>Faulty</title><h1 style="color: #ccc">Faulty</h1><input>
+const FAULTY: &str = r#"<!doctype html><title>Faulty</title><style>p { color: #000; background: #fff } @media (prefers-color-scheme: dark) { p { background: #222 } }</style>
+<h1 style="color: #ccc">Faulty</h1><p>In the dark</p><input>
 <img src="http://localhost:9/pixel.png"><script>undefined.property</script>"#;
 
 async fn site() -> Site {
@@ -112,7 +113,13 @@ async fn faults_are_noticed() {
     assert!(!browser.text().await.contains("light"));
     browser.goto("/faulty").await;
     let found = browser.axe().await.join("\n");
-    for rule in ["color-contrast", "html-has-lang", "image-alt", "label"] {
+    for rule in [
+        "color-contrast",
+        "color-contrast in the dark",
+        "html-has-lang",
+        "image-alt",
+        "label",
+    ] {
         assert!(found.contains(&format!("{rule}: ")), "{found}");
     }
     let errors = browser.console_errors().await.join("\n");

@@ -108,21 +108,14 @@ async fn forged_forms_change_nothing() {
     let world = office("k8cost").await;
     let stolen = proof_of(&world, "viewer@acme.example").await;
     let mut pages = Vec::new();
-    for (path, fields) in forgeries(&world) {
+    for (path, mut fields) in forgeries(&world) {
         let target = format!("{}{path}", world.url);
-        let mut proven = fields.clone();
-        proven.push(("form", stolen.clone()));
         let number = pages.len();
-        let urlencoded = "application/x-www-form-urlencoded";
-        pages.push((
-            format!("/{number}/form"),
-            form(&target, &fields, urlencoded),
-        ));
-        pages.push((
-            format!("/{number}/proven"),
-            form(&target, &proven, urlencoded),
-        ));
-        pages.push((format!("/{number}/fetch"), fetch(&target, &proven)));
+        let unproven = fetch(&target, &fields);
+        fields.push(("form", stolen.clone()));
+        let proven = form(&target, &fields, "application/x-www-form-urlencoded");
+        pages.push((format!("/{number}/fetch"), unproven));
+        pages.push((format!("/{number}/form"), proven));
     }
     // A form can write JSON, all but its name.
     let json = [(r#"{"name":"forged","x":""#, r#""}"#.to_owned())];

@@ -65,7 +65,7 @@ async fn a_planted_form_cookie_signs_nobody_in() {
         assert_eq!(browser.heading().await, "Not from this page", "{origin}");
         assert_eq!(
             browser
-                .cookie("scopegate")
+                .cookie("scopegate", "/-/")
                 .await
                 .map(|cookie| cookie.value().to_owned()),
             None

@@ -58,7 +58,8 @@ async fn stored_words_stay_words() {
         "/-/audit?kind=request&path=/api",
     ] {
         browser.goto(page).await;
-        assert!(browser.text().await.contains("onerror="), "{page}");
+        let text = browser.text().await;
+        assert!(text.contains("onerror="), "{page}: {text}");
     }
 }
 

@@ -7,29 +7,40 @@ use std::{
     sync::OnceLock,
 };
 
+use serde_json::json;
+
 use super::{Browser, plain, target};
 
 /// The version whose rules these are.
 const AXE: &str = "axe-core@4.14.1";
 
 impl Browser {
-    /// What axe-core finds wrong with the page: the rule, and where.
+    /// What axe-core finds wrong with the page, in light and in dark: the rule, and where.
     pub async fn axe(&self) -> Vec<String> {
         self.script(source(), Vec::new()).await;
-        let run = "
-            const done = arguments[arguments.length - 1];
-            axe.run(document, { resultTypes: ['violations'] }).then(
-              (found) => done(found.violations.flatMap((rule) => rule.nodes.map((node) =>
-                `${rule.id}: ${node.html}\\n  ${node.failureSummary}`))),
-              (error) => done([String(error)]))";
-        let found = self.session.client.execute_async(run, Vec::new()).await;
-        let found = found.unwrap_or_else(|error| panic!("axe-core: {error}"));
+        let mut found = Vec::new();
+        // Nothing but colours differs in the dark.
+        for (dark, rules) in [(false, json!(null)), (true, json!(["color-contrast"]))] {
+            self.prefer_dark(dark).await;
+            let run = "
+                const [dark, rules, done] = arguments;
+                const told = (rule) => rule.nodes.map((node) =>
+                  `${rule.id}${dark ? ' in the dark' : ''}: ${node.html}\\n  ${node.failureSummary}`);
+                const options = { resultTypes: ['violations'], ...(rules ? { runOnly: rules } : {}) };
+                axe.run(document, options).then(
+                  (found) => done(found.violations.flatMap(told)),
+                  (error) => done([String(error)]))";
+            let run = self
+                .session
+                .client
+                .execute_async(run, vec![json!(dark), rules]);
+            let violations = run
+                .await
+                .unwrap_or_else(|error| panic!("axe-core: {error}"));
+            found.extend(violations.as_array().expect("a list").iter().map(plain));
+        }
+        self.prefer_dark(self.screen.dark).await;
         found
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(plain)
-            .collect()
     }
 }
 

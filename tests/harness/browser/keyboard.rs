@@ -81,18 +81,20 @@ impl Browser {
         let place = "
             const [wanted] = arguments;
             const focused = document.activeElement;
-            if (focused === wanted || focused === wanted.control) return 'here';
+            if (focused === wanted || focused === wanted.control) return ['here'];
             const radio = wanted.control ?? wanted;
-            return radio.type === 'radio' && focused.type === 'radio' && focused.name === radio.name ? 'group' : 'elsewhere'";
+            const group = radio.type === 'radio' && focused.type === 'radio' && focused.name === radio.name;
+            return [group ? 'group' : 'elsewhere', focused.ariaLabel ?? focused.innerText ?? focused.name]";
+        let wanted = serde_json::to_value(element).expect("an element");
         let mut passed = Vec::new();
         for _ in 0..KEYS_MAX {
-            let wanted = serde_json::to_value(element).expect("an element");
-            match self.script(place, vec![wanted]).await.as_str() {
+            let at = self.script(place, vec![wanted.clone()]).await;
+            match at[0].as_str() {
                 Some("here") => return self.assert_focus_shows().await,
                 Some("group") => self.press(Key::Down).await,
                 _ => self.press(Key::Tab).await,
             }
-            passed.push(self.focused().await);
+            passed.push(plain(&at[1]));
         }
         panic!(
             "Tab does not come there, but to {passed:?}, on {}",
@@ -158,8 +160,9 @@ impl Browser {
             // A hidden checkbox shows it beside itself.
             const around = [focused, focused.nextElementSibling, ...(focused.labels ?? [])];
             return focused.matches(':focus-visible') && around.some((element) => element && shows(element))";
-        let shows = self.script(script, Vec::new()).await;
-        let focused = self.focused().await;
-        assert_eq!(shows, true, "nobody sees that `{focused}` has the focus");
+        if self.script(script, Vec::new()).await != true {
+            let focused = self.focused().await;
+            panic!("nobody sees that `{focused}` has the focus");
+        }
     }
 }

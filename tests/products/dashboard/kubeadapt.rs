@@ -66,8 +66,8 @@ const SETS: [(&str, &[&str]); 4] = [
 /// per-cluster allow-list picker. And then the key is rotated, without a gap.
 #[tokio::test]
 async fn ka_01_09_24_a_key_is_minted_for_one_cluster_and_rotated() {
-    let world = office("kubeadapt").await;
     for screen in EVERYONE {
+        let world = office("kubeadapt").await;
         let browser = signed_in(&world, screen, "admin").await;
         let secret = mint(&world, &browser).await;
         assert_not_shown_again(&browser, &secret, &["/-/keys", "/-/keys/all"]).await;

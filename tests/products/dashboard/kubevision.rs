@@ -15,9 +15,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// and made again.
 #[tokio::test]
 async fn kv_01_02_a_key_under_profile_is_shown_once_and_made_again_when_lost() {
-    let world = office("kubevision").await;
     for screen in EVERYONE {
-        walk(&world, screen).await;
+        walk(&office("kubevision").await, screen).await;
     }
 }
 
