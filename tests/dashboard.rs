@@ -2,6 +2,7 @@
 
 mod attacks;
 mod factor;
+mod operator;
 mod pages;
 mod plain;
 mod scriptless;

@@ -35,8 +35,8 @@ pub(super) struct KeyParameters {
     /// `next_cursor` of the page before, which had the same order
     #[param(max_length = 2048)]
     cursor: Option<String>,
-    /// By what they are ordered; with `-`, the highest comes first. Those without a last use or an expiry come last
-    #[param(inline, default = "-created_at", example = "-last_used_at")]
+    /// By what they are ordered, `-created_at` when left out; with `-`, the highest comes first. Those without a last use or an expiry come last
+    #[param(inline, example = "-last_used_at")]
     sort: Option<SortView>,
     /// Only those in this state
     state: Option<StateView>,

@@ -104,12 +104,12 @@ impl Sqlite {
         let uses = serde_json::json!(uses).to_string();
         let mut tx = self.writer.begin().await.map_err(unavailable)?;
         for statement in [
-            "UPDATE credentials SET used_at = max(ifnull(used_at, 0), value ->> 1) FROM json_each(?) \
-             WHERE id = value ->> 0",
+            "UPDATE credentials SET used_at = max(ifnull(used_at, 0), u.value ->> 1) FROM json_each(?) AS u \
+             WHERE credentials.id = u.value ->> 0",
             // What is no credential of the store's is a session.
             "INSERT INTO last_uses (credential, used_at) \
-             SELECT value ->> 0, value ->> 1 FROM json_each(?) \
-             WHERE NOT EXISTS (SELECT 1 FROM credentials WHERE id = value ->> 0) \
+             SELECT u.value ->> 0, u.value ->> 1 FROM json_each(?) AS u \
+             WHERE NOT EXISTS (SELECT 1 FROM credentials c WHERE c.id = u.value ->> 0) \
              ON CONFLICT (credential) DO UPDATE SET used_at = max(used_at, excluded.used_at)",
         ] {
             let query = sqlx::query(statement).bind(uses.clone());
