@@ -68,6 +68,8 @@ pub(crate) async fn shown_once(browser: &Browser, prefix: &str) -> String {
         browser.click("Copy").await;
         browser.wait_for_text("Copied").await;
         assert_eq!(browser.clipboard().await, secret);
+    } else {
+        assert!(!browser.has("Copy").await, "it would do nothing");
     }
     secret
 }

@@ -312,6 +312,13 @@ impl Browser {
         field.is_selected().await.expect("a choice")
     }
 
+    /// Whether the page shows a link or button with this text.
+    pub async fn has(&self, words: &str) -> bool {
+        let arguments = vec![json!("control"), json!(words), json!("")];
+        let found = self.script(include_str!("browser/find.js"), arguments);
+        found.await != "is not there"
+    }
+
     /// Whether the link or button with this text can be clicked.
     pub async fn is_enabled(&self, words: &str) -> bool {
         let control = self.find("control", words, "").await;
