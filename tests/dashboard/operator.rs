@@ -18,7 +18,10 @@ async fn an_operator_goes_back_to_a_policy_and_promotes_another() {
         sign_in(&browser, "root@example.com", PASSWORD).await;
         browser.click("Policy").await;
         let page = browser.text().await;
-        assert!(page.contains("shipped, version 2") && page.contains(&second), "{page}");
+        assert!(
+            page.contains("shipped, version 2") && page.contains(&second),
+            "{page}"
+        );
         assert!(page.contains("Nothing is in the shadow."), "{page}");
         browser.click("Go back to it").await;
         assert_eq!(browser.heading().await, "Go back to this policy?");
@@ -44,7 +47,12 @@ async fn an_operator_goes_back_to_a_policy_and_promotes_another() {
             }
         }
         let page = browser.text().await;
-        for said in ["Newly refused", "GET /v1/clusters", "viewer@acme.example", "1 different"] {
+        for said in [
+            "Newly refused",
+            "GET /v1/clusters",
+            "viewer@acme.example",
+            "1 different",
+        ] {
             assert!(page.contains(said), "{said}: {page}");
         }
         browser.screenshot("operator-shadow").await;
@@ -68,7 +76,10 @@ async fn whether_somebody_may_do_something_is_answered_with_why() {
         browser.click("Ask").await;
         let page = browser.text().await;
         assert!(page.contains("No: 403"), "{page}");
-        assert!(page.contains("missing-permission: clusters:write"), "{page}");
+        assert!(
+            page.contains("missing-permission: clusters:write"),
+            "{page}"
+        );
         browser.select("Method", "GET").await;
         browser.click("Ask").await;
         assert!(browser.text().await.contains("Yes"));
@@ -79,7 +90,12 @@ async fn whether_somebody_may_do_something_is_answered_with_why() {
 #[tokio::test]
 async fn the_audit_is_searched_by_its_address_and_followed_live() {
     let world = office("scopegate").await;
-    let key = world.key(Key { name: "grafana-export", ..Key::default() }).await;
+    let key = world
+        .key(Key {
+            name: "grafana-export",
+            ..Key::default()
+        })
+        .await;
     key.get("/v1/clusters").await;
     key.get("/v1/no-such-thing").await;
     world.audit().await;
@@ -92,7 +108,10 @@ async fn the_audit_is_searched_by_its_address_and_followed_live() {
         browser.click("Search").await;
         let address = browser.path().await;
         let page = browser.text_of("#rows").await;
-        assert!(page.contains("GET /v1/no-such-thing") && page.contains("no-route"), "{page}");
+        assert!(
+            page.contains("GET /v1/no-such-thing") && page.contains("no-route"),
+            "{page}"
+        );
         assert!(!page.contains("GET /v1/clusters"), "{page}");
         // Passed on, the address shows the same.
         browser.goto("/-/").await;

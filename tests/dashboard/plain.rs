@@ -410,7 +410,11 @@ async fn what_a_visitor_may_not_do_is_not_shown_and_refused_anyway() {
     for (path, fields) in [
         (
             "/-/users/invite",
-            vec![("email", "x@acme.example"), ("role", "admin"), ("reach", "all")],
+            vec![
+                ("email", "x@acme.example"),
+                ("role", "admin"),
+                ("reach", "all"),
+            ],
         ),
         ("/-/clusters/connect", vec![("id", "mine")]),
         ("/-/policy/activate", vec![("digest", "previous")]),

@@ -26,6 +26,18 @@ for (const field of document.querySelectorAll("[data-from-fragment]")) {
   }
 }
 
+// Ticking a cluster chooses "only these", and choosing otherwise unticks them: what is sent says one thing.
+for (const form of document.querySelectorAll("form")) {
+  form.addEventListener("change", ({ target }) => {
+    const { chooses, value } = target.dataset;
+    if (chooses && (target.checked || target.type === "date")) {
+      form.querySelector(`[name=${chooses}][value=${value || "only"}]`).checked = true;
+    }
+    if (target.type !== "radio" || target.value === "only") return;
+    for (const box of form.querySelectorAll(`[type=checkbox][data-chooses=${target.name}]`)) box.checked = false;
+  });
+}
+
 for (const form of document.querySelectorAll("form[data-preview]")) {
   const outlook = document.getElementById("outlook");
   const buttons = [...form.querySelectorAll("button[value=make]")];
@@ -61,9 +73,7 @@ for (const form of document.querySelectorAll("form[data-preview]")) {
     }, 250);
   };
 
-  form.addEventListener("change", (event) => {
-    const { chooses, value } = event.target.dataset;
-    if (chooses) form.querySelector(`[name=${chooses}][value=${value || "only"}]`).checked = true;
+  form.addEventListener("change", () => {
     check();
     look();
   });
@@ -78,14 +88,6 @@ for (const form of document.querySelectorAll("form[data-preview]")) {
     });
   }
   check();
-}
-
-// Ticking a cluster chooses "only these".
-for (const box of document.querySelectorAll("form:not([data-preview]) [data-chooses]")) {
-  box.addEventListener("change", () => {
-    const { chooses, value } = box.dataset;
-    if (box.checked) box.form.querySelector(`[name=${chooses}][value=${value || "only"}]`).checked = true;
-  });
 }
 
 // A live list asks again for its part of the page.

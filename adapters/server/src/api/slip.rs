@@ -32,6 +32,14 @@ impl fmt::Display for Slip {
 
 /// A body of JSON, and nothing after it.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Slip> {
+    // serde takes an array for a struct's fields in their order; here every body is an object.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Slip {
+            place: None,
+            what: "not of the right type, expected an object".to_owned(),
+            position: None,
+        });
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, error) = (error.path(), error.inner());
@@ -210,6 +218,8 @@ mod tests {
             assert!(!slip.contains(SECRET), "{slip}");
             assert_eq!(slip, told, "{body}");
         }
+        let list = json::<Inner>(b" []").unwrap_err().to_string();
+        assert_eq!(list, "not of the right type, expected an object");
         json::<Body>(br#" {"password":"x"} "#).unwrap();
     }
 

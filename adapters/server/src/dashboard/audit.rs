@@ -24,6 +24,8 @@ use super::{
     visitor::Visitor,
 };
 
+/// Records on a page: with all that each says, it stays small.
+const ROWS: &str = "25";
 /// Where it is.
 const PAGE: &str = "/-/audit";
 
@@ -84,7 +86,7 @@ async fn show(visitor: Visitor) -> Result<Response<Body>, Stop> {
     let filter = Filter::of(asked, visitor.now);
     let cursor = asked.one("cursor");
     let live = asked.one("live") == "on";
-    let searched = format!("/audit{}", filter.api(&visitor, cursor, "50").await?);
+    let searched = format!("/audit{}", filter.api(&visitor, cursor, ROWS).await?);
     let found: Listed<Record> = visitor.calls.read(searched).await?;
     let summary = format!("/audit/summary{}", filter.span());
     let (picture, no_picture) = match visitor.calls.read::<Summary>(summary).await {

@@ -95,7 +95,11 @@ fn next(fields: &Fields) -> String {
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let is_page = super::is_page(next.split('?').next().unwrap_or_default());
-    let goes_on = plain && is_page && !next.starts_with("/-/sign-");
+    // A browser takes `/-/..` and `/-/%2e%2e` out before it asks.
+    let path = next.split(['?', '#']).next().unwrap_or_default();
+    let path = path.to_ascii_lowercase().replace("%2e", ".");
+    let is_straight = !path.contains("/.") && !path.contains("//");
+    let goes_on = plain && is_straight && is_page && !next.starts_with("/-/sign-");
     match goes_on {
         true => next.to_owned(),
         false => super::ROOT.to_owned(),

@@ -70,6 +70,12 @@ impl Draft {
     /// What the form can say and the API cannot be told.
     pub(super) fn body(&self, visitor: &Visitor, now: Timestamp) -> Result<Value, Problem> {
         let rules = &visitor.site.gate.contract().minting;
+        if !self.only && !self.clusters.is_empty() {
+            // Which of the two was meant must not be guessed.
+            return Err(wrong(
+                "Some clusters are ticked, but “Only these clusters” is not chosen: choose it, or untick them.",
+            ));
+        }
         if self.only && self.clusters.is_empty() {
             return Err(wrong("Choose at least one cluster, or every cluster."));
         }
