@@ -1,7 +1,7 @@
 //! The browser notices what it should: on pages that have the faults which the dashboard must not have.
 
 use super::site::Site;
-use crate::harness::{Browser, Screen, browser::Key};
+use crate::harness::{Browser, Screen};
 
 const PLAIN: &str = r#"<!doctype html><html lang="en"><title>Plain</title>
 <link rel="icon" href="data:,"><meta name="viewport" content="width=device-width">

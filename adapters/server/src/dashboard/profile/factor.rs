@@ -10,6 +10,7 @@ use serde_json::json;
 use super::PAGE;
 use crate::dashboard::{
     calls::Call,
+    confirm::Question,
     page::{Shell, html, ok, see_done},
     problem::{Problem, Stop},
     visitor::{Submitted, Visitor},
@@ -18,29 +19,24 @@ use crate::dashboard::{
 /// White around a code, in modules (ISO/IEC 18004, section 6.3.8).
 const QUIET_ZONE: usize = 4;
 
-/// A page that asks before something is done.
-#[derive(Template)]
-#[template(path = "profile/factor_step.html")]
-struct Step {
-    shell: Shell,
-    says: &'static str,
-    button: &'static str,
-    danger: bool,
-}
-
+/// Asks before something is done.
 fn step(
     visitor: &Visitor,
     title: &str,
-    says: &'static str,
-    button: &'static str,
+    happens: &str,
+    (button, danger): (&'static str, bool),
 ) -> Result<Response<Body>, Stop> {
     visitor.signed_in_recently()?;
-    Ok(ok(&Step {
-        shell: visitor.shell(title),
-        says,
+    let question = Question {
+        title: title.to_owned(),
+        happens: happens.to_owned(),
         button,
-        danger: title.starts_with("Remove"),
-    }))
+        danger,
+        stay: "Leave it",
+        back: PAGE.to_owned(),
+        version: None,
+    };
+    Ok(question.ask(visitor, None))
 }
 
 /// Explains what is about to happen.
@@ -50,7 +46,7 @@ pub(in crate::dashboard) async fn ask(visitor: Visitor) -> Result<Response<Body>
         "Add a second factor",
         "An authenticator app on your phone shows six digits that change every half minute. From then on signing in takes \
          them besides your password. Have the app at hand: the next page shows a picture for it to scan.",
-        "Show the picture",
+        ("Show the picture", false),
     )
 }
 
@@ -163,7 +159,7 @@ pub(in crate::dashboard) async fn ask_codes(visitor: Visitor) -> Result<Response
         &visitor,
         "Make new recovery codes",
         "Each stands in for a code of your app, once. Those from before work no more.",
-        "Make new codes",
+        ("Make new codes", false),
     )
 }
 
@@ -181,7 +177,7 @@ pub(in crate::dashboard) async fn ask_remove(visitor: Visitor) -> Result<Respons
         &visitor,
         "Remove the second factor",
         "Signing in takes your password alone then, and the recovery codes are gone.",
-        "Remove it",
+        ("Remove it", true),
     )
 }
 
