@@ -22,8 +22,8 @@ const NAME: &str = "key";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PreviewKey {
-    /// What it is for; nothing is said of a name that is left out
-    #[schema(max_length = 255, example = "grafana-export")]
+    /// What it is for; nothing is said of a name that is left out, and what is wrong with one is among the problems
+    #[schema(example = "grafana-export")]
     #[serde(default)]
     name: Option<String>,
     /// What it is narrowed to; where the contract wants scopes, at least one
