@@ -33,8 +33,6 @@ mod driver;
 mod keyboard;
 mod watch;
 
-pub use keyboard::Key;
-
 /// What the browser is like.
 #[derive(Clone, Copy, Debug)]
 pub struct Screen {

@@ -218,13 +218,20 @@ async fn the_first_cluster_that_is_missing_is_named() {
     }
 }
 
-#[tokio::test]
-async fn pages_of_credentials_search_an_index_in_every_order() {
-    let fixture = fixture().await;
-    let Store::Sqlite(sqlite) = fixture.directory.store();
-    let time = |at| CredentialValue::Time(at);
-    // The owner's index, the organization's, and from where on each is searched.
-    for (order, part, value, owners, all, from) in [
+/// An order, the part of it that is read, a value in it; the owner's index, the organization's, and from where on each is
+/// searched.
+type Ordered = (
+    &'static str,
+    Part,
+    CredentialValue,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+fn orders() -> [Ordered; 8] {
+    let time = CredentialValue::Time;
+    [
         (
             "-created_at",
             Part::Having,
@@ -289,7 +296,14 @@ async fn pages_of_credentials_search_an_index_in_every_order() {
             "by_expiry",
             " AND (expires_at,id)<(?,?)",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn pages_of_credentials_search_an_index_in_every_order() {
+    let fixture = fixture().await;
+    let Store::Sqlite(sqlite) = fixture.directory.store();
+    for (order, part, value, owners, all, from) in orders() {
         for (owner, index) in [(Some(Uuid::now_v7()), owners), (None, all)] {
             let order = order.parse().unwrap();
             let filter = CredentialFilter {
@@ -306,11 +320,11 @@ async fn pages_of_credentials_search_an_index_in_every_order() {
                 let steps = plan(sqlite, &statement).await;
                 let start = format!("SEARCH c USING INDEX credentials_{index} (");
                 let found = steps.iter().find(|step| step.starts_with(&start));
-                let found = found.unwrap_or_else(|| panic!("{}: {steps:#?}", statement));
+                let found = found.unwrap_or_else(|| panic!("{statement}: {steps:#?}"));
                 let is_begun = after.is_none() || found.contains(from);
-                assert!(is_begun, "{found} for {}", statement);
+                assert!(is_begun, "{found} for {statement}");
                 let is_sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
-                assert!(!is_sorted, "{steps:#?} for {}", statement);
+                assert!(!is_sorted, "{steps:#?} for {statement}");
             }
         }
     }
