@@ -31,6 +31,29 @@ const TIMES: usize = 21;
 const KEYS_MS_MAX: f64 = 10.0;
 /// What a page of the audit may take.
 const AUDIT_MS_MAX: f64 = 100.0;
+/// What a page of the dashboard may take on such a store, and on a small one.
+const PAGE_MS_MAX: f64 = 100.0;
+const SMALL_PAGE_MS_MAX: f64 = 20.0;
+/// Keys and records of a small one.
+const SMALL: (u64, u64) = (10, 1_000);
+/// Every page that an administrator opens without choosing something first.
+const PAGES: [&str; 15] = [
+    "/-/",
+    "/-/keys",
+    "/-/keys/all",
+    "/-/keys/all?name=key-1&sort=name",
+    "/-/keys/new",
+    "/-/clusters",
+    "/-/clusters/connect",
+    "/-/users",
+    "/-/users/invite",
+    "/-/roles",
+    "/-/roles/new",
+    "/-/settings/organization",
+    "/-/policy",
+    "/-/audit",
+    "/-/profile/security",
+];
 /// What a summary of it may take.
 const SUMMARY_MS_MAX: f64 = 50.0;
 
@@ -58,8 +81,27 @@ pub async fn everything(keys: u64, records: u64, directory: &Path) -> Result<Vec
         let took = asker.time(&path).await?;
         rows.push(Row::bounded(name, took, "ms", Bound::AtMost(ms_max)));
     }
+    rows.extend(asker.time_pages("page", PAGE_MS_MAX).await?);
     running.shutdown().await;
     Ok(rows)
+}
+
+/// The pages alone, on a store as the demo's.
+///
+/// # Errors
+/// As [`everything`].
+pub async fn pages(directory: &Path) -> Result<Vec<Row>> {
+    let directory = tempfile::tempdir_in(directory)?;
+    let (keys, records) = SMALL;
+    fill(directory.path(), keys, records).await?;
+    let running = serve(directory.path()).await?;
+    let management = running.management_addr().context("a management listener")?;
+    let asker = Asker::signed_in(format!("http://{management}")).await?;
+    let rows = asker
+        .time_pages("page, small store", SMALL_PAGE_MS_MAX)
+        .await;
+    running.shutdown().await;
+    rows
 }
 
 /// What is asked for: by what name, at which path, and in how many milliseconds at most.
@@ -123,6 +165,7 @@ async fn serve(directory: &Path) -> Result<Running> {
         clock: Clock::System,
         listen: ANY_PORT,
         management: Management::Listen(ANY_PORT),
+        public_url: None,
         upstream: Upstream {
             url: "http://127.0.0.1:9".parse()?,
             preserve_host: false,
@@ -169,6 +212,21 @@ impl Asker {
         })
     }
 
+    /// The medians of the pages, as a browser asks for them.
+    async fn time_pages(&self, name: &str, ms_max: f64) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for path in PAGES {
+            let took = self.time(path).await?;
+            rows.push(Row::bounded(
+                format!("{name}: {path}"),
+                took,
+                "ms",
+                Bound::AtMost(ms_max),
+            ));
+        }
+        Ok(rows)
+    }
+
     /// The median of some requests, in milliseconds.
     async fn time(&self, path: &str) -> Result<f64> {
         let mut each = Vec::new();
@@ -178,6 +236,7 @@ impl Asker {
                 .client
                 .get(format!("{}{path}", self.base))
                 .bearer_auth(&self.token)
+                .header("cookie", format!("scopegate={}", self.token))
                 .send()
                 .await?;
             let status = reply.status();

@@ -125,7 +125,11 @@ fn main() -> Result<()> {
             directory,
             json,
         } => {
-            let rows = dashboard::everything(keys, records, &directory);
+            let rows = async {
+                let mut rows = dashboard::pages(&directory).await?;
+                rows.extend(dashboard::everything(keys, records, &directory).await?);
+                anyhow::Ok(rows)
+            };
             print(&runtime()?.block_on(rows)?, json)
         }
         Command::FillDashboard {

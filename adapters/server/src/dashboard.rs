@@ -20,6 +20,7 @@ mod overview;
 mod page;
 mod policy;
 mod problem;
+mod profile;
 mod roles;
 mod sign_in;
 mod users;
@@ -115,6 +116,9 @@ impl Dashboard {
             .route("/-/profile", get(overview::section))
             .merge(sign_in::routes())
             .merge(keys::routes())
+            .merge(profile::routes())
+            .merge(audit::routes())
+            .merge(policy::routes())
             .merge(users::routes())
             .merge(clusters::routes())
             .merge(roles::routes())

@@ -89,7 +89,11 @@ pub(crate) fn page(world: &World, directory: &Path) -> String {
         // Writing to a `String` cannot fail.
         let _ = writeln!(page, "export {name}={value}");
     }
-    page.push_str("\n# Who can log in:\n");
+    let _ = writeln!(
+        page,
+        "\n# The dashboard: {}/-/\n# Who can log in, there and on the API:",
+        world.url
+    );
     for user in &world.users {
         let _ = writeln!(page, "#   {}  {}", user.email, user.password);
     }

@@ -25,8 +25,7 @@ use super::{
 };
 
 pub(super) use end::{OVERLAP, ends, overlaps};
-pub(super) use list::{Choice, Listed, Table, of_user};
-pub(super) use shown::Curl;
+pub(super) use list::{Choice, Listed, Table, choices, of_user};
 
 /// Its pages.
 pub(super) fn routes() -> Router<Arc<Site>> {

@@ -44,6 +44,10 @@ impl Outlook {
             Ok(body) => body,
             Err(problem) => return Self::wrong(problem.detail),
         };
+        // A key that has no name yet can do what it will be able to do with one.
+        if let Some(members) = body.as_object_mut().filter(|_| draft.name.is_empty()) {
+            members.remove("name");
+        }
         let preview = visitor.calls.make(Call::post("/keys/preview", &body)).await;
         match preview.and_then(|answer| answer.read::<Preview>()) {
             Ok(preview) => Self::from(preview),
