@@ -79,7 +79,6 @@ pub async fn proxy(upstream: SocketAddr, gated: bool) -> Result<()> {
         listen: ANY_PORT,
         management: Management::Listen(ANY_PORT),
         public_url: None,
-        public_url: None,
         upstream: to_upstream,
         proxy: ProxyLimits::default(),
         connections: ConnectionLimits::default(),
