@@ -147,7 +147,7 @@ fn requests() -> Vec<(String, String, f64)> {
         };
         requests.push((format!("audit: {name}"), path, AUDIT_MS_MAX));
     }
-    for days in [1, 7, 30, 92] {
+    for days in [1, 7, 30, 91] {
         let path = format!("/-/api/audit/summary?{}", since(days));
         requests.push((format!("summary: {days} days"), path, SUMMARY_MS_MAX));
     }
