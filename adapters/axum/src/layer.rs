@@ -31,6 +31,7 @@ pub struct GateLayer {
     clock: Clock,
     list_bytes_max: usize,
     breaks_off: bool,
+    counts: bool,
 }
 
 impl GateLayer {
@@ -41,6 +42,7 @@ impl GateLayer {
             clock,
             list_bytes_max: list::LIST_BYTES_MAX,
             breaks_off: true,
+            counts: true,
         }
     }
 
@@ -49,6 +51,14 @@ impl GateLayer {
     #[must_use]
     pub fn without_breaking_off(mut self) -> Self {
         self.breaks_off = false;
+        self
+    }
+
+    /// Takes nothing from its callers' limits: for requests that are made in this process to answer one that came, which has
+    /// been counted.
+    #[must_use]
+    pub fn without_counting(mut self) -> Self {
+        self.counts = false;
         self
     }
 
@@ -86,15 +96,6 @@ pub struct GateService<S> {
     layer: GateLayer,
 }
 
-/// Whether a request stands for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// It came from a client.
-    Whole,
-    /// It was made to answer one that did.
-    OfAnother,
-}
-
 /// An answer on its way.
 pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
@@ -107,21 +108,7 @@ impl<S> GateService<S> {
         S::Future: Send,
         B: Send + 'static,
     {
-        let inner = self.inner.clone();
-        Box::pin(self.layer.clone().answer(inner, request, Part::Whole))
-    }
-
-    /// The same for a request that is made in this process, as a part of answering one that came: nothing is taken from
-    /// its caller's limit again.
-    pub fn answer_part<B>(&self, request: Request<B>) -> Answering
-    where
-        S: Service<Request<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Response: axum::response::IntoResponse,
-        S::Future: Send,
-        B: Send + 'static,
-    {
-        let inner = self.inner.clone();
-        Box::pin(self.layer.clone().answer(inner, request, Part::OfAnother))
+        Box::pin(self.layer.clone().answer(self.inner.clone(), request))
     }
 }
 
@@ -147,7 +134,7 @@ where
 }
 
 impl GateLayer {
-    async fn answer<S, B>(self, inner: S, request: Request<B>, part: Part) -> Response<Body>
+    async fn answer<S, B>(self, inner: S, request: Request<B>) -> Response<Body>
     where
         S: Service<Request<B>, Error = Infallible>,
         S::Response: axum::response::IntoResponse,
@@ -155,9 +142,9 @@ impl GateLayer {
         let (mut parts, body) = request.into_parts();
         request::end_connection(&mut parts.headers);
         let question = request::convert(&parts, self.clock.now_ms());
-        let verdict = match part {
-            Part::Whole => self.gate.check(&question).await,
-            Part::OfAnother => self.gate.check_part(&question).await,
+        let verdict = match self.counts {
+            true => self.gate.check(&question).await,
+            false => self.gate.check_part(&question).await,
         };
         let admission = match verdict {
             Verdict::Admit(admission) => admission,

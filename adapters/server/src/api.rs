@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::{Router, body::Body, response::IntoResponse};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::ALLOW};
-use scopegate_axum::{Answering, Clock, GateLayer, GateService, convert, refused};
+use scopegate_axum::{Clock, GateLayer, GateService, convert, refused};
 use scopegate_host::{Admission, Cause, Gate, Policies, Reason};
 use tower::{Layer, ServiceExt};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -48,6 +48,8 @@ pub(crate) const PREFIX: &str = "/-/api";
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     gated: GateService<Handlers>,
+    /// The same for what is asked in this process to answer somebody who has been counted.
+    parts: GateService<Handlers>,
     gate: Arc<Gate>,
     clock: Clock,
     paths: Arc<document::Paths>,
@@ -129,6 +131,7 @@ impl Api {
         // A key that revokes itself is told so.
         let layer = GateLayer::new(Arc::clone(&gate), clock.clone()).without_breaking_off();
         Self {
+            parts: layer.clone().without_counting().layer(handlers.clone()),
             gated: layer.layer(handlers),
             gate,
             clock,
@@ -155,24 +158,23 @@ impl Api {
 
     /// Answers a request to it.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        self.answer_counting(request, GateService::answer).await
+        self.answer_by(&self.gated, request).await
     }
 
     /// Answers a request that is made in this process to answer another one, which has been counted.
     pub(crate) async fn answer_part(&self, request: Request<Body>) -> Response<Body> {
-        self.answer_counting(request, GateService::answer_part)
-            .await
+        self.answer_by(&self.parts, request).await
     }
 
-    async fn answer_counting(
+    async fn answer_by(
         &self,
+        gated: &GateService<Handlers>,
         request: Request<Body>,
-        ask: fn(&GateService<Handlers>, Request<Body>) -> Answering,
     ) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (parts, body) = request.into_parts();
         let again = parts.clone();
-        let reply = ask(&self.gated, Request::from_parts(parts, body)).await;
+        let reply = gated.answer(Request::from_parts(parts, body)).await;
         // The policy has no route for a method that an endpoint does not have. Those whom it knows are told more.
         let is_unrouted = reply
             .extensions()

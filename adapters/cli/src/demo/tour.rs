@@ -2,14 +2,13 @@
 
 use std::{fmt::Write, path::Path};
 
+use scopegate_host::Contract;
 use serde_json::json;
 
 use super::world::World;
 
 /// Where one product's API has what the tour visits.
 struct Sights {
-    /// How a key is presented, up to the key itself.
-    key_header: &'static str,
     /// A list that every key of the demo may read.
     list: &'static str,
     /// What the viewer's key may not do: method and path.
@@ -23,7 +22,6 @@ struct Sights {
 }
 
 const SCOPEGATE: Sights = Sights {
-    key_header: "Authorization: Bearer ",
     list: "/v1/clusters",
     forbidden: ("DELETE", "/v1/clusters/dev"),
     elsewhere: "/v1/clusters/dev",
@@ -31,7 +29,6 @@ const SCOPEGATE: Sights = Sights {
     login: true,
 };
 const K8COST: Sights = Sights {
-    key_header: "X-API-Key: ",
     list: "/api/v1/clusters",
     forbidden: ("DELETE", "/api/v1/clusters/dev"),
     elsewhere: "/api/v1/clusters/dev",
@@ -39,7 +36,6 @@ const K8COST: Sights = Sights {
     login: true,
 };
 const KUBEWATCH: Sights = Sights {
-    key_header: "X-API-Key: ",
     list: "/api/v1/agents",
     forbidden: ("GET", "/api/v1/settings"),
     elsewhere: "/api/v1/clusters/dev/metrics",
@@ -47,7 +43,6 @@ const KUBEWATCH: Sights = Sights {
     login: true,
 };
 const KUBEADAPT: Sights = Sights {
-    key_header: "Authorization: Bearer ",
     list: "/v1/clusters",
     forbidden: ("GET", "/v1/nodes"),
     elsewhere: "/v1/clusters/dev",
@@ -55,7 +50,6 @@ const KUBEADAPT: Sights = Sights {
     login: false,
 };
 const KUBEVISION: Sights = Sights {
-    key_header: "Authorization: ApiKey ",
     list: "/api/v1/clusters",
     forbidden: ("DELETE", "/api/v1/clusters/dev"),
     elsewhere: "/api/v1/clusters/dev",
@@ -118,8 +112,11 @@ fn stops(world: &World) -> Vec<Stop> {
         "kubevision" => KUBEVISION,
         _ => SCOPEGATE,
     };
+    // The demo's contract is one of those that are built in.
+    let contract = Contract::builtin(&world.contract);
+    let key_header = contract.map_or("", |contract| contract.key_header());
     let url = &world.url;
-    let key = |name: &str| format!("-H '{}{}'", sights.key_header, world.key(name));
+    let key = |name: &str| format!("-H '{}{}'", key_header, world.key(name));
     let agent = format!("-H 'Authorization: Bearer {}'", world.agent_token());
     let (method, path) = sights.forbidden;
     let mut stops = vec![
@@ -136,11 +133,7 @@ fn stops(world: &World) -> Vec<Stop> {
         stop("401: no credential", "", &format!("{url}{}", sights.list)),
         stop(
             "401: a key that nobody minted",
-            &format!(
-                "-H '{}{}'",
-                sights.key_header,
-                unknown(world.key("demo-admin"))
-            ),
+            &format!("-H '{}{}'", key_header, unknown(world.key("demo-admin"))),
             &format!("{url}{}", sights.list),
         ),
         stop(

@@ -83,10 +83,10 @@ struct Page {
 
 async fn show(visitor: Visitor) -> Result<Response<Body>, Stop> {
     let asked = &visitor.query;
-    let filter = Filter::of(asked, visitor.now);
+    let filter = Filter::of(&visitor).await?;
     let cursor = asked.one("cursor");
     let live = asked.one("live") == "on";
-    let searched = format!("/audit{}", filter.api(&visitor, cursor, ROWS).await?);
+    let searched = format!("/audit{}", filter.api(cursor, ROWS));
     let found: Listed<Record> = visitor.calls.read(searched).await?;
     let summary = format!("/audit/summary{}", filter.span());
     let (picture, no_picture) = match visitor.calls.read::<Summary>(summary).await {

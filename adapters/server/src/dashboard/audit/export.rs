@@ -7,7 +7,6 @@ use http::{
     HeaderValue,
     header::{CONTENT_DISPOSITION, CONTENT_TYPE},
 };
-use std::convert::Infallible;
 
 use super::{Filter, Record, text};
 use crate::dashboard::{keys::Listed, problem::Stop, visitor::Visitor};
@@ -66,7 +65,7 @@ struct Reading {
 }
 
 async fn file(visitor: Visitor, format: Format) -> Result<Response<Body>, Stop> {
-    let filter = Filter::of(&visitor.query, visitor.now);
+    let filter = Filter::of(&visitor).await?;
     let mut reading = Reading {
         visitor,
         filter,
@@ -91,16 +90,20 @@ async fn file(visitor: Visitor, format: Format) -> Result<Response<Body>, Stop> 
         let next = reading.next().await.map_err(|_| Broken)?;
         Ok(Some((Bytes::from(next), (None, reading))))
     });
-    let (kind, name) = match format {
-        Format::Csv => ("text/csv; charset=utf-8; header=present", "audit.csv"),
-        Format::JsonLines => ("application/x-ndjson", "audit.jsonl"),
+    let (kind, disposition) = match format {
+        Format::Csv => (
+            "text/csv; charset=utf-8; header=present",
+            "attachment; filename=\"audit.csv\"",
+        ),
+        Format::JsonLines => (
+            "application/x-ndjson",
+            "attachment; filename=\"audit.jsonl\"",
+        ),
     };
     let mut reply = Response::new(Body::from_stream(rest));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
-        headers.insert(CONTENT_DISPOSITION, name);
-    }
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
     Ok(reply)
 }
 
@@ -109,17 +112,11 @@ async fn file(visitor: Visitor, format: Format) -> Result<Response<Body>, Stop> 
 #[error("the audit could not be read to its end")]
 struct Broken;
 
-impl From<Infallible> for Broken {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
-
 impl Reading {
     /// The records of the next page, written.
     async fn next(&mut self) -> Result<Vec<u8>, Stop> {
         let cursor = self.cursor.take().unwrap_or_default();
-        let asked = self.filter.api(&self.visitor, &cursor, LIMIT).await?;
+        let asked = self.filter.api(&cursor, LIMIT);
         let found: Listed<Record> = self.visitor.calls.read(format!("/audit{asked}")).await?;
         self.cursor = found.next_cursor;
         let mut written = Vec::new();

@@ -4,9 +4,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::dashboard::{
-    calls::query, fields::Fields, keys::Listed, problem::Problem, visitor::Visitor,
-};
+use crate::dashboard::{calls::query, keys::Listed, problem::Problem, visitor::Visitor};
 
 /// Requests or changes.
 pub(super) const KINDS: [(&str, &str); 3] = [
@@ -42,6 +40,8 @@ pub(super) struct Filter {
     pub(super) outcome: String,
     /// An e-mail address, or an id.
     pub(super) user: String,
+    /// Whose id that is.
+    user_id: String,
     pub(super) credential: String,
     pub(super) reason: String,
     pub(super) path: String,
@@ -64,13 +64,23 @@ struct Found {
 }
 
 impl Filter {
-    /// What an address asks for at `now`.
-    pub(super) fn of(asked: &Fields, now: Timestamp) -> Self {
+    /// What a visitor's address asks for. A user's address is looked up.
+    ///
+    /// # Errors
+    /// What the API says instead.
+    pub(super) async fn of(visitor: &Visitor) -> Result<Self, Problem> {
+        let (asked, now) = (&visitor.query, visitor.now);
         let said = |name| asked.one(name).to_owned();
+        let user = asked.one("user");
+        let user_id = match user.contains('@') && visitor.may("manage:users") {
+            true => user_id(visitor, user).await?,
+            false => user.to_owned(),
+        };
         let mut filter = Self {
             kind: said("kind"),
             outcome: said("outcome"),
-            user: said("user"),
+            user: user.to_owned(),
+            user_id,
             credential: said("credential"),
             reason: said("reason"),
             path: said("path"),
@@ -93,7 +103,7 @@ impl Filter {
                 )
             }
         };
-        filter
+        Ok(filter)
     }
 
     fn pairs(&self) -> [(&'static str, &str); 11] {
@@ -132,25 +142,13 @@ impl Filter {
         query([("since", since.as_str()), ("until", &until)])
     }
 
-    /// The query that the API is asked with. A user's address is looked up.
-    ///
-    /// # Errors
-    /// What the API says instead.
-    pub(super) async fn api(
-        &self,
-        visitor: &Visitor,
-        cursor: &str,
-        limit: &str,
-    ) -> Result<String, Problem> {
-        let user = match self.user.contains('@') && visitor.may("manage:users") {
-            true => user_id(visitor, &self.user).await?,
-            false => self.user.clone(),
-        };
+    /// The query that the API is asked with.
+    pub(super) fn api(&self, cursor: &str, limit: &str) -> String {
         let [since, until] = [self.since, self.until].map(said);
-        Ok(query([
+        query([
             ("kind", self.kind.as_str()),
             ("outcome", &self.outcome),
-            ("user", &user),
+            ("user", &self.user_id),
             ("credential", &self.credential),
             ("reason", &self.reason),
             ("path", &self.path),
@@ -160,7 +158,7 @@ impl Filter {
             ("until", &until),
             ("cursor", cursor),
             ("limit", limit),
-        ]))
+        ])
     }
 }
 
