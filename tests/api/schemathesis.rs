@@ -121,7 +121,7 @@ async fn run(world: &World, email: &str) -> Answered {
          payload = {{ email = \"{email}\", password = \"{PASSWORD}\" }}\n"
     );
     let or = |name: &str, other: &str| env::var(name).unwrap_or_else(|_| other.to_owned());
-    let examples: u32 = or("SCOPEGATE_SCHEMATHESIS_EXAMPLES", "6")
+    let examples: u32 = or("SCOPEGATE_SCHEMATHESIS_EXAMPLES", "4")
         .parse()
         .expect("a number");
     // Chains reach the operations that need an id of something.

@@ -1,4 +1,4 @@
-//! `policy diff` finds every change of 50 mutated pairs, and its examples are as small as they can be.
+//! `policy diff` finds every change of mutated pairs, and its examples are as small as they can be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +9,10 @@ use scopegate_policy::{
 };
 
 use super::mutants::{self, Mutant, Of, SILENT};
-use crate::harness::random::Random;
+use crate::{harness::random::Random, load::figures::rounds};
 
-const PAIRS: usize = 50;
+/// In CI one of each kind, which is more; the soak compares many.
+const PAIRS: (usize, usize) = (1, 50);
 
 fn ask(old: &Tables, new: &Tables, side: Side, case: &Case) -> Decision {
     let tables = match side {
@@ -43,7 +44,7 @@ fn pairs() -> Vec<(Tables, Mutant)> {
     }
     assert!(by_kind.len() >= 18, "{:?}", by_kind.keys());
     let mut pairs = Vec::new();
-    while pairs.len() < PAIRS {
+    while pairs.len() < rounds(PAIRS.0, PAIRS.1) {
         for mutants in by_kind.values_mut().filter(|mutants| !mutants.is_empty()) {
             let (name, mutant) = mutants.swap_remove(random.place(mutants.len()));
             pairs.push((originals[name].clone(), mutant));

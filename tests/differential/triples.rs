@@ -15,7 +15,7 @@ use super::{policies, questions};
 use crate::harness::random::Random;
 
 /// In CI; the soak asks for a million.
-const TRIPLES: usize = 50_000;
+const TRIPLES: usize = 30_000;
 /// Building a component takes much longer than asking it.
 const QUESTIONS_OF_A_POLICY: usize = 2_500;
 
