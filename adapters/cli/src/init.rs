@@ -110,7 +110,7 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     // What was written is what `serve` will read; an upstream that is no URL shows here.
     let config = assembly::configuration(&place("scopegate.yaml"))?;
 
-    let _lock = StoreLock::take(&place("scopegate.db"))?;
+    let _lock = StoreLock::take(&config.store.local)?;
     let store = open_store(
         &config.store,
         &config.audit,

@@ -22,12 +22,14 @@ use scopegate_host::{
     password::{BadPassword, Passwords},
     policies::{BadCandidate, Checks, Configured, KEPT_MAX, PolicyError},
     scanning::{BadPartners, Partners},
-    store::{Missing, OpenError, Purpose, Store, path_of_url},
+    store::{Missing, OpenError, Purpose, Store},
 };
 use scopegate_policy::yaml::Report;
 
 use crate::{
-    config::{AuditConfig, Config, ContractSource, PolicySource, SealConfig, UpstreamConfig},
+    config::{
+        AuditConfig, Config, ContractSource, PolicySource, SealConfig, StoreConfig, UpstreamConfig,
+    },
     metrics,
     policy_file::{Found, PolicyFile},
     proxy::Upstream,
@@ -168,7 +170,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
     let issuers = Issuers::new(config.issuers).map_err(AssembleError::Issuers)?;
     let upstream = upstream(config.upstream)?;
     let policy_file = policy_file(&config.policy, &contract);
-    let path = path_of_url(&config.store)?;
+    let path = config.store.local.clone();
     let sandbox = SandboxConfig {
         isolation: config.isolation,
         limits: config.policy_limits,
@@ -298,7 +300,7 @@ async fn configured(file: &PolicyFile, checks: &Arc<Checks>) -> Result<Configure
 /// # Errors
 /// When it cannot be opened, or its audit cannot be signed.
 pub async fn open_store(
-    url: &str,
+    config: &StoreConfig,
     audit: &AuditConfig,
     purpose: Purpose,
     missing: Missing,
@@ -308,7 +310,8 @@ pub async fn open_store(
         Some(SealConfig { key, heads }) => Some(Seal::open(AuditKey::load(key)?, heads)?),
         None => None,
     };
-    let mut store = Store::open(url, purpose, missing).await?;
+    let location = config.location()?;
+    let mut store = Store::open_at(&location, purpose, missing).await?;
     if let Some(seal) = seal {
         store.seal_audit(seal).await?;
     }

@@ -30,8 +30,10 @@ mod filters;
 mod issuers;
 mod limits;
 mod read;
+mod store;
 
 pub use envoy::{EnvoyConfig, EnvoyTls};
+pub use store::StoreConfig;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -50,8 +52,8 @@ pub struct Config {
     pub policy_keys: Vec<PathBuf>,
     /// Where admitted requests go.
     pub upstream: UpstreamConfig,
-    /// Such as `sqlite:///var/lib/scopegate/scopegate.db`.
-    pub store: String,
+    /// Where what lasts is kept.
+    pub store: StoreConfig,
     /// How decisions are kept apart.
     pub isolation: Isolation,
     /// Whose `X-Forwarded-*` is believed.

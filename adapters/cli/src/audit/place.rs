@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use scopegate_host::store::Store;
+use scopegate_host::store::{Location, Store};
 
 use crate::{Common, assembly, remote};
 
@@ -17,9 +17,9 @@ pub(super) struct StoreArgument {
 }
 
 /// What the configuration says of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Place {
-    pub(super) store: String,
+    pub(super) store: Location,
     pub(super) key: Option<PathBuf>,
     pub(super) heads: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ impl Place {
             None => (None, None),
         };
         Ok(Self {
-            store: config.store,
+            store: config.store.location()?,
             key,
             heads,
         })
@@ -43,20 +43,25 @@ impl Place {
 }
 
 impl StoreArgument {
-    pub(super) fn url(&self, configured: impl FnOnce() -> Result<String>) -> Result<String> {
+    pub(super) fn location(
+        &self,
+        configured: impl FnOnce() -> Result<Location>,
+    ) -> Result<Location> {
         match &self.store {
-            Some(path) => Ok(format!("sqlite://{}", path.display())),
+            Some(path) => Ok(Location::Sqlite(path.clone())),
             None => configured(),
         }
     }
 
     /// Opens it for questions alone.
     pub(super) async fn open(&self, common: &Common) -> Result<Store> {
-        let url = self.url(|| Ok(Place::configured(common)?.store))?;
-        open(&url).await
+        let location = self.location(|| Ok(Place::configured(common)?.store))?;
+        open(&location).await
     }
 }
 
-pub(super) async fn open(url: &str) -> Result<Store> {
-    Store::open_to_read(url).await.map_err(assembly::with_help)
+pub(super) async fn open(location: &Location) -> Result<Store> {
+    Store::open_to_read_at(location)
+        .await
+        .map_err(assembly::with_help)
 }

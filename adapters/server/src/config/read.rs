@@ -17,12 +17,12 @@ use scopegate_host::{
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
 use super::{
-    Config, ContractSource, PolicySource, UpstreamConfig, audit, check, envoy, filters, issuers,
-    limits,
+    Config, ContractSource, PolicySource, StoreConfig, UpstreamConfig, audit, check, envoy,
+    filters, issuers, limits, store,
 };
 use crate::serve::Management;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "listen",
     "contract",
     "policy",
@@ -30,6 +30,7 @@ const KEYS: [&str; 21] = [
     "policy_keys",
     "upstream",
     "store",
+    "state",
     "counters",
     "isolation",
     "trusted_proxies",
@@ -61,7 +62,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
     // Everything is read before the first `?`, so that no problem hides another.
     let contract = context.contract(&fields);
     let upstream = context.upstream(&fields);
-    let store = context.store(&fields);
+    let store = store::store(context, &fields);
     fields.choice("counters", &[("memory", ())]);
     let limits = limits::limits(&fields);
     let trusted_proxies = context.networks(&fields);
@@ -84,7 +85,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
             preserve_host: false,
             ca: None,
         },
-        store: String::new(),
+        store: StoreConfig::untold(),
         isolation: fields
             .choice(
                 "isolation",
@@ -265,20 +266,6 @@ impl Context<'_> {
                 .help("write `http://` or `https://`, a host, and perhaps a port and a path, without user or query");
         }
         url
-    }
-
-    fn store(&self, fields: &Fields<'_>) -> Option<String> {
-        let text = fields.required_text("store")?;
-        let Some(path) = text
-            .strip_prefix("sqlite://")
-            .filter(|path| !path.is_empty() && !path.contains('?'))
-        else {
-            self.reader
-                .problem(text.span, format!("`{text}` is not a store"))
-                .help("write `sqlite://` and the path of a file, such as `sqlite://scopegate.db`");
-            return None;
-        };
-        Some(format!("sqlite://{}", self.directory.join(path).display()))
     }
 
     fn networks(&self, fields: &Fields<'_>) -> Vec<IpNet> {
