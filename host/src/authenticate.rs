@@ -55,6 +55,16 @@ pub(crate) struct Authenticated {
     pub(crate) is_own_session: bool,
 }
 
+impl Authenticated {
+    /// The same caller as they are now. A session's token ends by itself; a key, with what is known of it.
+    pub(crate) fn renew(&mut self, now: Arc<Principal>) {
+        if now.kind != CallerKind::Session {
+            self.token_expires_at = now.expires_at;
+        }
+        self.principal = now;
+    }
+}
+
 /// How far a credential may be looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {

@@ -4,6 +4,7 @@
 
 mod admission;
 mod advice;
+mod count;
 mod decide;
 mod evaluate;
 mod filter;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    counters::redis::FilledUnder,
     engine::{CallerRef, PackedCaller},
     gate::Identity,
     store::CallerVersion,
@@ -44,6 +45,8 @@ pub struct Principal {
     pub version: Option<String>,
     /// Whether it is a key or token that follows another one.
     pub is_successor: bool,
+    /// What it was looked up under, where several gates share a Redis.
+    pub filled: FilledUnder,
     /// The same as headers for the upstream, made when they are first needed.
     pub identity: OnceLock<Identity>,
     /// The same as the log has it, likewise.
@@ -92,6 +95,7 @@ impl Principal {
             standing: Standing::default(),
             version: None,
             is_successor: false,
+            filled: FilledUnder::default(),
             identity: OnceLock::new(),
             in_log: OnceLock::new(),
         }

@@ -14,7 +14,11 @@ use scopegate_host::{
     store::{Missing, Purpose, path_of_url},
 };
 use scopegate_policy::Description;
-use scopegate_server::{Config, SendError, assemble::open_store, send};
+use scopegate_server::{
+    Config, SendError,
+    assemble::{self, open_store},
+    send,
+};
 
 use crate::{
     Common, assembly,
@@ -113,7 +117,9 @@ impl Here {
         )
         .await
         .map_err(assembly::with_help)?;
-        let directory = Directory::new(store, contract.authority.clone());
+        let counters = assemble::counters(&config.counters).await;
+        let counters = counters.map_err(assembly::with_help)?;
+        let directory = Directory::beside(&counters, store, contract.authority.clone());
         Ok(Admin::Here(Box::new(Self {
             directory,
             contract,
@@ -141,6 +147,7 @@ fn refused(error: AdminError) -> anyhow::Error {
         | ErrorKind::Forbidden
         | ErrorKind::Ended
         | ErrorKind::Stale
+        | ErrorKind::Pending
         | ErrorKind::Unavailable => Failure::new(error.message),
     };
     match error.help {

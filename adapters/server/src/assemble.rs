@@ -14,7 +14,10 @@ use scopegate_host::{
     audit::{AuditKey, AuditKeyError, Seal, SealError, Sink},
     authenticate::{BadIssuer, Issuers},
     bundle::{BadSignature, PolicyKeyError, Trust},
-    counters::Counters,
+    counters::{
+        Counters,
+        redis::{BadRedis, Redis},
+    },
     engine::{CodeCache, Policy, Sandbox, SandboxConfig, SandboxError, Worlds},
     gate::{self, BadFilterSecret, FilterSecret},
     keyring::{KeyRingError, Keys},
@@ -27,7 +30,10 @@ use scopegate_host::{
 use scopegate_policy::yaml::Report;
 
 use crate::{
-    config::{AuditConfig, Config, ContractSource, PolicySource, SealConfig, UpstreamConfig},
+    config::{
+        AuditConfig, Config, ContractSource, CountersConfig, PolicySource, SealConfig,
+        UpstreamConfig,
+    },
     metrics,
     policy_file::{Found, PolicyFile},
     proxy::Upstream,
@@ -89,6 +95,9 @@ pub enum AssembleError {
     /// The secret of filters cannot be used.
     #[error(transparent)]
     Filters(#[from] BadFilterSecret),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] BadRedis),
     /// Passwords cannot be hashed on this machine.
     #[error(transparent)]
     Passwords(#[from] BadPassword),
@@ -112,6 +121,8 @@ pub struct GateParts {
     pub policy: Arc<Policy>,
     /// What lasts.
     pub store: Store,
+    /// Where calls are counted.
+    pub counters: Counters,
     /// What sessions are signed with.
     pub keys: Keys,
     /// Others whose tokens are sessions here.
@@ -126,12 +137,13 @@ pub struct GateParts {
     pub forward_credentials: bool,
 }
 
-/// Builds a gate that counts in this process.
+/// Builds a gate.
 ///
 /// # Errors
 /// When passwords cannot be hashed on this machine, or the lines' file cannot be opened.
 pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
-    let directory = Directory::new(parts.store, parts.contract.authority.clone());
+    let authority = parts.contract.authority.clone();
+    let directory = Directory::beside(&parts.counters, parts.store, authority);
     let audit = Audit::in_store(directory.clone(), parts.record_requests, &parts.lines)
         .map_err(AssembleError::Audit)?;
     let sessions = Sessions::new(
@@ -147,7 +159,7 @@ pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
         keys: parts.keys,
         issuers: parts.issuers,
         policy: parts.policy,
-        counters: Counters::memory(),
+        counters: parts.counters,
         trusted_proxies: parts.trusted_proxies,
         audit,
         forward_credentials: parts.forward_credentials,
@@ -187,6 +199,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         .as_deref()
         .map(FilterSecret::load)
         .transpose()?;
+    let counters = counters(&config.counters).await?;
     let lock = StoreLock::take(&path)?;
     let missing = match purpose {
         Purpose::Serve => Missing::Refuse,
@@ -200,6 +213,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         contract,
         policy: Arc::clone(&configured.policy),
         store,
+        counters,
         keys,
         issuers,
         trusted_proxies: config.trusted_proxies.clone(),
@@ -230,6 +244,17 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         filters,
         audit_keep: config.audit.keep,
         drain: config.drain,
+    })
+}
+
+/// Where a configuration has calls counted.
+///
+/// # Errors
+/// When a Redis can be reached and not be used. One that cannot be reached is away.
+pub async fn counters(config: &CountersConfig) -> Result<Counters, AssembleError> {
+    Ok(match &config.redis {
+        Some(redis) => Counters::Redis(Redis::open(redis).await?),
+        None => Counters::memory_of(config.window),
     })
 }
 

@@ -16,7 +16,9 @@ use scopegate_axum::list;
 use scopegate_host::{
     audit::Sink,
     authenticate::IssuerConfig,
+    counters::redis::RedisConfig,
     engine::{Compiler, Isolation, Limits},
+    limit::Window,
     scanning::PartnerKeys,
 };
 use scopegate_policy::yaml::{Reader, Report};
@@ -25,6 +27,7 @@ use crate::{check::Dialect, connection::ConnectionLimits, proxy::ProxyLimits, se
 
 mod audit;
 mod check;
+mod counters;
 mod envoy;
 mod filters;
 mod issuers;
@@ -52,6 +55,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Such as `sqlite:///var/lib/scopegate/scopegate.db`.
     pub store: String,
+    /// Where calls are counted.
+    pub counters: CountersConfig,
     /// How decisions are kept apart.
     pub isolation: Isolation,
     /// Whose `X-Forwarded-*` is believed.
@@ -84,6 +89,24 @@ pub struct Config {
     pub list_bytes_max: usize,
     /// How long a shutdown waits for what is under way.
     pub drain: Duration,
+}
+
+/// Where calls are counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CountersConfig {
+    /// For how long a limit of requests is.
+    pub window: Window,
+    /// The Redis that other gates share; without it, calls are counted in this process.
+    pub redis: Option<RedisConfig>,
+}
+
+impl CountersConfig {
+    fn redis(redis: RedisConfig) -> Self {
+        Self {
+            window: redis.window,
+            redis: Some(redis),
+        }
+    }
 }
 
 /// Where the contract comes from.

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Cause, Directory, Principal,
+    counters::redis::FilledUnder,
     keyring::{self, VerifyingKey},
 };
 
@@ -223,11 +224,10 @@ impl Issuer {
             Some(_) => return Err(Cause::UnknownCredential),
         }
         claims.check_not_before(leeway_secs, now_ms)?;
-        let registered = directory
-            .registered(self.config.organization)
-            .await
-            .map_err(|error| Cause::Unavailable(error.to_string()))?;
-        let principal = self.principal(&claims, registered)?;
+        let (registered, filled) = directory
+            .registered_to_confirm(self.config.organization)
+            .await?;
+        let principal = self.principal(&claims, registered, filled)?;
         Ok(Authenticated {
             counted_as: principal.user.unwrap_or(principal.credential),
             token_expires_at: principal.expires_at,
@@ -257,6 +257,7 @@ impl Issuer {
         &self,
         claims: &Claims,
         registered: Arc<BTreeSet<String>>,
+        filled: FilledUnder,
     ) -> Result<Principal, Cause> {
         let issuer = &self.config.issuer;
         let subject = claims
@@ -311,6 +312,7 @@ impl Issuer {
             registered,
             version: None,
             is_successor: false,
+            filled,
             standing: crate::principal::Standing::default(),
             packed: crate::engine::PackedCaller::default(),
             identity: std::sync::OnceLock::new(),

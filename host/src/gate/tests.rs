@@ -6,6 +6,7 @@ mod credentials;
 mod issuers;
 mod jwks;
 mod limits;
+mod many;
 mod own;
 mod sessions;
 mod tokens;

@@ -10,6 +10,9 @@ pub enum StoreError {
     /// The store itself does not answer: disk, lock, pool.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The change is made, and not all gates are known to have heard of it. They are told again and again.
+    #[error("the change is made, and other gates may not know of it yet")]
+    Pending,
     /// A row makes no sense.
     #[error("row `{id}` of table `{table}` is damaged: {what}")]
     Corrupt {
@@ -20,6 +23,15 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+impl From<StoreError> for crate::Cause {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Pending => Self::RevocationPending,
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
 }
 
 /// A change was not made.

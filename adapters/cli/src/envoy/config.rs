@@ -222,6 +222,7 @@ fn plugin(config: &GateConfig, contract: &Contract, asked: &Config) -> Result<St
         },
         cache: filter::Cache::default(),
         tick_ms: asked.tick,
+        window_secs: config.counters.window.secs(),
         forward_credentials: config.forward_credentials,
     };
     Ok(serde_json::to_string_pretty(&plugin)?)

@@ -17,8 +17,8 @@ use scopegate_host::{
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
 use super::{
-    Config, ContractSource, PolicySource, UpstreamConfig, audit, check, envoy, filters, issuers,
-    limits,
+    Config, ContractSource, PolicySource, UpstreamConfig, audit, check, counters, envoy, filters,
+    issuers, limits,
 };
 use crate::serve::Management;
 
@@ -62,7 +62,6 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
     let contract = context.contract(&fields);
     let upstream = context.upstream(&fields);
     let store = context.store(&fields);
-    fields.choice("counters", &[("memory", ())]);
     let limits = limits::limits(&fields);
     let trusted_proxies = context.networks(&fields);
     let config = Config {
@@ -85,6 +84,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
             ca: None,
         },
         store: String::new(),
+        counters: counters::counters(context, &fields),
         isolation: fields
             .choice(
                 "isolation",

@@ -1,5 +1,7 @@
 //! What is read, and what is reported.
 
+use scopegate_host::counters::redis::WhenAway;
+
 use super::*;
 
 fn read(text: &str) -> Result<Config, Vec<String>> {
@@ -215,4 +217,69 @@ fn the_audit_is_a_word_or_a_map() {
     ] {
         audit(wrong).unwrap_err();
     }
+}
+
+#[test]
+fn counters_are_a_word_a_url_or_a_map() {
+    let counters = |text: &str| read(&format!("{LEAST}counters: {text}\n")).map(|c| c.counters);
+    assert_eq!(read(LEAST).unwrap().counters, CountersConfig::default());
+    assert_eq!(counters("memory").unwrap(), CountersConfig::default());
+    let two = counters("{ url: memory, window: 2s }").unwrap();
+    assert_eq!((two.window.secs(), two.redis), (2, None));
+
+    let redis = counters("redis://redis.internal").unwrap().redis.unwrap();
+    assert_eq!((redis.password, redis.ca), (None, None));
+    assert_eq!(
+        (redis.when_away, redis.timeout.as_millis()),
+        (WhenAway::Confirm, 100)
+    );
+    let all = "{ url: 'rediss://redis.internal/1', password: { env: KEYS }, ca: mine.yaml, away: refuse, window: 1m, timeout_ms: 50 }";
+    let all = counters(all).unwrap();
+    let redis = all.redis.unwrap();
+    assert!(
+        redis
+            .password
+            .is_some_and(|path| path.ends_with("keys.json"))
+    );
+    assert!(redis.ca.is_some_and(|path| path.ends_with("mine.yaml")));
+    assert_eq!(
+        (redis.when_away, redis.timeout.as_millis()),
+        (WhenAway::Refuse, 50)
+    );
+    assert_eq!((redis.url.tls, redis.url.database), (true, 1));
+}
+
+#[test]
+fn what_is_wrong_with_counters_is_said_at_once() {
+    let problems = |text: &str| read(&format!("{LEAST}counters: {text}\n")).unwrap_err();
+    assert_eq!(
+        problems("redis://:s3cret@redis.internal"),
+        ["3:11 there is a password in the URL"]
+    );
+    assert_eq!(problems("disk"), ["3:11 `disk` is not the URL of a Redis"]);
+    assert_eq!(
+        problems(
+            "{ url: memory, password: keys.json, ca: mine.yaml, away: refuse, timeout_ms: 9 }"
+        ),
+        [
+            "3:29 `password` goes with a Redis, and counts are kept in memory",
+            "3:47 `ca` goes with a Redis, and counts are kept in memory",
+            "3:62 `away` goes with a Redis, and counts are kept in memory",
+            "3:82 `timeout_ms` goes with a Redis, and counts are kept in memory",
+        ]
+    );
+    assert_eq!(
+        problems(
+            "{ url: 'redis://a', ca: mine.yaml, password: { env: NOT_SET }, away: wait, window: 2h, timeout_ms: 0, pool: 5 }"
+        ),
+        [
+            "3:35 `ca` is of no use without TLS",
+            "3:63 the environment variable `NOT_SET` is not set",
+            "3:81 `wait` is not a value of `away`",
+            "3:95 `window` must be from `1s` to `1h`",
+            "3:111 `timeout_ms` must be from 1 to 5000, not `0`",
+            "3:114 unknown key `pool` in `counters`",
+        ]
+    );
+    assert_eq!(problems("{ away: refuse }").len(), 1, "where it is");
 }
