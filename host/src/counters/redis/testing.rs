@@ -114,7 +114,14 @@ impl RedisServer {
 
     async fn connection(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
         let client = redis::Client::open(("127.0.0.1", self.port))?;
-        client.get_multiplexed_async_connection().await
+        // Beside whatever else a machine does that runs tests.
+        let patience = Some(Duration::from_secs(20));
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(patience)
+            .set_response_timeout(patience);
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
     }
 
     pub(crate) fn port(&self) -> u16 {

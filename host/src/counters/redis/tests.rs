@@ -62,7 +62,10 @@ fn the_script_is_the_arithmetic() {
         Some(_) => 5_000,
         None => 150,
     };
-    let mut runner = TestRunner::new(Config::with_cases(cases));
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::with_cases(cases)
+    });
     let step = prop_oneof![
         8 => 0..1_200i64,
         2 => 0..3_000_000i64,
@@ -124,7 +127,7 @@ async fn a_change_takes_the_epochs_away_that_it_touches() {
             touch,
         })
         .await
-        .unwrap()
+        .unwrap();
     };
     let fields: Fields = [
         Field::Credential(id(5)),
