@@ -5,6 +5,7 @@ mod authzen;
 mod cli;
 mod corpus;
 mod dashboard;
+mod deploy;
 mod differential;
 mod guests;
 mod harness;
