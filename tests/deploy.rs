@@ -2,6 +2,7 @@
 //! server does for them: it tells its supervisor, counts, and exports spans.
 
 mod container;
+mod first_start;
 
 use std::{
     path::{Path, PathBuf},

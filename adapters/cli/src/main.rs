@@ -15,6 +15,7 @@ mod credential;
 mod demo;
 mod envoy;
 mod failure;
+mod founding;
 mod init;
 mod key;
 mod login;
