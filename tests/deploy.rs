@@ -1,8 +1,11 @@
 //! What it takes to run it: the files under `adapters/deploy`, each checked by the programs that will read it, and what the
 //! server does for them: it tells its supervisor, counts, and exports spans.
 
+mod alerts;
 mod container;
+mod dashboard;
 mod first_start;
+mod scraped;
 
 use std::{
     path::{Path, PathBuf},

@@ -18,6 +18,7 @@ pub mod key;
 pub mod keyring;
 pub mod kubernetes;
 pub mod lock;
+pub mod meters;
 pub mod name;
 pub mod password;
 pub mod policies;

@@ -160,6 +160,8 @@ pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
 /// # Errors
 /// The first thing that cannot be used.
 pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, AssembleError> {
+    // Before anything is counted: the first policy that becomes active is.
+    let metrics = metrics::recorder();
     let contract = contract(&config.contract)?;
     let Some(path) = &config.session_keys else {
         return Err(AssembleError::NoKeys);
@@ -225,7 +227,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         check: config.check,
         list_bytes_max: config.list_bytes_max,
         command_line: Some((lock, socket_path(&path))),
-        metrics: metrics::recorder(),
+        metrics,
         secret_scanning,
         filters,
         audit_keep: config.audit.keep,

@@ -234,19 +234,6 @@ struct Handles {
 impl Meters {
     fn handles(&self) -> &Handles {
         self.0.get_or_init(|| {
-            metrics::describe_counter!(
-                "scopegate_decisions_total",
-                "Requests, by outcome, reason and kind of caller"
-            );
-            metrics::describe_counter!(
-                "scopegate_rejected_credentials_total",
-                "Rejected credentials, by reason"
-            );
-            metrics::describe_histogram!(
-                "scopegate_gate_seconds",
-                metrics::Unit::Seconds,
-                "Time in the gate for each request"
-            );
             let admitted = [
                 CallerKind::Anonymous,
                 CallerKind::Session,
