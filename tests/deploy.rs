@@ -6,6 +6,7 @@ mod container;
 mod dashboard;
 mod first_start;
 mod scraped;
+mod systemd;
 
 use std::{
     path::{Path, PathBuf},

@@ -31,6 +31,7 @@ mod session;
 mod signing_key;
 mod stop;
 mod store;
+mod supervisor;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};

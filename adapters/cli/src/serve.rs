@@ -7,7 +7,7 @@ use clap::Args;
 use scopegate_host::store::Purpose;
 use tracing_subscriber::EnvFilter;
 
-use crate::{Common, assembly, output::note, stop::Stop};
+use crate::{Common, assembly, output::note, stop::Stop, supervisor};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,9 @@ pub(crate) async fn run(Serve {}: Serve, common: &Common) -> Result<()> {
     if let Some(address) = server.management_addr() {
         note(&format!("metrics on http://{address}/-/metrics"));
     }
+    supervisor::ready();
     stop.asked().await;
+    supervisor::stopping();
     note("stopping: waiting for what is under way");
     running.shutdown().await;
     Ok(())
