@@ -7,6 +7,7 @@ mod dashboard;
 mod first_start;
 mod scraped;
 mod systemd;
+mod traces;
 
 use std::{
     path::{Path, PathBuf},

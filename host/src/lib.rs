@@ -27,6 +27,7 @@ mod private_file;
 pub mod replay;
 pub mod scanning;
 pub mod session;
+pub mod span;
 pub mod store;
 pub mod trial;
 pub mod verdict;

@@ -32,6 +32,7 @@ mod signing_key;
 mod stop;
 mod store;
 mod supervisor;
+mod traces;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};

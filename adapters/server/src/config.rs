@@ -30,8 +30,10 @@ mod filters;
 mod issuers;
 mod limits;
 mod read;
+mod traces;
 
 pub use envoy::{EnvoyConfig, EnvoyTls};
+pub use traces::TracesConfig;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -84,6 +86,8 @@ pub struct Config {
     pub list_bytes_max: usize,
     /// How long a shutdown waits for what is under way.
     pub drain: Duration,
+    /// Where spans go, if they go anywhere.
+    pub traces: Option<TracesConfig>,
 }
 
 /// Where the contract comes from.

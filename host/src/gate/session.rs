@@ -117,6 +117,7 @@ impl Gate {
                 HeaderValue::from_static("application/json"),
             );
         }
+        trail.span.answered(done.status);
         Answer::Reply(Box::new(Reply {
             status: done.status,
             headers,

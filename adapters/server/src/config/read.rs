@@ -18,11 +18,11 @@ use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
 use super::{
     Config, ContractSource, PolicySource, UpstreamConfig, audit, check, envoy, filters, issuers,
-    limits,
+    limits, traces,
 };
 use crate::serve::Management;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "listen",
     "contract",
     "policy",
@@ -44,6 +44,7 @@ const KEYS: [&str; 21] = [
     "secret_scanning",
     "filters",
     "limits",
+    "traces",
 ];
 
 /// Decisions of one pooled instance before it is retired.
@@ -116,6 +117,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
         connections: limits.connections,
         list_bytes_max: limits.list_bytes_max,
         drain: limits.drain,
+        traces: traces::traces(context, &fields),
     };
     Some(Config {
         contract: contract?,
@@ -251,7 +253,7 @@ impl Context<'_> {
         })
     }
 
-    fn server_url(&self, text: Text<'_>) -> Option<Uri> {
+    pub(super) fn server_url(&self, text: Text<'_>) -> Option<Uri> {
         let url = text.parse::<Uri>().ok().filter(|url| {
             matches!(url.scheme_str(), Some("http" | "https"))
                 && url.query().is_none()

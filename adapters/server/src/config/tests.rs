@@ -10,6 +10,8 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
     let environment = |name: &str| match name {
         "KEYS" => Some(keys.clone()),
         "EMPTY" => Some(String::new()),
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://elsewhere:4318/base/".to_owned()),
+        "OTEL_SERVICE_NAME" => Some("named elsewhere".to_owned()),
         _ => None,
     };
     Config::read("scopegate.yaml", text, directory.path(), environment).map_err(|report| {
@@ -214,5 +216,34 @@ fn the_audit_is_a_word_or_a_map() {
         "{ lines: a.jsonl, keep: 90 }",
     ] {
         audit(wrong).unwrap_err();
+    }
+}
+
+#[test]
+fn traces_are_a_collector_or_a_map_that_variables_fill_in() {
+    let traces = |text: &str| read(&format!("{LEAST}traces: {text}\n")).map(|config| config.traces);
+    assert_eq!(read(LEAST).unwrap().traces, None);
+    let short = traces("https://collector:4318").unwrap().unwrap();
+    assert_eq!(short.endpoint, "https://collector:4318/v1/traces");
+    assert_eq!((short.ratio, &*short.service), (None, "named elsewhere"));
+    let whole = "{ endpoint: http://collector:4318, ca: mine.yaml, ratio: 0.25, service: gate }";
+    let whole = traces(whole).unwrap().unwrap();
+    assert_eq!((whole.ratio, &*whole.service), (Some(0.25), "gate"));
+    assert!(whole.ca.is_some_and(|ca| ca.is_absolute()));
+    let filled = traces("{ ratio: 1 }").unwrap().unwrap();
+    assert_eq!(filled.endpoint, "http://elsewhere:4318/base/v1/traces");
+    assert_eq!(filled.ratio, Some(1.0));
+    for wrong in [
+        "",
+        "true",
+        "collector:4318",
+        "{ endpoint: 'http://token@collector' }",
+        "{ ratio: 1.5 }",
+        "{ ratio: nan }",
+        "{ ratio: most }",
+        "{ ca: missing.pem }",
+        "{ headers: { authorization: secret } }",
+    ] {
+        assert!(traces(wrong).is_err(), "{wrong}");
     }
 }
