@@ -2,6 +2,7 @@
 //! server does for them: it tells its supervisor, counts, and exports spans.
 
 mod alerts;
+mod chart;
 mod container;
 mod dashboard;
 mod first_start;
