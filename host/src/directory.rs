@@ -10,6 +10,7 @@ mod cache;
 mod changes;
 mod facts;
 mod subject;
+mod workload;
 
 use std::{collections::BTreeSet, hash::Hash, sync::Arc};
 
@@ -33,12 +34,15 @@ use changes::Changes;
 pub(crate) use facts::AGENT_ROLE;
 use facts::{Registered, credential_principal, session_principal};
 pub(crate) use subject::{Known, UserName};
+pub(crate) use workload::Workload;
 
 /// What the keys that are kept take of memory, in bytes: about 34,000 of them, fewer if they have long lists. When others take
 /// their places again and again, the allocator holds half as much again.
 const KEYS_BYTES_MAX: usize = 64 << 20;
 /// And the sessions.
 const SESSIONS_BYTES_MAX: usize = 32 << 20;
+/// And the workloads.
+const WORKLOADS_BYTES_MAX: usize = 16 << 20;
 
 /// What a presented key or agent token is.
 #[derive(Debug)]
@@ -81,6 +85,8 @@ struct Inner {
     authority: Authority,
     keys: Cache<KeyHash>,
     sessions: Cache<Uuid>,
+    /// By an id of service account and pod.
+    workloads: Cache<Uuid>,
     registered: Registered,
     /// What [`Directory::registered`] has read, with the generation at which it did.
     by_organization: DashMap<Uuid, (u64, Arc<BTreeSet<String>>)>,
@@ -103,6 +109,7 @@ impl Directory {
                 authority,
                 keys: Cache::new(keys),
                 sessions: Cache::new(sessions),
+                workloads: Cache::new(WORKLOADS_BYTES_MAX),
                 registered: Registered::default(),
                 by_organization: DashMap::new(),
                 generation: Mutex::new(0),
@@ -210,6 +217,9 @@ impl Directory {
     /// store that cannot tell any more counts as an end.
     pub async fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
         principal.standing.stale().await;
+        if let Some(workload) = Workload::of(principal) {
+            return self.by_workload(&workload).await.ok().flatten();
+        }
         let now = match principal.kind {
             CallerKind::Session => Box::pin(self.inner.load_session(principal.credential)).await,
             CallerKind::ApiKey | CallerKind::Agent => {
@@ -346,8 +356,9 @@ impl Inner {
             self.sessions.remove(&id);
         } else {
             self.keys.remove_all(|principal| touches(touch, principal));
-            self.sessions
-                .remove_all(|principal| touches(touch, principal));
+            for places in [&self.sessions, &self.workloads] {
+                places.remove_all(|principal| touches(touch, principal));
+            }
         }
         // Last: who reads the row's position and then looks here must find what is true after it.
         self.changes.note(touch);

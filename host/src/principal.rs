@@ -6,6 +6,7 @@ use std::{
 };
 
 use scopegate_policy::{Caller, CallerKind};
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -18,7 +19,8 @@ use crate::{
 /// A verified caller. Immutable: a change in the store makes a new one.
 #[derive(Debug)]
 pub struct Principal {
-    /// The API key, agent token or session. External sessions get a stable id made from issuer and token id.
+    /// The API key, agent token or session. External sessions get a stable id made from issuer and token id, workloads one
+    /// from cluster and service account.
     pub credential: Uuid,
     /// How they proved it.
     pub kind: CallerKind,
@@ -26,9 +28,10 @@ pub struct Principal {
     pub organization: Uuid,
     /// The user behind the credential: the session's user, or the owner of an `owner` key.
     pub user: Option<Uuid>,
-    /// Whose name the audit shows: the owner's e-mail address, the agent's cluster, the issuer's subject.
+    /// Whose name the audit shows: the owner's e-mail address, the agent's cluster, the issuer's subject, the workload's
+    /// service account.
     pub name: String,
-    /// The name of the key, which the audit shows as the agent.
+    /// The name of the key, which the audit shows as the agent; of a workload its pod.
     pub key_name: Option<String>,
     /// When the credential ends, in seconds since the epoch.
     pub expires_at: Option<i64>,
@@ -119,4 +122,20 @@ impl Principal {
             packed: &self.packed,
         }
     }
+}
+
+/// An id that is the same for the same parts and for no others.
+pub(crate) fn stable_id(parts: &[&str]) -> Uuid {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes
+        .iter_mut()
+        .zip(digest.iter())
+        .for_each(|(byte, from)| *byte = *from);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }

@@ -77,7 +77,7 @@ impl Plugin {
     pub(crate) fn accepted(&self) -> Accepted<'_> {
         Accepted {
             schemes: &self.config.contract.schemes,
-            sessions: self.config.contract.sessions,
+            tokens: self.config.contract.sessions,
         }
     }
 

@@ -231,7 +231,7 @@ pub struct Contract {
     pub prefix: String,
     /// Where credentials may stand.
     pub schemes: Vec<super::Scheme>,
-    /// Whether sessions are accepted.
+    /// Whether tokens (JWT) are accepted: those of sessions, or of workloads.
     pub sessions: bool,
     /// Limits.
     pub limits: super::Limits,

@@ -84,6 +84,11 @@ impl World {
     }
 
     pub(super) async fn with(contract: &str, change: impl FnOnce(&mut Parts)) -> Self {
+        Self::within(contract, |parts, _| change(parts)).await
+    }
+
+    /// The same, for changes that are about the fixture's organization.
+    pub(super) async fn within(contract: &str, change: impl FnOnce(&mut Parts, Uuid)) -> Self {
         let contract = Contract::builtin(contract).unwrap();
         let fixture = Fixture::new(contract.authority.clone()).await;
         let log = Log::default();
@@ -106,7 +111,7 @@ impl World {
             audit: Audit::to(Box::new(log.clone())).unwrap(),
             forward_credentials: false,
         };
-        change(&mut parts);
+        change(&mut parts, fixture.organization);
         Self {
             gate: Gate::new(parts),
             fixture,
