@@ -25,6 +25,7 @@ use scopegate_host::{
     store::{Missing, OpenError, Purpose, Store, path_of_url},
 };
 use scopegate_policy::yaml::Report;
+use uuid::Uuid;
 
 use crate::{
     config::{AuditConfig, Config, ContractSource, PolicySource, SealConfig, UpstreamConfig},
@@ -165,7 +166,12 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         return Err(AssembleError::NoKeys);
     };
     let keys = Keys::open(path, contract.session.algorithm)?;
-    let issuers = Issuers::new(config.issuers).map_err(AssembleError::Issuers)?;
+    let homes = config.kubernetes.iter();
+    let homes: Vec<_> = homes
+        .map(|one| (one.organization, one.cluster.clone()))
+        .collect();
+    let issuers = Issuers::with_clusters(config.issuers, config.kubernetes)
+        .map_err(AssembleError::Issuers)?;
     let upstream = upstream(config.upstream)?;
     let policy_file = policy_file(&config.policy, &contract);
     let path = path_of_url(&config.store)?;
@@ -207,6 +213,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         record_requests: config.audit.store,
         forward_credentials: config.forward_credentials,
     })?;
+    warn_of_unregistered(gate.directory(), &homes).await;
     let (gate, clock) = (Arc::new(gate), Clock::System);
     let policy_file = Some((policy_file, configured.key.clone()));
     let policies = Policies::start(Arc::clone(&gate), checks, configured, clock.now_ms()).await?;
@@ -231,6 +238,21 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         audit_keep: config.audit.keep,
         drain: config.drain,
     })
+}
+
+/// Says which clusters' workloads will be refused until somebody registers the cluster.
+async fn warn_of_unregistered(directory: &Directory, clusters: &[(Uuid, String)]) {
+    for (organization, cluster) in clusters {
+        match directory.registered(*organization).await {
+            Ok(registered) if registered.contains(cluster) => {}
+            Ok(_) => tracing::warn!(
+                %organization,
+                cluster,
+                "workloads of a cluster that is not registered may call: they are refused"
+            ),
+            Err(error) => tracing::warn!(%error, "the clusters cannot be read"),
+        }
+    }
 }
 
 /// What policies are checked with before they decide.

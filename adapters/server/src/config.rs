@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use scopegate_axum::list;
 use scopegate_host::{
     audit::Sink,
-    authenticate::IssuerConfig,
+    authenticate::{IssuerConfig, KubernetesConfig},
     engine::{Compiler, Isolation, Limits},
     scanning::PartnerKeys,
 };
@@ -28,6 +28,7 @@ mod check;
 mod envoy;
 mod filters;
 mod issuers;
+mod kubernetes;
 mod limits;
 mod read;
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub session_keys: Option<PathBuf>,
     /// Others whose tokens are sessions here.
     pub issuers: Vec<IssuerConfig>,
+    /// Clusters whose workloads may call.
+    pub kubernetes: Vec<KubernetesConfig>,
     /// Where the public keys of secret scanners come from, whose reports of found keys are believed.
     pub secret_scanning: Option<PartnerKeys>,
     /// The file of the secret that filters inside Envoy show.

@@ -18,11 +18,11 @@ use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
 use super::{
     Config, ContractSource, PolicySource, UpstreamConfig, audit, check, envoy, filters, issuers,
-    limits,
+    kubernetes, limits,
 };
 use crate::serve::Management;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "listen",
     "contract",
     "policy",
@@ -40,6 +40,7 @@ const KEYS: [&str; 21] = [
     "envoy",
     "sessions",
     "issuers",
+    "kubernetes",
     "forward_credentials",
     "secret_scanning",
     "filters",
@@ -65,6 +66,7 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
     fields.choice("counters", &[("memory", ())]);
     let limits = limits::limits(&fields);
     let trusted_proxies = context.networks(&fields);
+    let issuers = issuers::issuers(context, &fields);
     let config = Config {
         listen: context
             .address(fields.text("listen"))
@@ -108,7 +110,8 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
             .and_then(|text| context.server_url(text)),
         envoy: envoy::envoy(context, &fields),
         session_keys: context.session_keys(&fields),
-        issuers: issuers::issuers(context, &fields),
+        kubernetes: kubernetes::clusters(context, &fields, &issuers),
+        issuers,
         secret_scanning: context.secret_scanning(&fields),
         filters: filters::filters(context, &fields),
         forward_credentials: fields.boolean("forward_credentials").unwrap_or(false),

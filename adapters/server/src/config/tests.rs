@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod kubernetes;
+
 fn read(text: &str) -> Result<Config, Vec<String>> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("keys.json"), "{}").unwrap();
