@@ -2,6 +2,7 @@
 
 mod admission;
 mod advice;
+mod cluster;
 mod credentials;
 mod issuers;
 mod jwks;

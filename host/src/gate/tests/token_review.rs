@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{
+    cluster::{ACCOUNT, Cluster, ISSUER, gate_of, metrics},
     issuers::Provider,
-    kubernetes::{ACCOUNT, Cluster, ISSUER, gate_of, metrics},
     tls_server::{TlsServer, http_ok},
     tokens::{NOW, cause, with},
     world::{NOW_MS, World, get},
