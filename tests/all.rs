@@ -15,4 +15,5 @@ mod replay;
 mod sandbox;
 mod shipping;
 mod wire;
+mod workloads;
 mod workspace;
