@@ -39,6 +39,7 @@ fn arrows() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("scopegate-policy", &[] as &[_]),
         ("scopegate-guest", &["scopegate-policy"]),
         ("scopegate-typed-policy", &[]),
+        ("scopegate-engines", &[]),
         ("scopegate-host", &["scopegate-policy"]),
         ("scopegate-proxy-wasm", &["scopegate-policy"]),
         ("scopegate-axum", &["scopegate-host"]),
@@ -60,6 +61,7 @@ fn arrows() -> BTreeMap<&'static str, &'static [&'static str]> {
             "scopegate-tests",
             &[
                 "scopegate-axum",
+                "scopegate-engines",
                 "scopegate-envoy",
                 "scopegate-host",
                 "scopegate-policy",

@@ -5,9 +5,11 @@
 
 #[cfg(test)]
 mod credentials;
+mod issuer_keys;
 mod issuers;
 mod jwks;
 mod jwt;
+mod kubernetes;
 
 use std::sync::Arc;
 
@@ -21,16 +23,19 @@ use crate::{
     key::{self, KeyFormat, KeyHash},
     keyring::{KeyRing, Keys},
 };
+use issuers::Source;
 use jwt::{Claims, Expected, Unverified};
 pub(crate) use scopegate_policy::wire::credential::Door;
 use scopegate_policy::wire::{
-    credential::{self, Presented, Secret},
+    credential::{self, Accepted, Presented, Secret},
     filter::Kind,
 };
 
-pub use crate::fetch::BYTES_MAX as JWKS_BYTES_MAX;
-pub use issuers::{BadIssuer, IssuerConfig, IssuerKey, IssuerKeys, Issuers};
+pub use crate::fetch::{BYTES_MAX as JWKS_BYTES_MAX, Place};
+pub use issuer_keys::{IssuerKey, IssuerKeys};
+pub use issuers::{BadIssuer, IssuerConfig, Issuers};
 pub use jwt::TOKEN_BYTES_MAX;
+pub use kubernetes::{CACHE_SECS_MAX, KubernetesConfig, ProofConfig, ServiceAccounts, TokenReview};
 
 /// What is known of the caller after their credential was looked at.
 #[derive(Debug)]
@@ -55,6 +60,17 @@ pub(crate) struct Authenticated {
     pub(crate) is_own_session: bool,
 }
 
+impl Authenticated {
+    /// The same caller as they are now. A session's token ends by itself, as a workload's does; a key, with what the store
+    /// knows of it.
+    pub(crate) fn renew(&mut self, now: Arc<Principal>) {
+        if now.kind != CallerKind::Session && now.version.is_some() {
+            self.token_expires_at = now.expires_at;
+        }
+        self.principal = now;
+    }
+}
+
 /// How far a credential may be looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
@@ -62,6 +78,24 @@ pub(crate) enum Effort {
     Full,
     /// Only what is cached counts: the address has presented too many bad ones.
     CachedOnly,
+}
+
+/// Whose tokens count where one is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// Those of people and of workloads.
+    All,
+    /// Those of workloads, which are agents: the contract has no sessions on its API.
+    Workloads,
+}
+
+impl Takes {
+    fn on_api(contract: &Contract) -> Self {
+        match contract.sessions_on_api {
+            true => Self::All,
+            false => Self::Workloads,
+        }
+    }
 }
 
 /// Everything that credentials are checked against.
@@ -83,12 +117,20 @@ impl Authenticator {
         effort: Effort,
         now_ms: i64,
     ) -> Authentication {
-        let answer = match credential::presented(contract.accepted(), door, headers) {
+        let accepted = Accepted {
+            tokens: contract.sessions_on_api || self.issuers.take_workloads(),
+            ..contract.accepted()
+        };
+        let takes = match door {
+            Door::Api => Takes::on_api(contract),
+            Door::Own => Takes::All,
+        };
+        let answer = match credential::presented(accepted, door, headers) {
             Presented::Nothing => return Authentication::NotPresented,
             Presented::Several => Err(Cause::SeveralCredentials),
             Presented::Unusable => Err(Cause::UnknownCredential),
             Presented::Key(secret) => self.key(contract, &secret, effort, now_ms).await,
-            Presented::Token(token) => self.token(&token, effort, now_ms).await,
+            Presented::Token(token) => self.token(&token, takes, effort, now_ms).await,
         };
         match answer {
             Ok(authenticated) => Authentication::Authenticated(authenticated),
@@ -105,7 +147,7 @@ impl Authenticator {
     ) -> Result<Authenticated, Cause> {
         match credential::of_text(credential) {
             Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
-            Presented::Token(token) => self.token(&token, Effort::Full, now_ms).await,
+            Presented::Token(token) => self.token(&token, Takes::All, Effort::Full, now_ms).await,
             _ => Err(Cause::UnknownCredential),
         }
     }
@@ -119,8 +161,9 @@ impl Authenticator {
         now_ms: i64,
     ) -> Result<Authenticated, Cause> {
         match (kind, credential::of_text(credential)) {
-            (Kind::Token, Presented::Token(token)) if contract.sessions_on_api => {
-                self.token(&token, Effort::Full, now_ms).await
+            (Kind::Token, Presented::Token(token)) => {
+                let takes = Takes::on_api(contract);
+                self.token(&token, takes, Effort::Full, now_ms).await
             }
             (Kind::Key, _) => match credential::of_key(credential) {
                 Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
@@ -165,24 +208,27 @@ impl Authenticator {
     async fn token(
         &self,
         token: &Secret<'_>,
+        takes: Takes,
         effort: Effort,
         now_ms: i64,
     ) -> Result<Authenticated, Cause> {
         let token = Unverified::parse(token.expose())?;
         let ring = self.keys.current();
+        let is_own = token.claims().iss.as_deref() == Some(ring.issuer());
         // The issuer that the token names chooses the keys, and only those can then make it true.
-        match token.issuer() {
-            Some(issuer) if issuer == ring.issuer() => {
+        match self.issuers.find(&token) {
+            _ if is_own && takes == Takes::All => {
                 self.own_token(token, &ring, effort, now_ms).await
             }
-            Some(issuer) => match self.issuers.find(issuer) {
-                Some(issuer) => {
-                    // Boxed: it may fetch keys, and every request would carry room for that.
-                    Box::pin(issuer.authenticate(token, &self.directory, effort, now_ms)).await
-                }
-                None => Err(Cause::InvalidToken("issuer")),
-            },
-            None => Err(Cause::InvalidToken("issuer")),
+            // Boxed: others may have to be asked, and every request would carry room for that.
+            Some(Source::People(issuer)) if !is_own && takes == Takes::All => {
+                Box::pin(issuer.authenticate(token, &self.directory, effort, now_ms)).await
+            }
+            Some(Source::Cluster(cluster)) if !is_own => {
+                Box::pin(cluster.authenticate(token, &self.directory, effort, now_ms)).await
+            }
+            _ if takes == Takes::Workloads => Err(Cause::UnknownCredential),
+            _ => Err(Cause::InvalidToken("issuer")),
         }
     }
 

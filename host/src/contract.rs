@@ -97,7 +97,7 @@ impl Contract {
     pub fn accepted(&self) -> Accepted<'_> {
         Accepted {
             schemes: &self.schemes,
-            sessions: self.sessions_on_api,
+            tokens: self.sessions_on_api,
         }
     }
 

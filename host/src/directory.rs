@@ -5,40 +5,49 @@
 //! the store, and keeps what it read only if, with the generation's lock held, it is still the one it noted:
 //! what was read before a change can not come back after it. Only credentials that exist are
 //! kept, so that guesses cannot fill the memory.
+//!
+//! Where several gates share a Redis, that holds for the changes of each of them: see [`shared`] for what is done about
+//! those of the others.
 
 mod cache;
 mod changes;
 mod facts;
+mod follow;
+mod load;
+mod shared;
 mod subject;
+mod workload;
 
 use std::{collections::BTreeSet, hash::Hash, sync::Arc};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use scopegate_policy::{
-    CallerKind,
-    wire::filter::{Position, Stale},
-};
+use scopegate_policy::wire::filter::{Position, Stale};
 use uuid::Uuid;
 
 use crate::{
     Principal,
     audit::Pruned,
     contract::Authority,
+    counters::{Counters, redis::FilledUnder},
     key::KeyHash,
     store::{Change, ChangeError, Origin, Store, StoreError, Touch},
 };
 use cache::Cache;
 use changes::Changes;
 pub(crate) use facts::AGENT_ROLE;
-use facts::{Registered, credential_principal, session_principal};
+use facts::Registered;
+use shared::Shared;
 pub(crate) use subject::{Known, UserName};
+pub(crate) use workload::Workload;
 
 /// What the keys that are kept take of memory, in bytes: about 34,000 of them, fewer if they have long lists. When others take
 /// their places again and again, the allocator holds half as much again.
 const KEYS_BYTES_MAX: usize = 64 << 20;
 /// And the sessions.
 const SESSIONS_BYTES_MAX: usize = 32 << 20;
+/// And the workloads.
+const WORKLOADS_BYTES_MAX: usize = 16 << 20;
 
 /// What a presented key or agent token is.
 #[derive(Debug)]
@@ -81,14 +90,21 @@ struct Inner {
     authority: Authority,
     keys: Cache<KeyHash>,
     sessions: Cache<Uuid>,
+    /// By an id of service account and pod.
+    workloads: Cache<Uuid>,
     registered: Registered,
     /// What [`Directory::registered`] has read, with the generation at which it did.
-    by_organization: DashMap<Uuid, (u64, Arc<BTreeSet<String>>)>,
+    by_organization: DashMap<Uuid, (u64, Clusters)>,
     /// How many changes there were.
     generation: Mutex<u64>,
     /// The last of them, for those who keep facts elsewhere.
     changes: Changes,
+    /// What is shared with other gates, if anything is.
+    shared: Option<Shared>,
 }
+
+/// The registered clusters of an organization, and what they were looked up under.
+type Clusters = (Arc<BTreeSet<String>>, FilledUnder);
 
 impl Directory {
     /// A directory of the store, whose keys have the contract's authority.
@@ -96,17 +112,39 @@ impl Directory {
         Self::with_capacity(store, authority, KEYS_BYTES_MAX, SESSIONS_BYTES_MAX)
     }
 
+    /// The same beside these counters: where other gates share them, its changes are theirs, and theirs its own. In a
+    /// runtime, which hears of them.
+    pub fn beside(counters: &Counters, store: Store, authority: Authority) -> Self {
+        let (keys, sessions) = (KEYS_BYTES_MAX, SESSIONS_BYTES_MAX);
+        let shared = counters.redis().map(|redis| Shared::new(Arc::clone(redis)));
+        let directory = Self::of(store, authority, keys, sessions, shared);
+        follow::start(&directory.inner);
+        directory
+    }
+
     fn with_capacity(store: Store, authority: Authority, keys: usize, sessions: usize) -> Self {
+        Self::of(store, authority, keys, sessions, None)
+    }
+
+    fn of(
+        store: Store,
+        authority: Authority,
+        keys: usize,
+        sessions: usize,
+        shared: Option<Shared>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
                 authority,
                 keys: Cache::new(keys),
                 sessions: Cache::new(sessions),
+                workloads: Cache::new(WORKLOADS_BYTES_MAX),
                 registered: Registered::default(),
                 by_organization: DashMap::new(),
                 generation: Mutex::new(0),
                 changes: Changes::new(),
+                shared,
             }),
         }
     }
@@ -186,22 +224,12 @@ impl Directory {
         &self,
         organization: Uuid,
     ) -> Result<Arc<BTreeSet<String>>, StoreError> {
-        // Noted before the store is read: after any change, what was read here is not used again.
-        let generation = *self.inner.generation.lock();
-        if let Some(kept) = self.inner.by_organization.get(&organization)
-            && kept.0 == generation
-        {
-            return Ok(Arc::clone(&kept.1));
-        }
-        let clusters = self.inner.store.list_clusters(organization).await?;
-        let registered = clusters
-            .into_iter()
-            .filter(|cluster| cluster.deleted_at.is_none());
-        let registered: Arc<BTreeSet<String>> =
-            Arc::new(registered.map(|cluster| cluster.id).collect());
-        self.inner
-            .by_organization
-            .insert(organization, (generation, Arc::clone(&registered)));
+        let known = self.inner.known_clusters(organization);
+        // Nobody confirms what is kept: another gate may have changed it.
+        let (registered, _) = match known.filter(|_| self.inner.shared.is_none()) {
+            Some(known) => known,
+            None => self.inner.load_clusters(organization).await?,
+        };
         Ok(registered)
     }
 
@@ -210,14 +238,7 @@ impl Directory {
     /// store that cannot tell any more counts as an end.
     pub async fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
         principal.standing.stale().await;
-        let now = match principal.kind {
-            CallerKind::Session => Box::pin(self.inner.load_session(principal.credential)).await,
-            CallerKind::ApiKey | CallerKind::Agent => {
-                Box::pin(self.inner.load_credential(principal.credential)).await
-            }
-            CallerKind::Anonymous => return None,
-        };
-        match now {
+        match Box::pin(self.inner.reload(principal)).await {
             Ok(Loaded::Live(current)) => Some(current),
             Ok(Loaded::Ended | Loaded::Nothing) | Err(_) => None,
         }
@@ -239,6 +260,9 @@ impl Directory {
     /// Makes a change in the store. When this returns, also with an error, nothing that was read before the change is
     /// used for another request. `false`: there was nothing to change. The change is made to its end even if the
     /// caller goes away.
+    ///
+    /// # Errors
+    /// When it is not made; or when it is, and not all gates are known to have heard of it ([`StoreError::Pending`]).
     pub async fn apply(
         &self,
         change: Change,
@@ -253,7 +277,14 @@ impl Directory {
                 inner: &inner,
                 touch: change.touches(),
             };
-            inner.store.apply(&change, &origin, now_ms).await
+            match &inner.shared {
+                None => inner.store.apply(&change, &origin, now_ms).await,
+                Some(shared) => {
+                    let touched = shared.place(&inner.store, change.touches()).await?;
+                    let done = inner.store.apply(&change, &origin, now_ms).await;
+                    shared.tell(touched, done).await
+                }
+            }
         });
         work.await
             .map_err(|error| StoreError::Unavailable(error.to_string()))?
@@ -279,44 +310,6 @@ enum Loaded {
 }
 
 impl Inner {
-    async fn load_key(&self, hash: &KeyHash) -> Result<Loaded, StoreError> {
-        let generation = *self.generation.lock();
-        let found = self.store.find_credential_by_hash(hash).await?;
-        Ok(self.keep_credential(found, generation))
-    }
-
-    async fn load_credential(&self, id: Uuid) -> Result<Loaded, StoreError> {
-        let generation = *self.generation.lock();
-        let found = self.store.find_credential(id).await?;
-        Ok(self.keep_credential(found, generation))
-    }
-
-    async fn load_session(&self, id: Uuid) -> Result<Loaded, StoreError> {
-        let generation = *self.generation.lock();
-        let Some(facts) = self.store.find_session(id).await? else {
-            return Ok(Loaded::Nothing);
-        };
-        Ok(match session_principal(facts, &self.registered) {
-            Some(principal) => Loaded::Live(self.keep(&self.sessions, id, principal, generation)),
-            None => Loaded::Ended,
-        })
-    }
-
-    fn keep_credential(
-        &self,
-        found: Option<crate::store::CredentialFacts>,
-        generation: u64,
-    ) -> Loaded {
-        let Some(facts) = found else {
-            return Loaded::Nothing;
-        };
-        let hash = facts.hash;
-        match credential_principal(facts, &self.authority, &self.registered) {
-            Some(principal) => Loaded::Live(self.keep(&self.keys, hash, principal, generation)),
-            None => Loaded::Ended,
-        }
-    }
-
     /// Keeps what was read at `generation`, if nothing has changed since, with the generation's lock held:
     /// a change counts up first and empties then, so either it is seen here or it finds here what it has to empty.
     /// Either way it answers the question for which it was read; what is not kept is stale from the start.
@@ -346,8 +339,9 @@ impl Inner {
             self.sessions.remove(&id);
         } else {
             self.keys.remove_all(|principal| touches(touch, principal));
-            self.sessions
-                .remove_all(|principal| touches(touch, principal));
+            for places in [&self.sessions, &self.workloads] {
+                places.remove_all(|principal| touches(touch, principal));
+            }
         }
         // Last: who reads the row's position and then looks here must find what is true after it.
         self.changes.note(touch);

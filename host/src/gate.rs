@@ -4,6 +4,7 @@
 
 mod admission;
 mod advice;
+mod count;
 mod decide;
 mod evaluate;
 mod filter;
@@ -44,6 +45,7 @@ use crate::{
     limit::Taken,
     policies::faults::Failing,
     refusal::{self, limit_headers, uuid_value},
+    span::RequestSpan,
 };
 use advice::Enforcer;
 pub use advice::Rewriting;
@@ -198,7 +200,7 @@ impl Gate {
     /// The same for a request that an adapter makes itself, as a part of answering one that was checked: with the same
     /// credential, and nothing is taken from its limit again.
     pub async fn check_part(&self, request: &Request<'_>) -> Verdict {
-        let mut trail = self.trail(request);
+        let mut trail = self.unseen(request);
         trail.counting = Counting::Looks;
         self.check_for(request, Enforcer::Adapter, trail).await
     }
@@ -210,7 +212,7 @@ impl Gate {
         mut trail: Trail<'r>,
     ) -> Verdict {
         let active = self.active.load_full();
-        let span = trail.span.clone();
+        let span = trail.span.span();
         let outcome = self
             .decide(request, enforcer, &active, &mut trail)
             .instrument(span)
@@ -220,6 +222,12 @@ impl Gate {
                 // Nobody else has it yet.
                 if let Some(admission) = Arc::get_mut(&mut admission) {
                     admission.record = record;
+                    // A proxy that only asks has a span of its own between this one and the upstream's.
+                    if let (Enforcer::Adapter, Some(onward)) = (enforcer, trail.span.onward()) {
+                        admission.remove.extend(onward.remove);
+                        admission.identity.extend(onward.set);
+                    }
+                    admission.span = trail.span;
                 }
                 Verdict::Admit(admission)
             }
@@ -239,7 +247,7 @@ impl Gate {
     /// What the answer of an endpoint of the gate itself carries besides its own headers: the state of the address's
     /// bucket, of which nothing is taken, and a request id.
     pub fn own_headers(&self, request: &Request<'_>) -> Vec<(HeaderName, HeaderValue)> {
-        let trail = self.trail(request);
+        let trail = self.unseen(request);
         let limit = self.strangers_limit(&trail, request.now_ms);
         let id = (REQUEST_ID, uuid_value(trail.request_id));
         limit_headers(&limit).into_iter().chain([id]).collect()
@@ -413,6 +421,14 @@ impl Gate {
     }
 
     fn trail<'r>(&self, request: &Request<'r>) -> Trail<'r> {
+        let mut trail = self.unseen(request);
+        let told = self.trusts(request.peer).then_some(request.headers);
+        trail.span = RequestSpan::open(trail.request_id, told);
+        trail
+    }
+
+    /// The same for what is no request of its own, and has no span.
+    fn unseen<'r>(&self, request: &Request<'r>) -> Trail<'r> {
         let client = client::address(request.peer, request.headers, &self.trusted_proxies);
         Trail::new(self.request_ids.next(request.now_ms), client, request)
     }
@@ -421,12 +437,14 @@ impl Gate {
         let limit = stop
             .limit
             .unwrap_or_else(|| self.strangers_limit(trail, now_ms));
-        refusal::refuse(
+        let refusal = refusal::refuse(
             self.errors(trail.door),
             stop.cause,
             &limit,
             trail.request_id,
-        )
+        );
+        trail.span.answered(refusal.status);
+        refusal
     }
 
     /// The words of refusals.

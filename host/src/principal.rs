@@ -6,10 +6,12 @@ use std::{
 };
 
 use scopegate_policy::{Caller, CallerKind};
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    counters::redis::FilledUnder,
     engine::{CallerRef, PackedCaller},
     gate::Identity,
     store::CallerVersion,
@@ -18,7 +20,8 @@ use crate::{
 /// A verified caller. Immutable: a change in the store makes a new one.
 #[derive(Debug)]
 pub struct Principal {
-    /// The API key, agent token or session. External sessions get a stable id made from issuer and token id.
+    /// The API key, agent token or session. External sessions get a stable id made from issuer and token id, workloads one
+    /// from cluster and service account.
     pub credential: Uuid,
     /// How they proved it.
     pub kind: CallerKind,
@@ -26,9 +29,10 @@ pub struct Principal {
     pub organization: Uuid,
     /// The user behind the credential: the session's user, or the owner of an `owner` key.
     pub user: Option<Uuid>,
-    /// Whose name the audit shows: the owner's e-mail address, the agent's cluster, the issuer's subject.
+    /// Whose name the audit shows: the owner's e-mail address, the agent's cluster, the issuer's subject, the workload's
+    /// service account.
     pub name: String,
-    /// The name of the key, which the audit shows as the agent.
+    /// The name of the key, which the audit shows as the agent; of a workload its pod.
     pub key_name: Option<String>,
     /// When the credential ends, in seconds since the epoch.
     pub expires_at: Option<i64>,
@@ -44,6 +48,8 @@ pub struct Principal {
     pub version: Option<String>,
     /// Whether it is a key or token that follows another one.
     pub is_successor: bool,
+    /// What it was looked up under, where several gates share a Redis.
+    pub filled: FilledUnder,
     /// The same as headers for the upstream, made when they are first needed.
     pub identity: OnceLock<Identity>,
     /// The same as the log has it, likewise.
@@ -92,6 +98,7 @@ impl Principal {
             standing: Standing::default(),
             version: None,
             is_successor: false,
+            filled: FilledUnder::default(),
             identity: OnceLock::new(),
             in_log: OnceLock::new(),
         }
@@ -119,4 +126,20 @@ impl Principal {
             packed: &self.packed,
         }
     }
+}
+
+/// An id that is the same for the same parts and for no others.
+pub(crate) fn stable_id(parts: &[&str]) -> Uuid {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes
+        .iter_mut()
+        .zip(digest.iter())
+        .for_each(|(byte, from)| *byte = *from);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }

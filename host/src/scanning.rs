@@ -16,7 +16,7 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde::Deserialize;
 
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, Place};
 
 /// Largest report, in bytes.
 pub const REPORT_BYTES_MAX: usize = 1 << 20;
@@ -119,10 +119,11 @@ impl Partners {
         let (keys, remote) = match keys {
             PartnerKeys::File(path) => (Some(Arc::new(read_file(path)?)), None),
             PartnerKeys::Url(url) => {
-                let remote = Fetcher::new(url, None).map_err(|what| BadPartners::Unusable {
-                    place: url.clone(),
-                    what,
-                })?;
+                let remote =
+                    Fetcher::new(&Place::of(url)).map_err(|what| BadPartners::Unusable {
+                        place: url.clone(),
+                        what,
+                    })?;
                 (None, Some(remote))
             }
         };

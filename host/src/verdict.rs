@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use scopegate_policy::{Clusters, ListShape};
 use uuid::Uuid;
 
-use crate::{Principal, Refusal, audit::Record, engine::Policy, limit::Taken};
+use crate::{Principal, Refusal, audit::Record, engine::Policy, limit::Taken, span::RequestSpan};
 
 /// The gate's answer.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub struct Admission {
     pub policy: Arc<Policy>,
     /// What the audit was told of it, where there is one.
     pub record: Option<Arc<Record>>,
+    /// Its span, which ends with this. Adapters say there what the client was answered.
+    pub span: RequestSpan,
 }
 
 impl fmt::Debug for Admission {

@@ -7,9 +7,9 @@ use regex::Regex;
 use super::binary::{repository, scopegate, shell, text};
 
 /// A fenced block: its info string and its text.
-pub(super) struct Block {
-    pub(super) info: String,
-    pub(super) text: String,
+pub(crate) struct Block {
+    pub(crate) info: String,
+    pub(crate) text: String,
 }
 
 /// What somebody pastes, and what must come of it.
@@ -18,7 +18,7 @@ pub(super) struct Step<'p> {
     promised: &'p str,
 }
 
-pub(super) fn blocks(page: &Path) -> Vec<Block> {
+pub(crate) fn blocks(page: &Path) -> Vec<Block> {
     let content = fs::read_to_string(page).expect("a page");
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;

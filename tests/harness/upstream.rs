@@ -151,6 +151,11 @@ impl Upstream {
         self.seen.lock().expect("no panic")[number].clone()
     }
 
+    /// All requests that reached it so far, which it forgets.
+    pub fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().expect("no panic"))
+    }
+
     /// The last request that reached it.
     pub fn last(&self) -> Seen {
         self.seen

@@ -151,8 +151,7 @@ impl GateLayer {
             Verdict::Refuse(refusal) => return refused(*refusal, &parts.method),
         };
         if let Err(cause) = request::apply(&mut parts, &admission) {
-            let refusal = self.gate.refuse_admitted(cause, &admission).await;
-            return refused(refusal, &parts.method);
+            return self.taken_back(cause, &admission, &parts.method).await;
         }
         let lease = Lease::new(
             Arc::clone(&self.gate),
@@ -182,13 +181,26 @@ impl GateLayer {
         match reply {
             Ok(mut reply) => {
                 set(reply.headers_mut(), &admission.response);
+                admission.span.answered(reply.status());
                 match self.breaks_off {
                     true => reply.map(|body| lease.guard(body)),
                     false => reply,
                 }
             }
-            Err(cause) => refused(self.gate.refuse_admitted(cause, &admission).await, &method),
+            Err(cause) => self.taken_back(cause, &admission, &method).await,
         }
+    }
+
+    /// The answer to a request that was admitted and is refused after all.
+    async fn taken_back(
+        &self,
+        cause: Cause,
+        admission: &Admission,
+        method: &Method,
+    ) -> Response<Body> {
+        let refusal = self.gate.refuse_admitted(cause, admission).await;
+        admission.span.answered(refusal.status);
+        refused(refusal, method)
     }
 
     /// The reply, cut down to what the caller may see where it is a list.

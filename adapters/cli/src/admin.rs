@@ -11,10 +11,14 @@ use scopegate_host::{
     admin::{Admin as Executor, AdminError, Command, ErrorKind, Reply},
     key::secret_scanning_regex,
     lock::{LockError, StoreLock, socket_path},
-    store::{Missing, Purpose, path_of_url},
+    store::{Missing, Purpose},
 };
 use scopegate_policy::Description;
-use scopegate_server::{Config, SendError, assemble::open_store, send};
+use scopegate_server::{
+    Config, SendError,
+    assemble::{self, open_store},
+    send,
+};
 
 use crate::{
     Common, assembly,
@@ -53,11 +57,11 @@ impl Admin {
             return Ok(Self::Remote(Box::new(remote)));
         }
         let config = assembly::configuration(&common.config)?;
-        let path = path_of_url(&config.store)?;
-        let socket = socket_path(&path);
+        let path = &config.store.local;
+        let socket = socket_path(path);
         let mut tries = 0;
         loop {
-            match StoreLock::take(&path) {
+            match StoreLock::take(path) {
                 Ok(lock) => return Here::open(&config, lock).await,
                 // A server that is just starting has no socket yet, and another command will be done soon.
                 Err(LockError::Held { .. }) if socket.exists() => {
@@ -113,7 +117,9 @@ impl Here {
         )
         .await
         .map_err(assembly::with_help)?;
-        let directory = Directory::new(store, contract.authority.clone());
+        let counters = assemble::counters(&config.counters).await;
+        let counters = counters.map_err(assembly::with_help)?;
+        let directory = Directory::beside(&counters, store, contract.authority.clone());
         Ok(Admin::Here(Box::new(Self {
             directory,
             contract,
@@ -141,6 +147,7 @@ fn refused(error: AdminError) -> anyhow::Error {
         | ErrorKind::Forbidden
         | ErrorKind::Ended
         | ErrorKind::Stale
+        | ErrorKind::Pending
         | ErrorKind::Unavailable => Failure::new(error.message),
     };
     match error.help {

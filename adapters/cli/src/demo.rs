@@ -46,7 +46,7 @@ pub(crate) struct Demo {
 }
 
 pub(crate) async fn run(demo: Demo, output: Output) -> Result<()> {
-    serve::log("warn");
+    serve::log("warn", None);
     // Listened to from the start, so that whenever it ends, the directory goes.
     let mut stop = Stop::listen()?;
     let directory = tempfile::Builder::new()

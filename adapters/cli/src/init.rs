@@ -9,10 +9,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, builder::PossibleValuesParser};
-use jiff::Timestamp;
 use scopegate_host::{
-    Contract, Directory, KeyRing,
-    admin::{Admin, Command, UserRequest},
+    Contract, KeyRing,
     audit::AuditKey,
     contract::BUILTIN_NAMES,
     lock::StoreLock,
@@ -22,7 +20,13 @@ use scopegate_policy::{document, documents};
 use scopegate_server::assemble::open_store;
 use serde_json::{Value, json};
 
-use crate::{Common, assembly, failure::Failure, output::note, password::Password};
+use crate::{
+    Common, assembly,
+    failure::Failure,
+    founding::{First, found},
+    output::note,
+    password::Password,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,7 +114,7 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     // What was written is what `serve` will read; an upstream that is no URL shows here.
     let config = assembly::configuration(&place("scopegate.yaml"))?;
 
-    let _lock = StoreLock::take(&place("scopegate.db"))?;
+    let _lock = StoreLock::take(&config.store.local)?;
     let store = open_store(
         &config.store,
         &config.audit,
@@ -119,27 +123,13 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     )
     .await
     .map_err(assembly::with_help)?;
-    let directory = Directory::new(store, contract.authority.clone());
     let tables = document::compile("policy.yaml", policy)?;
-    let machine = Admin::new(&directory, &contract, tables.description());
-    let now_ms = Timestamp::now().as_millisecond();
-    machine
-        .execute(
-            Command::OrganizationCreate {
-                name: init.organization.clone(),
-            },
-            now_ms,
-        )
-        .await?;
-    let admin = Command::UserAdd(UserRequest {
-        organization: Some(init.organization.clone()),
-        email: init.admin.clone(),
-        password: Some(hash),
-        role: "admin".to_owned(),
-        clusters: None,
-    });
-    machine.execute(admin, now_ms).await?;
-    directory.store().close().await;
+    let first = First {
+        organization: &init.organization,
+        admin: &init.admin,
+        password: hash,
+    };
+    found(store, &contract, tables.description(), first).await?;
     print(&init, &files, &password, common)
 }
 

@@ -15,6 +15,7 @@ mod credential;
 mod demo;
 mod envoy;
 mod failure;
+mod founding;
 mod init;
 mod key;
 mod login;
@@ -30,6 +31,8 @@ mod session;
 mod signing_key;
 mod stop;
 mod store;
+mod supervisor;
+mod traces;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -11,7 +11,6 @@ use scopegate_host::{
     admin::Command,
     keyring::{self, KeyView, NewKey},
     lock::socket_path,
-    store::path_of_url,
 };
 use scopegate_server::{Config, SendError, assemble::AssembleError, send};
 use serde_json::{Value, json};
@@ -202,7 +201,7 @@ fn allowed(kind: Option<NewKey>, contract: &Contract) -> Result<Option<NewKey>> 
 
 /// Has the server of this configuration's store read the file again, if one runs.
 async fn tell_server(config: &Config) -> Result<()> {
-    let socket: PathBuf = socket_path(&path_of_url(&config.store)?);
+    let socket: PathBuf = socket_path(&config.store.local);
     if !socket.exists() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use proxy_wasm::{hostcalls, types::Status};
 use scopegate_policy::wire::{
     client,
     filter::Counted,
-    limit::{Taken, look},
+    limit::{Taken, Window, look},
     slots::{self, Id},
 };
 use sha2::{Digest, Sha256};
@@ -34,6 +34,8 @@ pub(crate) enum Bucket {
 }
 
 pub(crate) struct Counters {
+    /// Of requests.
+    window: Window,
     /// Of all keys: filters of different gates share nothing.
     prefix: String,
     /// Strangers must not choose whom they share a slot with.
@@ -41,15 +43,17 @@ pub(crate) struct Counters {
 }
 
 struct Place {
+    window: Window,
     key: String,
     id: Id,
     entries_max: usize,
 }
 
 impl Counters {
-    pub(crate) fn new(gate: &str) -> Self {
+    pub(crate) fn new(gate: &str, window: Window) -> Self {
         let prefix = format!("scopegate/{gate}/");
         Self {
+            window,
             salt: salt(&format!("{prefix}salt")),
             prefix,
         }
@@ -61,7 +65,7 @@ impl Counters {
         for _ in 0..TRIES {
             let (slot, cas) = hostcalls::get_shared_data(&place.key).ok()?;
             let slot = slot.unwrap_or_default();
-            let (stored, taken) = slots::take(&slot, place.id, place.entries_max, limit, now_ms);
+            let (stored, taken) = place.take(&slot, limit, now_ms);
             let Some(stored) = stored else {
                 return Some(taken);
             };
@@ -79,30 +83,33 @@ impl Counters {
     pub(crate) fn look(&self, bucket: Bucket, limit: u32, now_ms: i64) -> Taken {
         let place = self.place(bucket);
         match hostcalls::get_shared_data(&place.key) {
-            Ok((Some(slot), _)) => slots::look(&slot, place.id, place.entries_max, limit, now_ms),
-            Ok((None, _)) => slots::look(&[], place.id, place.entries_max, limit, now_ms),
+            Ok((slot, _)) => place.look(&slot.unwrap_or_default(), limit, now_ms),
             // As if it were used up.
             Err(_) => Taken {
                 admitted: false,
                 remaining: 0,
-                ..look(Default::default(), limit, now_ms)
+                ..look(place.window, Default::default(), limit, now_ms)
             },
         }
     }
 
     fn place(&self, bucket: Bucket) -> Place {
-        let (class, id, entries_max) = match bucket {
+        let (class, window, id, entries_max) = match bucket {
             Bucket::Known(counted) => {
                 let class = if counted.is_user { 'u' } else { 'c' };
-                (class, known(counted.by), KNOWN_MAX)
+                (class, self.window, known(counted.by), KNOWN_MAX)
             }
-            Bucket::Anonymous(address) => ('a', self.stranger(address), STRANGERS_MAX),
-            Bucket::Failures(address) => ('f', self.stranger(address), STRANGERS_MAX),
+            Bucket::Anonymous(address) => ('a', self.window, self.stranger(address), STRANGERS_MAX),
+            // However short a window requests have: guesses stay few.
+            Bucket::Failures(address) => {
+                ('f', Window::MINUTE, self.stranger(address), STRANGERS_MAX)
+            }
         };
         // The end of a UUID is random, as is that of a digest.
         let [.., high, low] = id;
         let slot = u16::from_be_bytes([high, low]) % SLOTS;
         Place {
+            window,
             key: format!("{}{class}{slot}", self.prefix),
             id,
             entries_max,
@@ -119,6 +126,16 @@ impl Counters {
         digest.update(address.octets());
         let digest: [u8; 32] = digest.finalize().into();
         first(&digest)
+    }
+}
+
+impl Place {
+    fn take(&self, slot: &[u8], limit: u32, now_ms: i64) -> (Option<Vec<u8>>, Taken) {
+        slots::take(self.window, slot, self.id, self.entries_max, limit, now_ms)
+    }
+
+    fn look(&self, slot: &[u8], limit: u32, now_ms: i64) -> Taken {
+        slots::look(self.window, slot, self.id, self.entries_max, limit, now_ms)
     }
 }
 

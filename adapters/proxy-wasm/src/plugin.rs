@@ -12,6 +12,7 @@ use scopegate_policy::{
         Errors,
         credential::Accepted,
         filter::{Config, SECRET_VARIABLE, is_secret},
+        limit::Window,
         question::Declared,
     },
 };
@@ -61,11 +62,13 @@ impl Plugin {
         if !(50..=60_000).contains(&config.tick_ms) {
             return Err("`tick_ms` must be from 50 to 60000".to_owned());
         }
+        let window = Window::of_secs(config.window_secs)
+            .ok_or_else(|| format!("`window_secs` must be from 1 to {}", Window::SECS_MAX))?;
         Ok(Self {
             declared: Declared::of(tables.description()),
             reads_address: tables.reads_address(),
             own_errors: Errors::own(),
-            counters: Counters::new(&config.gate.cluster),
+            counters: Counters::new(&config.gate.cluster, window),
             known: RefCell::new(Known::new(&config)),
             asking: Cell::new(0),
             authorization: format!("Bearer {secret}"),
@@ -77,7 +80,7 @@ impl Plugin {
     pub(crate) fn accepted(&self) -> Accepted<'_> {
         Accepted {
             schemes: &self.config.contract.schemes,
-            sessions: self.config.contract.sessions,
+            tokens: self.config.contract.sessions,
         }
     }
 

@@ -12,9 +12,12 @@ use scopegate_axum::Clock;
 use scopegate_host::{
     Audit, Contract, Directory, Gate, Policies, Sessions,
     audit::{AuditKey, AuditKeyError, Seal, SealError, Sink},
-    authenticate::{BadIssuer, Issuers},
+    authenticate::{BadIssuer, Issuers, KubernetesConfig},
     bundle::{BadSignature, PolicyKeyError, Trust},
-    counters::Counters,
+    counters::{
+        Counters,
+        redis::{BadRedis, Redis},
+    },
     engine::{CodeCache, Policy, Sandbox, SandboxConfig, SandboxError, Worlds},
     gate::{self, BadFilterSecret, FilterSecret},
     keyring::{KeyRingError, Keys},
@@ -22,12 +25,16 @@ use scopegate_host::{
     password::{BadPassword, Passwords},
     policies::{BadCandidate, Checks, Configured, KEPT_MAX, PolicyError},
     scanning::{BadPartners, Partners},
-    store::{Missing, OpenError, Purpose, Store, path_of_url},
+    store::{Missing, OpenError, Purpose, Store},
 };
 use scopegate_policy::yaml::Report;
+use uuid::Uuid;
 
 use crate::{
-    config::{AuditConfig, Config, ContractSource, PolicySource, SealConfig, UpstreamConfig},
+    config::{
+        AuditConfig, Config, ContractSource, CountersConfig, PolicySource, SealConfig, StoreConfig,
+        UpstreamConfig,
+    },
     metrics,
     policy_file::{Found, PolicyFile},
     proxy::Upstream,
@@ -89,6 +96,9 @@ pub enum AssembleError {
     /// The secret of filters cannot be used.
     #[error(transparent)]
     Filters(#[from] BadFilterSecret),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] BadRedis),
     /// Passwords cannot be hashed on this machine.
     #[error(transparent)]
     Passwords(#[from] BadPassword),
@@ -112,6 +122,8 @@ pub struct GateParts {
     pub policy: Arc<Policy>,
     /// What lasts.
     pub store: Store,
+    /// Where calls are counted.
+    pub counters: Counters,
     /// What sessions are signed with.
     pub keys: Keys,
     /// Others whose tokens are sessions here.
@@ -126,12 +138,13 @@ pub struct GateParts {
     pub forward_credentials: bool,
 }
 
-/// Builds a gate that counts in this process.
+/// Builds a gate.
 ///
 /// # Errors
 /// When passwords cannot be hashed on this machine, or the lines' file cannot be opened.
 pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
-    let directory = Directory::new(parts.store, parts.contract.authority.clone());
+    let authority = parts.contract.authority.clone();
+    let directory = Directory::beside(&parts.counters, parts.store, authority);
     let audit = Audit::in_store(directory.clone(), parts.record_requests, &parts.lines)
         .map_err(AssembleError::Audit)?;
     let sessions = Sessions::new(
@@ -147,7 +160,7 @@ pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
         keys: parts.keys,
         issuers: parts.issuers,
         policy: parts.policy,
-        counters: Counters::memory(),
+        counters: parts.counters,
         trusted_proxies: parts.trusted_proxies,
         audit,
         forward_credentials: parts.forward_credentials,
@@ -160,15 +173,19 @@ pub fn gate(parts: GateParts) -> Result<Gate, AssembleError> {
 /// # Errors
 /// The first thing that cannot be used.
 pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, AssembleError> {
+    // Before anything is counted: the first policy that becomes active is.
+    let metrics = metrics::recorder();
     let contract = contract(&config.contract)?;
     let Some(path) = &config.session_keys else {
         return Err(AssembleError::NoKeys);
     };
     let keys = Keys::open(path, contract.session.algorithm)?;
-    let issuers = Issuers::new(config.issuers).map_err(AssembleError::Issuers)?;
+    let homes = homes(&config.kubernetes);
+    let issuers = Issuers::with_clusters(config.issuers, config.kubernetes)
+        .map_err(AssembleError::Issuers)?;
     let upstream = upstream(config.upstream)?;
     let policy_file = policy_file(&config.policy, &contract);
-    let path = path_of_url(&config.store)?;
+    let path = config.store.local.clone();
     let sandbox = SandboxConfig {
         isolation: config.isolation,
         limits: config.policy_limits,
@@ -187,6 +204,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         .as_deref()
         .map(FilterSecret::load)
         .transpose()?;
+    let counters = counters(&config.counters).await?;
     let lock = StoreLock::take(&path)?;
     let missing = match purpose {
         Purpose::Serve => Missing::Refuse,
@@ -200,6 +218,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         contract,
         policy: Arc::clone(&configured.policy),
         store,
+        counters,
         keys,
         issuers,
         trusted_proxies: config.trusted_proxies.clone(),
@@ -207,6 +226,7 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         record_requests: config.audit.store,
         forward_credentials: config.forward_credentials,
     })?;
+    warn_of_unregistered(gate.directory(), &homes).await;
     let (gate, clock) = (Arc::new(gate), Clock::System);
     let policy_file = Some((policy_file, configured.key.clone()));
     let policies = Policies::start(Arc::clone(&gate), checks, configured, clock.now_ms()).await?;
@@ -225,12 +245,46 @@ pub async fn assemble(config: Config, purpose: Purpose) -> Result<ServerParts, A
         check: config.check,
         list_bytes_max: config.list_bytes_max,
         command_line: Some((lock, socket_path(&path))),
-        metrics: metrics::recorder(),
+        metrics,
         secret_scanning,
         filters,
         audit_keep: config.audit.keep,
         drain: config.drain,
     })
+}
+
+/// Where a configuration has calls counted.
+///
+/// # Errors
+/// When a Redis can be reached and not be used. One that cannot be reached is away.
+pub async fn counters(config: &CountersConfig) -> Result<Counters, AssembleError> {
+    Ok(match &config.redis {
+        Some(redis) => Counters::Redis(Redis::open(redis).await?),
+        None => Counters::memory_of(config.window),
+    })
+}
+
+/// Whose workloads may call.
+fn homes(clusters: &[KubernetesConfig]) -> Vec<(Uuid, String)> {
+    let homes = clusters.iter();
+    homes
+        .map(|one| (one.organization, one.cluster.clone()))
+        .collect()
+}
+
+/// Says which clusters' workloads will be refused until somebody registers the cluster.
+async fn warn_of_unregistered(directory: &Directory, clusters: &[(Uuid, String)]) {
+    for (organization, cluster) in clusters {
+        match directory.registered(*organization).await {
+            Ok(registered) if registered.contains(cluster) => {}
+            Ok(_) => tracing::warn!(
+                %organization,
+                cluster,
+                "workloads of a cluster that is not registered may call: they are refused"
+            ),
+            Err(error) => tracing::warn!(%error, "the clusters cannot be read"),
+        }
+    }
 }
 
 /// What policies are checked with before they decide.
@@ -298,7 +352,7 @@ async fn configured(file: &PolicyFile, checks: &Arc<Checks>) -> Result<Configure
 /// # Errors
 /// When it cannot be opened, or its audit cannot be signed.
 pub async fn open_store(
-    url: &str,
+    config: &StoreConfig,
     audit: &AuditConfig,
     purpose: Purpose,
     missing: Missing,
@@ -308,7 +362,8 @@ pub async fn open_store(
         Some(SealConfig { key, heads }) => Some(Seal::open(AuditKey::load(key)?, heads)?),
         None => None,
     };
-    let mut store = Store::open(url, purpose, missing).await?;
+    let location = config.location()?;
+    let mut store = Store::open_at(&location, purpose, missing).await?;
     if let Some(seal) = seal {
         store.seal_audit(seal).await?;
     }

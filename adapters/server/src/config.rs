@@ -15,8 +15,10 @@ use ipnet::IpNet;
 use scopegate_axum::list;
 use scopegate_host::{
     audit::Sink,
-    authenticate::IssuerConfig,
+    authenticate::{IssuerConfig, KubernetesConfig},
+    counters::redis::RedisConfig,
     engine::{Compiler, Isolation, Limits},
+    limit::Window,
     scanning::PartnerKeys,
 };
 use scopegate_policy::yaml::{Reader, Report};
@@ -25,13 +27,19 @@ use crate::{check::Dialect, connection::ConnectionLimits, proxy::ProxyLimits, se
 
 mod audit;
 mod check;
+mod counters;
 mod envoy;
 mod filters;
 mod issuers;
+mod kubernetes;
 mod limits;
 mod read;
+mod store;
+mod traces;
 
 pub use envoy::{EnvoyConfig, EnvoyTls};
+pub use store::StoreConfig;
+pub use traces::TracesConfig;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -50,8 +58,10 @@ pub struct Config {
     pub policy_keys: Vec<PathBuf>,
     /// Where admitted requests go.
     pub upstream: UpstreamConfig,
-    /// Such as `sqlite:///var/lib/scopegate/scopegate.db`.
-    pub store: String,
+    /// Where what lasts is kept.
+    pub store: StoreConfig,
+    /// Where calls are counted.
+    pub counters: CountersConfig,
     /// How decisions are kept apart.
     pub isolation: Isolation,
     /// Whose `X-Forwarded-*` is believed.
@@ -70,6 +80,8 @@ pub struct Config {
     pub session_keys: Option<PathBuf>,
     /// Others whose tokens are sessions here.
     pub issuers: Vec<IssuerConfig>,
+    /// Clusters whose workloads may call.
+    pub kubernetes: Vec<KubernetesConfig>,
     /// Where the public keys of secret scanners come from, whose reports of found keys are believed.
     pub secret_scanning: Option<PartnerKeys>,
     /// The file of the secret that filters inside Envoy show.
@@ -84,6 +96,26 @@ pub struct Config {
     pub list_bytes_max: usize,
     /// How long a shutdown waits for what is under way.
     pub drain: Duration,
+    /// Where spans go, if they go anywhere.
+    pub traces: Option<TracesConfig>,
+}
+
+/// Where calls are counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CountersConfig {
+    /// For how long a limit of requests is.
+    pub window: Window,
+    /// The Redis that other gates share; without it, calls are counted in this process.
+    pub redis: Option<RedisConfig>,
+}
+
+impl CountersConfig {
+    fn redis(redis: RedisConfig) -> Self {
+        Self {
+            window: redis.window,
+            redis: Some(redis),
+        }
+    }
 }
 
 /// Where the contract comes from.

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use scopegate_host::meters;
 
 /// The handle of the recorder, which is installed at the first call. Where the program has installed one of its own
 /// before, that one keeps the figures and this one stays empty.
@@ -15,6 +16,7 @@ pub fn recorder() -> PrometheusHandle {
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::warn!("another metrics recorder is installed: `/-/metrics` will be empty");
             }
+            meters::announce();
             handle
         })
         .clone()

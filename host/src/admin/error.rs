@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Stale,
     /// Try again later; the store does not answer, or is damaged.
     Unavailable,
+    /// Ask for it again to be sure: it is done, and other gates may not know of it yet.
+    Pending,
 }
 
 /// A command that was not executed.
@@ -172,7 +174,10 @@ pub(super) fn listed(names: &[&str]) -> String {
 impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
         Self {
-            kind: ErrorKind::Unavailable,
+            kind: match error {
+                StoreError::Pending => ErrorKind::Pending,
+                _ => ErrorKind::Unavailable,
+            },
             message: error.to_string(),
             help: None,
         }

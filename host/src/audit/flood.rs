@@ -14,8 +14,10 @@ use std::{
 use uuid::Uuid;
 
 use super::record::{Outcome, Record};
-use crate::{Cause, client, limit::CELL_MS};
+use crate::{Cause, client};
 
+/// What is counted together, in milliseconds.
+const MINUTE_MS: i64 = 60_000;
 /// Refusals of one address or credential and reason that are written one by one in a minute.
 const SINGLE_MAX: u64 = 10;
 /// Addresses, credentials and reasons that are told apart in a minute; the others are counted together, by reason.
@@ -51,7 +53,7 @@ struct Seen {
 impl Flood {
     /// Adds what is to be written for this record: it, or nothing; and before it what an ended minute has left.
     pub(super) fn pass(&mut self, record: Arc<Record>, out: &mut Vec<Arc<Record>>) {
-        let minute = record.at_ms.div_euclid(CELL_MS);
+        let minute = record.at_ms.div_euclid(MINUTE_MS);
         if minute > self.minute {
             self.end(out);
             self.minute = minute;
@@ -103,6 +105,6 @@ impl Flood {
     /// Whether what is held has been held for a minute, because no later record came to end it.
     pub(super) fn is_due(&self) -> bool {
         self.since
-            .is_some_and(|since| since.elapsed() >= Duration::from_millis(CELL_MS.unsigned_abs()))
+            .is_some_and(|since| since.elapsed() >= Duration::from_millis(MINUTE_MS.unsigned_abs()))
     }
 }

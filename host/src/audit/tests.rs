@@ -131,6 +131,7 @@ fn principal(caller: Caller) -> Arc<Principal> {
         standing: Default::default(),
         version: None,
         is_successor: false,
+        filled: Default::default(),
         identity: Default::default(),
         in_log: Default::default(),
     })

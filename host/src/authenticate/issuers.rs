@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -13,18 +12,15 @@ use jsonwebtoken::Algorithm;
 use scopegate_policy::{Caller, CallerKind, Clusters, is_cluster_id};
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
     Authenticated, Effort,
-    jwks::Jwks,
+    issuer_keys::{IssuerKeys, KeySet},
     jwt::{Claims, Expected, Unverified, millis},
+    kubernetes::{Kubernetes, KubernetesConfig},
 };
-use crate::{
-    Cause, Directory, Principal,
-    keyring::{self, VerifyingKey},
-};
+use crate::{Cause, Directory, Principal, counters::redis::FilledUnder, principal::stable_id};
 
 /// Values of a claim that are read.
 const CLAIM_VALUES_MAX: usize = 256;
@@ -61,35 +57,6 @@ pub struct IssuerConfig {
     pub clusters_claim: Option<String>,
 }
 
-/// Where an issuer's keys are.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IssuerKeys {
-    /// PEM files.
-    Fixed(Vec<IssuerKey>),
-    /// A JWK Set (RFC 7517) behind an `https` URL.
-    Jwks {
-        /// The URL.
-        url: String,
-        /// PEM file of a further authority to trust for it.
-        #[serde(default)]
-        ca_file: Option<PathBuf>,
-    },
-}
-
-/// A fixed key of an issuer.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IssuerKey {
-    /// Its name in tokens; one key alone may go without.
-    #[serde(default)]
-    pub kid: Option<String>,
-    /// Its one algorithm.
-    pub algorithm: Algorithm,
-    /// PEM file of the public key.
-    pub public_key: PathBuf,
-}
-
 /// What is wrong with an issuer of the configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("issuer `{issuer}`: {what}")]
@@ -100,9 +67,20 @@ pub struct BadIssuer {
     pub what: String,
 }
 
-/// All external issuers.
+/// Everybody else whose tokens count here: issuers of people's, and clusters, which issue those of their workloads.
 #[derive(Debug, Default)]
-pub struct Issuers(Vec<Issuer>);
+pub struct Issuers {
+    people: Vec<Issuer>,
+    clusters: Vec<Kubernetes>,
+}
+
+/// Who says that they have issued a token.
+pub(super) enum Source<'i> {
+    /// A session of somebody's.
+    People(&'i Issuer),
+    /// A workload's, which is the agent of its cluster.
+    Cluster(&'i Kubernetes),
+}
 
 impl Issuers {
     /// Checks the configured issuers and reads their keys; remote ones are fetched when they are first needed.
@@ -110,89 +88,141 @@ impl Issuers {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn new(configs: Vec<IssuerConfig>) -> Result<Self, Vec<BadIssuer>> {
-        let mut issuers: Vec<Issuer> = Vec::new();
+        Self::with_clusters(configs, Vec::new())
+    }
+
+    /// The same, with clusters whose workloads may call.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn with_clusters(
+        people: Vec<IssuerConfig>,
+        clusters: Vec<KubernetesConfig>,
+    ) -> Result<Self, Vec<BadIssuer>> {
+        let mut issuers = Self::default();
         let mut wrong = Vec::new();
-        for config in configs {
-            let name = config.issuer.clone();
-            let mut fail = |what: String| {
-                wrong.push(BadIssuer {
-                    issuer: name.clone(),
-                    what,
-                });
-            };
-            if issuers
-                .iter()
-                .any(|known| known.config.issuer == config.issuer)
-            {
-                fail("it is configured twice".to_owned());
-            }
-            match Issuer::new(config) {
-                Ok(issuer) => issuers.push(issuer),
-                Err(problems) => problems.into_iter().for_each(fail),
-            }
+        for config in people {
+            let issuer = config.issuer.clone();
+            let problems = issuers.add_people(config);
+            wrong.extend(BadIssuer::all(&issuer, problems));
+        }
+        for config in clusters {
+            let issuer = config.issuer.clone();
+            let problems = issuers.add_cluster(config);
+            wrong.extend(BadIssuer::all(&issuer, problems));
         }
         if wrong.is_empty() {
-            Ok(Self(issuers))
+            Ok(issuers)
         } else {
             Err(wrong)
         }
     }
 
-    pub(super) fn find(&self, issuer: &str) -> Option<&Issuer> {
-        self.0.iter().find(|known| known.config.issuer == issuer)
+    fn add_people(&mut self, config: IssuerConfig) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.has_people_of(&config.issuer) {
+            wrong.push(TWICE.to_owned());
+        }
+        match Issuer::new(config) {
+            Ok(issuer) => self.people.push(issuer),
+            Err(problems) => wrong.extend(problems),
+        }
+        wrong
     }
+
+    fn add_cluster(&mut self, config: KubernetesConfig) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.has_people_of(&config.issuer) {
+            wrong.push(TWICE.to_owned());
+        }
+        let mut others = self.clusters.iter();
+        if others.any(|other| other.config().is_confused_with(&config)) {
+            wrong.push("two clusters with it have an audience in common".to_owned());
+        }
+        match Kubernetes::new(config) {
+            Ok(cluster) => self.clusters.push(cluster),
+            Err(problems) => wrong.extend(problems),
+        }
+        wrong
+    }
+
+    fn has_people_of(&self, issuer: &str) -> bool {
+        self.people
+            .iter()
+            .any(|known| known.config.issuer == issuer)
+    }
+
+    /// Whether workloads of some cluster may call.
+    pub(super) fn take_workloads(&self) -> bool {
+        !self.clusters.is_empty()
+    }
+
+    /// Whose token this says it is. Nothing is believed by it: only theirs to verify can make it true.
+    pub(super) fn find(&self, token: &Unverified<'_>) -> Option<Source<'_>> {
+        let issuer = token.claims().iss.as_deref()?;
+        if let Some(people) = self.people.iter().find(|one| one.config.issuer == issuer) {
+            return Some(Source::People(people));
+        }
+        let of_issuer = || {
+            self.clusters
+                .iter()
+                .filter(|one| one.config().issuer == issuer)
+        };
+        // Clusters that were set up alike have the same name for themselves: the audience tells them apart.
+        let meant = of_issuer().find(|one| token.claims().are_for(&one.config().audiences));
+        meant.or_else(|| of_issuer().next()).map(Source::Cluster)
+    }
+}
+
+const TWICE: &str = "it is configured twice";
+
+impl BadIssuer {
+    fn all(issuer: &str, problems: Vec<String>) -> impl Iterator<Item = Self> {
+        problems.into_iter().map(move |what| Self {
+            issuer: issuer.to_owned(),
+            what,
+        })
+    }
+}
+
+/// What must hold of an issuer whoever's tokens it issues; says what does not.
+pub(super) fn check_terms(issuer: &str, audiences: &[String], leeway_secs: u32) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if issuer.is_empty() {
+        wrong.push("its name is empty".to_owned());
+    }
+    if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+        wrong.push("it needs at least one audience, and no empty one".to_owned());
+    }
+    if leeway_secs > LEEWAY_SECS_MAX {
+        wrong.push(format!("`leeway_secs` is at most {LEEWAY_SECS_MAX}"));
+    }
+    wrong
+}
+
+/// A token's end, as long as its issuer's clock may be behind: it is let in until then, so it lasts until then.
+pub(super) fn ends_at(claims: &Claims, leeway_secs: i64) -> Option<i64> {
+    let ends_at = claims.expires_at();
+    ends_at.map(|at| at.saturating_add(leeway_secs))
 }
 
 #[derive(Debug)]
 pub(super) struct Issuer {
     config: IssuerConfig,
-    keys: Keys,
-}
-
-#[derive(Debug)]
-enum Keys {
-    Fixed(Vec<VerifyingKey>),
-    Remote(Box<Jwks>),
+    keys: KeySet,
 }
 
 impl Issuer {
     fn new(config: IssuerConfig) -> Result<Self, Vec<String>> {
-        let mut wrong = Vec::new();
-        if config.issuer.is_empty() {
-            wrong.push("its name is empty".to_owned());
-        }
-        if config.audiences.is_empty() || config.audiences.iter().any(String::is_empty) {
-            wrong.push("it needs at least one audience, and no empty one".to_owned());
-        }
-        if config.algorithms.is_empty() {
-            wrong.push("it needs at least one algorithm".to_owned());
-        }
-        if config
-            .algorithms
-            .iter()
-            .any(|algorithm| is_symmetric(*algorithm))
-        {
-            wrong.push(
-                "algorithms with a shared secret are for the gate's own tokens only".to_owned(),
-            );
-        }
-        if config.leeway_secs > LEEWAY_SECS_MAX {
-            wrong.push(format!("`leeway_secs` is at most {LEEWAY_SECS_MAX}"));
-        }
+        let mut wrong = check_terms(&config.issuer, &config.audiences, config.leeway_secs);
         if config.roles_claim.is_none() && !config.roles.is_empty() {
             wrong.push("`roles` needs `roles_claim`".to_owned());
         }
-        let keys = match &config.keys {
-            IssuerKeys::Fixed(keys) => fixed(keys, &config.algorithms).map(Keys::Fixed),
-            IssuerKeys::Jwks { url, ca_file } => {
-                Jwks::new(url, ca_file.as_deref()).map(|jwks| Keys::Remote(Box::new(jwks)))
-            }
-        };
-        match keys {
+        match KeySet::new(&config.keys, &config.algorithms) {
             Ok(keys) if wrong.is_empty() => Ok(Self { config, keys }),
             Ok(_) => Err(wrong),
             Err(what) => {
-                wrong.push(what);
+                wrong.extend(what);
                 Err(wrong)
             }
         }
@@ -205,10 +235,7 @@ impl Issuer {
         effort: Effort,
         now_ms: i64,
     ) -> Result<Authenticated, Cause> {
-        let key = self.key(&token, effort, now_ms).await?;
-        if !self.config.algorithms.contains(&key.algorithm) {
-            return Err(Cause::InvalidToken("algorithm"));
-        }
+        let key = self.keys.key(&token, effort, now_ms).await?;
         let leeway_secs = i64::from(self.config.leeway_secs);
         let expected = Expected {
             issuer: &self.config.issuer,
@@ -223,11 +250,10 @@ impl Issuer {
             Some(_) => return Err(Cause::UnknownCredential),
         }
         claims.check_not_before(leeway_secs, now_ms)?;
-        let registered = directory
-            .registered(self.config.organization)
-            .await
-            .map_err(|error| Cause::Unavailable(error.to_string()))?;
-        let principal = self.principal(&claims, registered)?;
+        let (registered, filled) = directory
+            .registered_to_confirm(self.config.organization)
+            .await?;
+        let principal = self.principal(&claims, registered, filled)?;
         Ok(Authenticated {
             counted_as: principal.user.unwrap_or(principal.credential),
             token_expires_at: principal.expires_at,
@@ -236,27 +262,11 @@ impl Issuer {
         })
     }
 
-    /// The key that the token names; where it names none, the only one of its algorithm.
-    async fn key(
-        &self,
-        token: &Unverified<'_>,
-        effort: Effort,
-        now_ms: i64,
-    ) -> Result<VerifyingKey, Cause> {
-        match &self.keys {
-            Keys::Fixed(keys) => choose(keys, token.kid(), token.algorithm()).cloned(),
-            Keys::Remote(jwks) => {
-                jwks.key(token.kid(), token.algorithm(), effort, now_ms)
-                    .await?
-            }
-        }
-        .ok_or(Cause::InvalidToken("key"))
-    }
-
     fn principal(
         &self,
         claims: &Claims,
         registered: Arc<BTreeSet<String>>,
+        filled: FilledUnder,
     ) -> Result<Principal, Cause> {
         let issuer = &self.config.issuer;
         let subject = claims
@@ -285,10 +295,7 @@ impl Issuer {
             user: Some(user),
             name: subject.to_owned(),
             key_name: None,
-            // As long as its issuer's clock may be behind: it is let in until then, so it lasts until then.
-            expires_at: claims
-                .expires_at()
-                .map(|at| at.saturating_add(i64::from(self.config.leeway_secs))),
+            expires_at: ends_at(claims, i64::from(self.config.leeway_secs)),
             caller: Caller {
                 kind: CallerKind::Session,
                 subject: format!("{issuer}#{subject}"),
@@ -311,6 +318,7 @@ impl Issuer {
             registered,
             version: None,
             is_successor: false,
+            filled,
             standing: crate::principal::Standing::default(),
             packed: crate::engine::PackedCaller::default(),
             identity: std::sync::OnceLock::new(),
@@ -341,73 +349,4 @@ fn values<'c>(claims: &'c Claims, claim: &str) -> Vec<&'c str> {
             .collect(),
         _ => Vec::new(),
     }
-}
-
-/// The key that a token means, among those of the algorithm it states.
-pub(super) fn choose<'k>(
-    keys: &'k [VerifyingKey],
-    kid: Option<&str>,
-    algorithm: &str,
-) -> Option<&'k VerifyingKey> {
-    if kid.is_some() {
-        return keys.iter().find(|key| key.kid.as_deref() == kid);
-    }
-    let mut fitting = keys
-        .iter()
-        .filter(|key| algorithm.parse() == Ok(key.algorithm));
-    let only = fitting.next()?;
-    fitting.next().is_none().then_some(only)
-}
-
-pub(super) fn is_symmetric(algorithm: Algorithm) -> bool {
-    matches!(
-        algorithm,
-        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512
-    )
-}
-
-fn fixed(keys: &[IssuerKey], accepted: &[Algorithm]) -> Result<Vec<VerifyingKey>, String> {
-    if keys.is_empty() {
-        return Err("it has no keys".to_owned());
-    }
-    keys.iter()
-        .map(|key| {
-            if !accepted.contains(&key.algorithm) || is_symmetric(key.algorithm) {
-                return Err("a key's algorithm is not one of its algorithms".to_owned());
-            }
-            let public = read_public(key.algorithm, &key.public_key)?;
-            Ok(VerifyingKey {
-                kid: key.kid.clone(),
-                algorithm: key.algorithm,
-                key: public,
-            })
-        })
-        .collect()
-}
-
-fn read_public(algorithm: Algorithm, path: &Path) -> Result<jsonwebtoken::DecodingKey, String> {
-    let pem = std::fs::read(path)
-        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    keyring::public_pem(algorithm, &pem).map_err(|_| {
-        format!(
-            "`{}` is not a public key in PEM for its algorithm",
-            path.display()
-        )
-    })
-}
-
-/// An id that is the same for the same parts and for no others.
-fn stable_id(parts: &[&str]) -> Uuid {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    let digest = hash.finalize();
-    let mut bytes = [0; 16];
-    bytes
-        .iter_mut()
-        .zip(digest.iter())
-        .for_each(|(byte, from)| *byte = *from);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }

@@ -4,12 +4,9 @@
 //! time, and not again before some time has passed, whatever tokens come in. Keys that were fetched stay good for a
 //! while when the issuer cannot be reached.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
 };
 
 use arc_swap::ArcSwapOption;
@@ -21,8 +18,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Effort, issuers::choose};
-use crate::{Cause, fetch::Fetcher, keyring::VerifyingKey};
+use super::{Effort, issuer_keys::choose};
+use crate::{
+    Cause,
+    fetch::{Fetcher, Place},
+    keyring::VerifyingKey,
+};
 
 /// Most keys that are kept of one.
 const KEYS_MAX: usize = 64;
@@ -52,9 +53,9 @@ struct Fetched {
 
 impl Jwks {
     /// A set that is fetched when it is first needed. An error says what is wrong with the configuration.
-    pub(super) fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn new(place: &Place) -> Result<Self, String> {
         Ok(Self {
-            source: Fetcher::new(url, ca_file)?,
+            source: Fetcher::new(place)?,
             fetched: ArcSwapOption::empty(),
             tried_at: AtomicI64::new(i64::MIN),
             fetching: Mutex::new(()),

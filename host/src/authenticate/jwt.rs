@@ -18,6 +18,8 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Unverified<'t> {
     header: JoseHeader,
     claims: Claims,
+    /// As it came.
+    text: &'t str,
     /// What is signed: header and payload as they came.
     message: &'t str,
     signature: &'t str,
@@ -100,15 +102,20 @@ impl<'t> Unverified<'t> {
         Ok(Self {
             header,
             claims: decode(payload)?,
+            text: token,
             message,
             signature,
         })
     }
 
-    /// The issuer that the token names, to find the keys by. Nothing is believed by it: only that issuer's keys can
-    /// verify the token.
-    pub(super) fn issuer(&self) -> Option<&str> {
-        self.claims.iss.as_deref()
+    /// What the token says, to find out who can verify it, and to refuse it before. Nothing is believed by it.
+    pub(super) fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The whole token, as it came.
+    pub(super) fn text(&self) -> &'t str {
+        self.text
     }
 
     /// The name of the key that the token says signed it.
@@ -140,15 +147,16 @@ impl<'t> Unverified<'t> {
         if !matches!(verified, Ok(true)) {
             return Err(Cause::InvalidToken("signature"));
         }
+        self.vouched_for(expected, now_ms)
+    }
+
+    /// Checks the claims alone. What is returned is believed where somebody else vouches for the token, and not before.
+    pub(super) fn vouched_for(self, expected: &Expected<'_>, now_ms: i64) -> Result<Claims, Cause> {
         let claims = self.claims;
         if claims.iss.as_deref() != Some(expected.issuer) {
             return Err(Cause::InvalidToken("issuer"));
         }
-        if !claims
-            .aud
-            .as_ref()
-            .is_some_and(|aud| aud.has(expected.audiences))
-        {
+        if !claims.are_for(expected.audiences) {
             return Err(Cause::InvalidToken("audience"));
         }
         let expiry = claims
@@ -164,6 +172,18 @@ impl<'t> Unverified<'t> {
 }
 
 impl Claims {
+    /// Whether the token is for one of these.
+    pub(super) fn are_for(&self, audiences: &[String]) -> bool {
+        self.aud.as_ref().is_some_and(|aud| aud.has(audiences))
+    }
+
+    /// How long it lasts from when it was issued, in milliseconds; nothing where it does not say both.
+    pub(super) fn life_ms(&self) -> Option<i64> {
+        let issued = self.others.get("iat").and_then(Value::as_number)?;
+        let expires = self.exp.as_ref()?;
+        Some(millis(expires)?.saturating_sub(millis(issued)?))
+    }
+
     /// Checked after `org_id`, as the order of causes has it: `unauthorized`, like everything else.
     pub(super) fn check_not_before(&self, leeway_secs: i64, now_ms: i64) -> Result<(), Cause> {
         let Some(not_before) = &self.nbf else {

@@ -15,7 +15,7 @@ const ID: Uuid = Uuid::from_u128(7);
 const NOW: i64 = 1_775_000_041_000;
 
 fn state() -> Taken {
-    limit::look(Cells::default(), 100, NOW)
+    limit::look(limit::Window::MINUTE, Cells::default(), 100, NOW)
 }
 
 fn by(contract: &str, cause: Cause) -> Refusal {

@@ -36,15 +36,27 @@ impl<K: Copy + Eq + Hash> Cache<K> {
     }
 
     /// Keeps a principal, or answers with the one that is there: somebody else's look-up was quicker. Whoever else keeps
-    /// something meanwhile has to wait, or one of two equal ones would be out of reach of a later change.
+    /// something meanwhile has to wait, or one of two equal ones would be out of reach of a later change. One that was looked
+    /// up under other epochs gives way, or else it would be looked up for ever.
     pub(super) fn keep(&self, key: K, principal: Arc<Principal>) -> Arc<Principal> {
         match self.places.peek(&key) {
-            Some(kept) => kept,
-            None => {
+            Some(kept) if is_as_good(&kept, &principal) => kept,
+            before => {
                 self.places.insert(key, Arc::clone(&principal));
+                if let Some(before) = before {
+                    before.standing.end();
+                }
                 principal
             }
         }
+    }
+
+    /// Those that requests hold.
+    pub(super) fn held(&self) -> Vec<Arc<Principal>> {
+        let kept = self.places.iter().map(|(_, principal)| principal);
+        // Held by the cache, by this, and by somebody else.
+        kept.filter(|principal| Arc::strong_count(principal) > 2)
+            .collect()
     }
 
     /// Empties one place. Whoever still holds what was in it learns that it is stale.
@@ -69,6 +81,24 @@ impl<K: Copy + Eq + Hash> Cache<K> {
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }
+}
+
+/// Whether what is kept can be taken for what was looked up now.
+fn is_as_good(kept: &Principal, now: &Principal) -> bool {
+    if kept.standing.is_stale() {
+        return false;
+    }
+    match now.filled.is_any() {
+        true => kept.filled == now.filled,
+        false => is_unchanged(kept, now),
+    }
+}
+
+/// Whether two look-ups of one caller found the same.
+pub(super) fn is_unchanged(before: &Principal, now: &Principal) -> bool {
+    before.version == now.version
+        && before.expires_at == now.expires_at
+        && before.registered == now.registered
 }
 
 #[derive(Clone, Debug)]

@@ -11,16 +11,18 @@ use crate::store::Touch;
 /// Changes that are remembered: whoever asks once a second misses none below so many a second.
 const CHANGES_MAX: usize = 8192;
 
-/// The row of changes since this process started.
+/// The row of changes since this process started, or last began to hear of those of others.
 #[derive(Debug)]
 pub(super) struct Changes {
-    /// Of this process: after a restart nobody knows what a number meant before.
-    run: String,
     row: Mutex<Row>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Row {
+    /// Of this process: after a restart nobody knows what a number meant before.
+    run: String,
+    /// Whether changes of others are not heard of now, so that nobody can tell what there was.
+    is_deaf: bool,
     /// How many there were.
     sequence: u64,
     /// The last ones, the latest at the back.
@@ -30,14 +32,18 @@ struct Row {
 impl Changes {
     pub(super) fn new() -> Self {
         Self {
-            run: Uuid::new_v4().simple().to_string(),
-            row: Mutex::default(),
+            row: Mutex::new(Row::new(false)),
         }
+    }
+
+    /// Starts another row: some changes of others were missed, or will be as long as nobody hears of them.
+    pub(super) fn restart(&self, is_deaf: bool) {
+        *self.row.lock() = Row::new(is_deaf);
     }
 
     /// Where the row stands.
     pub(super) fn position(&self) -> Position {
-        self.at(self.row.lock().sequence)
+        self.row.lock().position()
     }
 
     /// Adds a change.
@@ -60,22 +66,33 @@ impl Changes {
     /// What was made stale after a position, if that is still known.
     pub(super) fn since(&self, since: &Position) -> (Position, Option<Vec<Stale>>) {
         let row = self.row.lock();
-        let here = self.at(row.sequence);
+        let here = row.position();
         let missed = row
             .sequence
             .checked_sub(since.sequence)
-            .filter(|_| since.run == self.run)
+            .filter(|_| since.run == row.run && !row.is_deaf)
             .and_then(|missed| usize::try_from(missed).ok());
         let known = missed
             .and_then(|missed| row.last.len().checked_sub(missed))
             .map(|first| row.last.range(first..).copied().collect());
         (here, known)
     }
+}
 
-    fn at(&self, sequence: u64) -> Position {
+impl Row {
+    fn new(is_deaf: bool) -> Self {
+        Self {
+            run: Uuid::new_v4().simple().to_string(),
+            is_deaf,
+            sequence: 0,
+            last: VecDeque::new(),
+        }
+    }
+
+    fn position(&self) -> Position {
         Position {
             run: self.run.clone(),
-            sequence,
+            sequence: self.sequence,
         }
     }
 }
@@ -109,6 +126,21 @@ mod tests {
             ..middle.clone()
         };
         assert_eq!(changes.since(&other).1, None);
+
+        let heard = Changes::new();
+        heard.note(Touch::User(id(1)));
+        let before = heard.position();
+        heard.restart(true);
+        assert_eq!(
+            heard.since(&before).1,
+            None,
+            "changes of others may be missed"
+        );
+        let deaf = heard.position();
+        assert_eq!(heard.since(&deaf).1, None);
+        heard.restart(false);
+        assert_eq!(heard.since(&deaf).1, None);
+        assert_eq!(heard.since(&heard.position()).1, Some(Vec::new()));
 
         for n in 0..CHANGES_MAX {
             changes.note(Touch::Organization(id(n as u128)));

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Principal,
     contract::Authority,
+    counters::redis::FilledUnder,
     engine::PackedCaller,
     principal::Standing,
     store::{Credential, CredentialFacts, CredentialKind, Owner, SessionFacts},
@@ -92,6 +93,7 @@ pub(super) fn credential_principal(
         registered: registered.share(credential.organization, clusters),
         version: Some(version),
         is_successor: credential.predecessor.is_some(),
+        filled: FilledUnder::default(),
         standing: Standing::default(),
         packed: PackedCaller::default(),
         identity: OnceLock::new(),
@@ -147,6 +149,7 @@ pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) ->
         },
         version: Some(version),
         is_successor: false,
+        filled: FilledUnder::default(),
         standing: Standing::default(),
         packed: PackedCaller::default(),
         identity: OnceLock::new(),
@@ -181,6 +184,22 @@ pub(super) fn user_principal(
         user: Some(user.id),
         name: user.email,
         ..Principal::without_credential(caller, organization, registered)
+    }
+}
+
+/// The same caller of an external issuer, where the organization's clusters may have changed.
+pub(super) fn with_registered(
+    known: &Principal,
+    registered: Arc<BTreeSet<String>>,
+    filled: FilledUnder,
+) -> Principal {
+    Principal {
+        credential: known.credential,
+        user: known.user,
+        name: known.name.clone(),
+        expires_at: known.expires_at,
+        filled,
+        ..Principal::without_credential(known.caller.clone(), known.organization, registered)
     }
 }
 

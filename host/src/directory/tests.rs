@@ -4,7 +4,7 @@ mod races;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use scopegate_policy::Clusters;
+use scopegate_policy::{CallerKind, Clusters};
 
 use super::*;
 use crate::store::{

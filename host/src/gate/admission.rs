@@ -20,6 +20,7 @@ use crate::{
     limit::Taken,
     path,
     refusal::{limit_headers, uuid_value},
+    span::RequestSpan,
 };
 
 /// Everything that an allow rests on.
@@ -98,6 +99,7 @@ pub(super) fn admit(allowed: Allowed<'_>) -> Arc<Admission> {
         is_own: path::is_own(&question.path),
         policy: Arc::clone(allowed.policy),
         record: None,
+        span: RequestSpan::default(),
     })
 }
 

@@ -112,12 +112,8 @@ impl Gate {
             return Ok(());
         }
         let (bucket, limit) = (Bucket::failures(peer), self.contract.limits.failures);
-        match self
-            .counters
-            .take(bucket, limit, request.now_ms)
-            .await
-            .admitted
-        {
+        let taken = self.counters.take(bucket, limit, request.now_ms).await?;
+        match taken.admitted {
             true => Err(Cause::UnknownCredential),
             false => Err(Cause::TooManyFailures),
         }
@@ -131,7 +127,7 @@ impl Gate {
         let taken = self
             .counters
             .take(asks_of(request), ASKS_MAX, request.now_ms)
-            .await;
+            .await?;
         if !taken.admitted {
             return Err(Cause::RateLimited);
         }
@@ -143,6 +139,10 @@ impl Gate {
             .authenticator
             .look_at_kind(&self.contract, ask.kind, &ask.credential, request.now_ms)
             .await;
+        let found = match found {
+            Ok(found) => self.confirmed(found, request.now_ms).await,
+            Err(cause) => Err(cause),
+        };
         metrics::counter!("scopegate_filter_questions_total").increment(1);
         Ok(Told {
             position,

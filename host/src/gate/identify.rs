@@ -46,23 +46,25 @@ impl Gate {
             .authenticate(&self.contract, trail.door, request.headers, effort, now_ms)
             .await;
         match authentication {
-            Authentication::Authenticated(authenticated) => {
-                trail.principal = Some(Arc::clone(&authenticated.principal));
-                let (bucket, limit) = self.bucket(&authenticated);
-                let taken = match trail.counting {
-                    Counting::Takes => self.counters.take(bucket, limit, now_ms).await,
-                    // The one that it is a part of may have been the last.
-                    Counting::Looks => Taken {
-                        admitted: true,
-                        ..self.counters.look(bucket, limit, now_ms)
-                    },
+            Authentication::Authenticated(mut authenticated) => {
+                let takes = trail.counting == Counting::Takes;
+                let counted = self.count_caller(&mut authenticated, takes, now_ms).await;
+                let taken = match counted {
+                    Ok(taken) => taken,
+                    // Another gate ended it.
+                    Err(cause) => return Break(self.reject(cause, failures, trail, now_ms).await),
                 };
-                if !taken.admitted {
+                trail.principal = Some(Arc::clone(&authenticated.principal));
+                // The one that it is a part of may have been the last.
+                if takes && !taken.admitted {
                     return Break(Stop::with(Cause::RateLimited, taken));
                 }
                 Continue(Counted {
                     authenticated: Some(authenticated),
-                    limit: taken,
+                    limit: Taken {
+                        admitted: true,
+                        ..taken
+                    },
                 })
             }
             // Nothing was presented, but of this address only cached credentials are let in.
@@ -82,14 +84,8 @@ impl Gate {
         client: IpAddr,
         now_ms: i64,
     ) -> ControlFlow<Stop, Counted> {
-        let taken = self
-            .counters
-            .take(
-                Bucket::anonymous(client),
-                self.contract.limits.anonymous,
-                now_ms,
-            )
-            .await;
+        let limit = self.contract.limits.anonymous;
+        let taken = self.take(Bucket::anonymous(client), limit, now_ms).await?;
         if !taken.admitted {
             return Break(Stop::with(Cause::RateLimited, taken));
         }
@@ -134,17 +130,14 @@ impl Gate {
             _ => {}
         }
         self.meters.rejected(&cause);
-        let taken = self
-            .counters
-            .take(
-                Bucket::failures(trail.client),
-                self.contract.limits.failures,
-                now_ms,
-            )
-            .await;
-        match taken.admitted {
-            true => Stop::with(cause, taken),
-            false => Stop::with(Cause::TooManyFailures, taken),
+        let (bucket, limit) = (
+            Bucket::failures(trail.client),
+            self.contract.limits.failures,
+        );
+        match self.take(bucket, limit, now_ms).await {
+            Continue(taken) if taken.admitted => Stop::with(cause, taken),
+            Continue(taken) => Stop::with(Cause::TooManyFailures, taken),
+            Break(stop) => stop,
         }
     }
 

@@ -47,6 +47,10 @@ impl Gate {
             .look_at(&self.contract, credential, now_ms)
             .await;
         let found = match found {
+            Ok(found) => self.confirmed(found, now_ms).await,
+            Err(cause) => Err(cause),
+        };
+        let found = match found {
             Ok(found) => found,
             Err(Cause::Unavailable(why)) => return Err(StoreError::Unavailable(why)),
             Err(_) => return Ok(None),

@@ -70,7 +70,7 @@ impl Gate {
                 Break(Stop::with(Cause::Unprocessable(bad.to_string()), limit))
             }
             Ok(InvitationOutcome::Overloaded) => Break(Stop::with(Cause::Overloaded, limit)),
-            Err(error) => Break(Stop::with(Cause::Unavailable(error.to_string()), limit)),
+            Err(error) => Break(Stop::with(error.into(), limit)),
         }
     }
 }

@@ -86,9 +86,7 @@ impl Gate {
         for leak in leaks {
             match self.revoke_leaked(&leak, trail, now_ms).await {
                 Ok(is_ours) => labels.push(label(&leak, is_ours)),
-                Err(error) => {
-                    return Break(Stop::with(Cause::Unavailable(error.to_string()), limit));
-                }
+                Err(error) => return Break(Stop::with(error.into(), limit)),
             }
         }
         Continue(Done {

@@ -117,6 +117,7 @@ impl Gate {
                 HeaderValue::from_static("application/json"),
             );
         }
+        trail.span.answered(done.status);
         Answer::Reply(Box::new(Reply {
             status: done.status,
             headers,
@@ -185,7 +186,7 @@ impl Gate {
                 },
             )),
             Ok(LoginOutcome::Overloaded) => Break(Stop::with(Cause::Overloaded, taken)),
-            Err(error) => Break(Stop::with(Cause::Unavailable(error.to_string()), taken)),
+            Err(error) => Break(Stop::with(error.into(), taken)),
         }
     }
 
@@ -201,13 +202,13 @@ impl Gate {
         let email = email.to_ascii_lowercase();
         let address = client::bucket(client).to_string();
         let both = digested(&["address", &address, &email]);
-        let taken = self.counters.take(both, limit, now_ms).await;
+        let taken = self.take(both, limit, now_ms).await?;
         if !taken.admitted {
             return Break(Stop::with(Cause::TooManyFailures, taken));
         }
         let everywhere = limit.saturating_mul(ADDRESSES_OF_ACCOUNT);
         let account = digested(&["account", &email]);
-        let of_account = self.counters.take(account, everywhere, now_ms).await;
+        let of_account = self.take(account, everywhere, now_ms).await?;
         if !of_account.admitted {
             return Break(Stop::with(Cause::TooManyFailures, of_account));
         }
@@ -227,7 +228,7 @@ impl Gate {
             Ok(RefreshOutcome::Granted(grant)) => self.granted(login, &grant, limit),
             Ok(RefreshOutcome::Revoked) => Break(Stop::with(Cause::Revoked, limit)),
             Ok(RefreshOutcome::Expired) => Break(Stop::with(Cause::Expired, limit)),
-            Err(error) => Break(Stop::with(Cause::Unavailable(error.to_string()), limit)),
+            Err(error) => Break(Stop::with(error.into(), limit)),
         }
     }
 
@@ -245,7 +246,7 @@ impl Gate {
                 body: String::new(),
                 limit,
             }),
-            Err(error) => Break(Stop::with(Cause::Unavailable(error.to_string()), limit)),
+            Err(error) => Break(Stop::with(error.into(), limit)),
         }
     }
 
@@ -287,6 +288,7 @@ impl Gate {
         let bucket = digested(&["password", &user.to_string()]);
         let limit = self.contract.limits.logins;
         let taken = self.counters.take(bucket, limit, now_ms).await;
+        let taken = taken.map_err(|away| StoreError::Unavailable(away.to_string()))?;
         if !taken.admitted {
             return Ok(Err(taken));
         }

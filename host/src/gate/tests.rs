@@ -2,11 +2,16 @@
 
 mod admission;
 mod advice;
+mod cluster;
 mod credentials;
 mod issuers;
 mod jwks;
+mod kubernetes;
 mod limits;
+mod many;
 mod own;
 mod sessions;
+mod tls_server;
+mod token_review;
 mod tokens;
 mod world;

@@ -13,16 +13,16 @@ use std::{
 };
 
 use scopegate_policy::{CallerKind, Rule, wire::Question};
-use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
 use super::{Gate, Stop, question::Active};
 use crate::{
     Admission, Cause, Principal, Request,
-    audit::{Outcome, Record, Visible, without_secrets},
+    audit::{Outcome, Record, Visible},
     authenticate::Door,
     cause::CODES,
     path::is_own,
+    span::{Decided, RequestSpan},
     store::{Actor, Origin},
 };
 
@@ -48,7 +48,7 @@ pub(super) struct Trail<'r> {
     /// What the policy's own answer shows.
     pub(super) visible: Option<Visible>,
     pub(super) door: Door,
-    pub(super) span: Span,
+    pub(super) span: RequestSpan,
     pub(super) counting: Counting,
     at_ms: i64,
     method: &'r str,
@@ -60,7 +60,6 @@ pub(super) struct Trail<'r> {
 
 impl<'r> Trail<'r> {
     pub(super) fn new(request_id: Uuid, client: IpAddr, request: &Request<'r>) -> Self {
-        let span = tracing::debug_span!("request", id = %request_id, path = Empty, outcome = Empty, reason = Empty);
         Self {
             request_id,
             client,
@@ -68,7 +67,7 @@ impl<'r> Trail<'r> {
             rule: None,
             visible: None,
             door: door(request.path),
-            span,
+            span: RequestSpan::default(),
             counting: Counting::Takes,
             at_ms: request.now_ms,
             method: cut(request.method, RAW_METHOD_BYTES_MAX),
@@ -97,17 +96,29 @@ impl<'r> Trail<'r> {
         }
     }
 
-    fn end_span(&self, cause: Option<&Cause>) {
-        let span = &self.span;
-        if span.is_disabled() {
-            return;
-        }
-        span.record("path", &*without_secrets(&self.path));
-        span.record("outcome", if cause.is_some() { "refuse" } else { "admit" });
-        if let Some(cause) = cause {
-            span.record("reason", cause.code());
-            span.in_scope(|| tracing::debug!("refused"));
-        }
+    /// Says in the span what was decided. A method that nobody knows is not its name: it could be anything.
+    fn tell(&self, active: Option<&Active>, cause: Option<&Cause>, took: Duration) {
+        let asked = active.zip(self.rule.as_ref());
+        let method = match method_text(self.method) {
+            Cow::Borrowed(method) => method,
+            Cow::Owned(_) => "HTTP",
+        };
+        self.span.decided(Decided {
+            method,
+            path: &self.path,
+            route: asked.and_then(|(active, rule)| active.route(rule)),
+            kind: kind_word(self.kind()),
+            principal: self.principal.as_deref(),
+            policy: asked.map(|(active, _)| active.policy.digest()),
+            micros: micros(took),
+            cause,
+        });
+    }
+
+    fn kind(&self) -> CallerKind {
+        self.principal
+            .as_ref()
+            .map_or(CallerKind::Anonymous, |principal| principal.kind)
     }
 
     fn record(&self, active: Option<&Active>, cause: Option<&Cause>, took: Duration) -> Record {
@@ -128,13 +139,17 @@ impl<'r> Trail<'r> {
             rule: self.rule,
             visible: self.visible.clone().filter(|_| asked.is_some()),
             policy: asked.map(|active| Arc::clone(&active.judge)),
-            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            micros: micros(took),
             query: self.query.clone(),
             headers: self.headers.clone(),
             count: 1,
             evaluation: None,
         }
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn door(path: &str) -> Door {
@@ -177,13 +192,9 @@ impl Gate {
             Continue(_) => None,
             Break(stop) => Some(&stop.cause),
         };
-        let kind = trail
-            .principal
-            .as_ref()
-            .map_or(CallerKind::Anonymous, |principal| principal.kind);
         let took = trail.began.elapsed();
-        self.meters.decided(kind, cause, took);
-        trail.end_span(cause);
+        self.meters.decided(trail.kind(), cause, took);
+        trail.tell(active, cause, took);
         let record = self
             .audit
             .is_on()
@@ -204,6 +215,7 @@ impl Gate {
     /// Records that an admitted request failed after all: a second record under the same request id. For adapters
     /// that break an answer off which had begun, so that nobody can be told; [`Gate::refuse_admitted`] does it itself.
     pub async fn broken_off(&self, cause: &Cause, admission: &Admission) {
+        admission.span.came_to_nothing(cause);
         let Some(admitted) = &admission.record else {
             return;
         };
@@ -234,19 +246,6 @@ struct Handles {
 impl Meters {
     fn handles(&self) -> &Handles {
         self.0.get_or_init(|| {
-            metrics::describe_counter!(
-                "scopegate_decisions_total",
-                "Requests, by outcome, reason and kind of caller"
-            );
-            metrics::describe_counter!(
-                "scopegate_rejected_credentials_total",
-                "Rejected credentials, by reason"
-            );
-            metrics::describe_histogram!(
-                "scopegate_gate_seconds",
-                metrics::Unit::Seconds,
-                "Time in the gate for each request"
-            );
             let admitted = [
                 CallerKind::Anonymous,
                 CallerKind::Session,

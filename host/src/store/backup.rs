@@ -13,7 +13,7 @@ use std::{
 
 use tempfile::TempPath;
 
-use super::{Missing, OpenError, Purpose, path_of_url, sqlite::Sqlite};
+use super::{Missing, OpenError, Purpose, database::sqlite};
 use crate::lock::StoreLock;
 
 /// A copy was not made, or not restored.
@@ -55,36 +55,34 @@ pub enum InPlace {
     },
 }
 
-/// Copies the store at `url` to `file`, which must not be there yet and is readable by its owner alone. Gives its size
+/// Copies the store in the file `store` to `file`, which must not be there yet and is readable by its owner alone. Gives its size
 /// in bytes.
 ///
 /// # Errors
 /// When there is no such store, `file` is there, or it cannot be written. Nothing is left behind then.
-pub async fn back_up(url: &str, purpose: Purpose, file: &Path) -> Result<u64, BackupError> {
-    let store = path_of_url(url)?;
+pub async fn back_up(store: &Path, purpose: Purpose, file: &Path) -> Result<u64, BackupError> {
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(file.to_owned()));
     }
     let place = Place::beside(file)?;
-    Sqlite::copy(&store, purpose, &place.path).await?;
+    sqlite::copy(store, purpose, &place.path).await?;
     place.become_file(file)
 }
 
-/// Puts the copy `file` where the store at `url` is, brought to the schema of this version. Gives the name under which
+/// Puts the copy `file` where the store in the file `store` is, brought to the schema of this version. Gives the name under which
 /// the store that was there is kept.
 ///
 /// # Errors
 /// When `file` is no sound store for this purpose, or there is a store already and it is to stay. Nothing is changed
 /// then.
 pub async fn restore(
-    url: &str,
+    store: &Path,
     purpose: Purpose,
     file: &Path,
     in_place: InPlace,
     _lock: &StoreLock,
 ) -> Result<Option<PathBuf>, BackupError> {
-    let store = path_of_url(url)?;
-    let there = files_of(&store).into_iter().find(|path| path.exists());
+    let there = files_of(store).into_iter().find(|path| path.exists());
     if let (Some(there), InPlace::Keep) = (&there, in_place) {
         return Err(BackupError::Exists(there.clone()));
     }
@@ -93,24 +91,24 @@ pub async fn restore(
         let file = file.to_owned();
         return Err(BackupError::InUse { file, beside });
     }
-    let place = Place::beside(&store)?;
+    let place = Place::beside(store)?;
     let copied =
         File::open(file).and_then(|mut from| std::io::copy(&mut from, &mut place.create()?));
     copied.map_err(|error| failed(file, error))?;
     // Opened as a server would, and looked through to its end.
     let named = |error: OpenError| error.about(file);
-    Sqlite::require(&place.path, purpose).await.map_err(named)?;
-    let copy = Sqlite::open(&place.path, purpose, Missing::Refuse).await;
+    sqlite::require(&place.path, purpose).await.map_err(named)?;
+    let copy = sqlite::open(&place.path, purpose, Missing::Refuse).await;
     let copy = copy.map_err(named)?;
-    let sound = copy.check(&place.path).await;
+    let sound = sqlite::check(&copy, &place.path).await;
     copy.close().await;
     sound.map_err(named)?;
 
     let kept = match (there, in_place) {
-        (Some(_), InPlace::Rename { now_ms }) => Some(set_aside(&store, now_ms)?),
+        (Some(_), InPlace::Rename { now_ms }) => Some(set_aside(store, now_ms)?),
         _ => None,
     };
-    place.become_file(&store)?;
+    place.become_file(store)?;
     Ok(kept)
 }
 

@@ -1,4 +1,4 @@
-//! A real store in a directory of its own, and short ways to fill it. Tests only.
+//! A real store of its own, and short ways to fill it. Tests only.
 
 use std::path::PathBuf;
 
@@ -21,10 +21,55 @@ use crate::{
 /// The moment at which fixtures are made, in milliseconds since the epoch.
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
 
+/// What a store is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    /// The URL of a store that is not there yet. A file is in `dir`.
+    pub(crate) fn url(self, dir: &TempDir) -> String {
+        match self {
+            Self::Sqlite => format!("sqlite://{}", dir.path().join("gate.db").display()),
+            Self::Postgres => {
+                let schema = format!("test_{}", Uuid::new_v4().simple());
+                scopegate_engines::postgres().url(&schema)
+            }
+        }
+    }
+}
+
+/// One list of behaviours: each is a test on every engine.
+macro_rules! behaviours {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(crate::store::fixture::Engine::Sqlite).await;
+                }
+            )+
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(crate::store::fixture::Engine::Postgres).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use behaviours;
+
 pub(crate) struct Fixture {
     pub(crate) directory: Directory,
     pub(crate) organization: Uuid,
     pub(crate) dir: TempDir,
+    pub(crate) url: String,
 }
 
 impl Fixture {
@@ -37,15 +82,28 @@ impl Fixture {
     /// for a disk.
     pub(crate) async fn quick(authority: Authority) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        Self::within(dir.unwrap(), |store| Directory::new(store, authority)).await
+        Self::within(dir.unwrap(), Engine::Sqlite, |store| {
+            Directory::new(store, authority)
+        })
+        .await
+    }
+
+    /// The same on an engine.
+    pub(crate) async fn on(engine: Engine, authority: Authority) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::within(dir, engine, |store| Directory::new(store, authority)).await
     }
 
     pub(crate) async fn with(directory: impl FnOnce(Store) -> Directory) -> Self {
-        Self::within(tempfile::tempdir().unwrap(), directory).await
+        Self::within(tempfile::tempdir().unwrap(), Engine::Sqlite, directory).await
     }
 
-    async fn within(dir: TempDir, directory: impl FnOnce(Store) -> Directory) -> Self {
-        let url = format!("sqlite://{}", dir.path().join("gate.db").display());
+    async fn within(
+        dir: TempDir,
+        engine: Engine,
+        directory: impl FnOnce(Store) -> Directory,
+    ) -> Self {
+        let url = engine.url(&dir);
         let store = Store::open(&url, Purpose::Serve, Missing::Create)
             .await
             .unwrap();
@@ -54,6 +112,7 @@ impl Fixture {
             directory,
             organization: Uuid::now_v7(),
             dir,
+            url,
         };
         let name = "acme".to_owned();
         fixture
@@ -184,17 +243,44 @@ impl Fixture {
             .collect()
     }
 
-    /// Runs a statement on the file, behind the store's back.
-    pub(crate) async fn meddle(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
-        use sqlx::Connection;
-        let path = self.path();
+    /// Runs a script behind the store's back: no reference and no check stops it.
+    pub(crate) async fn meddle(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        meddle(&self.url, sql).await
+    }
+}
+
+/// What somebody does who has the database: no reference and no check stops them, and in PostgreSQL no trigger.
+pub(crate) async fn meddle(url: &str, sql: &str) -> Result<u64, sqlx::Error> {
+    if url.starts_with("sqlite://") {
+        return run(url, sql).await;
+    }
+    let unbound = format!("{WITHOUT_CHECKS}{sql}");
+    run(url, &unbound).await
+}
+
+const WITHOUT_CHECKS: &str = "SET session_replication_role = replica; \
+     DO $$ DECLARE one record; BEGIN \
+       FOR one IN SELECT conrelid::regclass AS held, conname FROM pg_constraint \
+           WHERE contype = 'c' AND coninhcount = 0 AND connamespace = current_schema()::regnamespace \
+       LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', one.held, one.conname); END LOOP; \
+     END $$;";
+
+/// Runs a script, which in PostgreSQL is bound by all that binds the gate, and in a file by its triggers.
+pub(crate) async fn run(url: &str, sql: &str) -> Result<u64, sqlx::Error> {
+    use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql};
+    let sql = AssertSqlSafe(sql.to_owned());
+    if let Some(path) = url.strip_prefix("sqlite://") {
         let options = sqlx::sqlite::SqliteConnectOptions::new()
             .filename(path)
             .foreign_keys(false)
             .pragma("ignore_check_constraints", "ON");
-        let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
-        let result = sqlx::raw_sql(sql).execute(&mut connection).await?;
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let result = raw_sql(sql).execute(&mut connection).await?;
         connection.close().await?;
-        Ok(result.rows_affected())
+        return Ok(result.rows_affected());
     }
+    let mut connection = PgConnection::connect(url).await?;
+    let result = raw_sql(sql).execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(result.rows_affected())
 }

@@ -58,6 +58,8 @@ pub enum Cause {
     Overloaded,
     /// The store cannot be read. The text is for the log.
     Unavailable(String),
+    /// The change is made, and not all gates are known to have heard of it.
+    RevocationPending,
     /// The upstream cannot be reached or broke the protocol. The text is for the log.
     BadGateway(String),
     /// The upstream did not answer in time.
@@ -70,7 +72,7 @@ pub enum Cause {
 
 /// Every code that a [`Cause`] can have, apart from the words of hand-written policies; `docs/problems.md` explains
 /// each.
-pub const CODES: [&str; 39] = [
+pub const CODES: [&str; 40] = [
     "invalid_request",
     "not-authenticated",
     "unknown-credential",
@@ -106,6 +108,7 @@ pub const CODES: [&str; 39] = [
     "policy-fault",
     "overloaded",
     "unavailable",
+    "revocation_pending",
     "bad-gateway",
     "gateway-timeout",
     "unfilterable-list",
@@ -141,6 +144,7 @@ impl Cause {
             Self::PolicyFault(_) => "policy-fault",
             Self::Overloaded => "overloaded",
             Self::Unavailable(_) => "unavailable",
+            Self::RevocationPending => "revocation_pending",
             Self::BadGateway(_) => "bad-gateway",
             Self::GatewayTimeout => "gateway-timeout",
             Self::UnfilterableList(_) => "unfilterable-list",
@@ -174,9 +178,10 @@ impl Cause {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited | Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
-            Self::PolicyFault(_) | Self::Overloaded | Self::Unavailable(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::PolicyFault(_)
+            | Self::Overloaded
+            | Self::Unavailable(_)
+            | Self::RevocationPending => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadGateway(_) | Self::UnfilterableList(_) => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -230,6 +235,7 @@ mod tests {
             Cause::PolicyFault(s()),
             Cause::Overloaded,
             Cause::Unavailable(s()),
+            Cause::RevocationPending,
             Cause::BadGateway(s()),
             Cause::GatewayTimeout,
             Cause::UnfilterableList(s()),

@@ -18,8 +18,8 @@ pub enum Door {
 pub struct Accepted<'c> {
     /// Where a credential may stand.
     pub schemes: &'c [Scheme],
-    /// Whether sessions are taken.
-    pub sessions: bool,
+    /// Whether tokens (JWT) are taken: those of sessions, or of workloads.
+    pub tokens: bool,
 }
 
 /// Longest key that is looked up, in bytes.
@@ -92,7 +92,7 @@ fn of_authorization<'r>(
         if !looks_like_token(secret) {
             return key(Some(secret));
         }
-        return match contract.sessions {
+        return match contract.tokens {
             true => Presented::Token(Secret(secret)),
             false => Presented::Unusable,
         };
@@ -103,7 +103,7 @@ fn of_authorization<'r>(
     Presented::Unusable
 }
 
-/// A credential by itself: a session's token or a key.
+/// A credential by itself: a token or a key.
 pub fn of_text(text: &str) -> Presented<'_> {
     match looks_like_token(text) {
         true => Presented::Token(Secret(text)),

@@ -17,7 +17,7 @@ pub enum Scheme {
     XApiKey,
 }
 
-/// Requests per minute.
+/// Requests per window, by default a minute; failures and log-ins always by the minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {

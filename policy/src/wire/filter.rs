@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Cause;
+use super::{Cause, limit::Window};
 use crate::{Caller, CallerKind};
 
 /// Where the gate says whom a credential stands for.
@@ -125,7 +125,7 @@ pub struct Counted {
     pub by: Uuid,
     /// Whether it is a user, whose credentials share the bucket.
     pub is_user: bool,
-    /// Requests per minute.
+    /// Requests per window.
     pub limit: u32,
 }
 
@@ -218,6 +218,9 @@ pub struct Config {
     /// How often the gate is asked what has changed, in milliseconds.
     #[serde(default = "tick_ms")]
     pub tick_ms: u64,
+    /// For how long a limit of requests is, in seconds.
+    #[serde(default = "window_secs", skip_serializing_if = "is_a_minute")]
+    pub window_secs: u64,
     /// Whether the upstream gets the caller's credential.
     #[serde(default)]
     pub forward_credentials: bool,
@@ -231,7 +234,7 @@ pub struct Contract {
     pub prefix: String,
     /// Where credentials may stand.
     pub schemes: Vec<super::Scheme>,
-    /// Whether sessions are accepted.
+    /// Whether tokens (JWT) are accepted: those of sessions, or of workloads.
     pub sessions: bool,
     /// Limits.
     pub limits: super::Limits,
@@ -274,6 +277,14 @@ impl Default for Cache {
 
 fn tick_ms() -> u64 {
     1000
+}
+
+fn window_secs() -> u64 {
+    Window::MINUTE.secs()
+}
+
+fn is_a_minute(secs: &u64) -> bool {
+    *secs == window_secs()
 }
 
 fn timeout_ms() -> u64 {

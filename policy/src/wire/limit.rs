@@ -1,20 +1,52 @@
-//! The arithmetic of limits: a sliding window of one minute over two aligned cells, for every counter store.
+//! The arithmetic of limits: a sliding window over two aligned cells of its length, for every counter store.
 //!
 //! estimate = previous cell × the part of it that is still inside the window + current cell; a call is admitted
 //! while the estimate is below the limit. Everything is in integers and exact: estimates are compared in units of
-//! one sixty-thousandth of a call.
+//! one call by the window's length in milliseconds.
 
-/// Length of a cell and of the window, in milliseconds.
-pub const CELL_MS: i64 = 60_000;
-/// The highest limit that a counter can hold, in calls per minute.
+/// The highest limit that a counter can hold, in calls per window.
 pub const LIMIT_MAX: u32 = (1 << COUNT_BITS) - 1;
 
 const COUNT_BITS: u32 = 20;
-const MINUTE_BITS: u32 = 24;
+const NUMBER_BITS: u32 = 24;
 
-/// One counter: the minute of its current cell and what was admitted in that and in the one before. Packed into 64
-/// bits, so that one compare-and-swap replaces it. The minute is kept modulo 2^24 (32 years), which is enough to
-/// tell how old it is.
+/// How long a window is, and each of its cells: whole seconds, so that a cell's end can be told in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window(u16);
+
+impl Window {
+    /// What every limit is for unless something else is said.
+    pub const MINUTE: Self = Self(60);
+    /// The longest one, in seconds: an hour.
+    pub const SECS_MAX: u64 = 3600;
+
+    /// A window of so many seconds, from 1 to [`Window::SECS_MAX`].
+    pub fn of_secs(secs: u64) -> Option<Self> {
+        let within = (1..=Self::SECS_MAX).contains(&secs);
+        let secs = u16::try_from(secs).ok().filter(|_| within)?;
+        Some(Self(secs))
+    }
+
+    /// Its length in seconds.
+    pub fn secs(self) -> u64 {
+        u64::from(self.0)
+    }
+
+    /// Its length in milliseconds.
+    pub const fn ms(self) -> i64 {
+        self.0 as i64 * 1000
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::MINUTE
+    }
+}
+
+/// One counter: the number of its current cell and what was admitted in that and in the one before. Packed into 64
+/// bits, so that one compare-and-swap replaces it. The number is kept modulo 2^24 (32 years of minutes, half a year of
+/// seconds), which is enough to tell how old it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cells(u64);
 
@@ -23,7 +55,7 @@ pub struct Cells(u64);
 pub struct Taken {
     /// Whether the call is within the limit.
     pub admitted: bool,
-    /// Calls per minute.
+    /// Calls per window.
     pub limit: u32,
     /// How many calls more would be admitted at this moment.
     pub remaining: u32,
@@ -47,26 +79,26 @@ impl Taken {
 
 /// Takes one call from a counter, if the limit has one left: the counter to store, and what to tell.
 ///
-/// Total: limits above [`LIMIT_MAX`] count as that. A moment of the minute before the counter's own (two threads, one
-/// late) counts as the start of the counter's minute; an earlier one, of which the counter knows nothing any more, is
-/// refused, so that no minute ever has one call too many; a clock that went back for good starts the counter anew.
-pub fn take(cells: Cells, limit: u32, now_ms: i64) -> (Cells, Taken) {
-    let mut window = Window::at(cells, now_ms);
-    let admitted = window.remaining(limit) > 0;
-    window.current += u32::from(admitted);
-    (window.cells(), window.tell(admitted, limit))
+/// Total: limits above [`LIMIT_MAX`] count as that. A moment of the cell before the counter's own (two threads, one
+/// late) counts as the start of the counter's cell; an earlier one, of which the counter knows nothing any more, is
+/// refused, so that no cell ever has one call too many; a clock that went back for good starts the counter anew.
+pub fn take(window: Window, cells: Cells, limit: u32, now_ms: i64) -> (Cells, Taken) {
+    let mut moment = Moment::at(window, cells, now_ms);
+    let admitted = moment.remaining(limit) > 0;
+    moment.current += u32::from(admitted);
+    (moment.cells(), moment.tell(admitted, limit))
 }
 
 /// What a counter says without taking from it; `admitted` tells whether a call would be.
-pub fn look(cells: Cells, limit: u32, now_ms: i64) -> Taken {
-    let window = Window::at(cells, now_ms);
-    window.tell(window.remaining(limit) > 0, limit)
+pub fn look(window: Window, cells: Cells, limit: u32, now_ms: i64) -> Taken {
+    let moment = Moment::at(window, cells, now_ms);
+    moment.tell(moment.remaining(limit) > 0, limit)
 }
 
 /// Whether a counter says nothing any more: both cells are outside the window.
-pub fn is_idle(cells: Cells, now_ms: i64) -> bool {
-    let window = Window::at(cells, now_ms);
-    window.previous == 0 && window.current == 0
+pub fn is_idle(window: Window, cells: Cells, now_ms: i64) -> bool {
+    let moment = Moment::at(window, cells, now_ms);
+    moment.previous == 0 && moment.current == 0
 }
 
 impl Cells {
@@ -80,18 +112,37 @@ impl Cells {
         Self(bits)
     }
 
-    fn pack(minute: u32, previous: u32, current: u32) -> Self {
+    /// The later of two states of one counter, neither of which is idle: that of the later cell; of one cell, whatever more
+    /// was admitted.
+    pub fn later(self, other: Self) -> Self {
+        let (number, previous, current) = self.unpack();
+        let (others, others_previous, others_current) = other.unpack();
+        match others.wrapping_sub(number) & (NUMBERS - 1) {
+            0 => Self::pack(
+                number,
+                previous.max(others_previous),
+                current.max(others_current),
+            ),
+            ahead if ahead < NUMBERS / 2 => other,
+            _ => self,
+        }
+    }
+
+    /// Of the parts that a counter elsewhere keeps: the number of the cell, modulo 2^24, what was admitted in the one before
+    /// and what in this one. What is beyond their bits is cut off.
+    pub fn pack(number: u32, previous: u32, current: u32) -> Self {
+        let bits = |value: u32, bits: u32| u64::from(value) & ((1 << bits) - 1);
         Self(
-            (u64::from(minute) << (2 * COUNT_BITS))
-                | (u64::from(previous) << COUNT_BITS)
-                | u64::from(current),
+            (bits(number, NUMBER_BITS) << (2 * COUNT_BITS))
+                | (bits(previous, COUNT_BITS) << COUNT_BITS)
+                | bits(current, COUNT_BITS),
         )
     }
 
     fn unpack(self) -> (u32, u32, u32) {
         let field = |shift: u32, bits: u32| ((self.0 >> shift) & ((1 << bits) - 1)) as u32;
         (
-            field(2 * COUNT_BITS, MINUTE_BITS),
+            field(2 * COUNT_BITS, NUMBER_BITS),
             field(COUNT_BITS, COUNT_BITS),
             field(0, COUNT_BITS),
         )
@@ -99,9 +150,10 @@ impl Cells {
 }
 
 /// A counter as it stands at one moment.
-struct Window {
-    /// Modulo 2^24.
-    minute: u32,
+struct Moment {
+    window: Window,
+    /// Of the current cell, modulo 2^24.
+    number: u32,
     previous: u32,
     current: u32,
     /// Since the start of the current cell.
@@ -112,23 +164,25 @@ struct Window {
     is_past: bool,
 }
 
-impl Window {
-    fn at(cells: Cells, now_ms: i64) -> Self {
+impl Moment {
+    fn at(window: Window, cells: Cells, now_ms: i64) -> Self {
         let (stored, previous, current) = cells.unpack();
-        let minute = now_ms.div_euclid(CELL_MS);
-        let elapsed_ms = now_ms.rem_euclid(CELL_MS);
-        let end_ms = minute.saturating_add(1).saturating_mul(CELL_MS);
-        let now = minute.rem_euclid(i64::from(MINUTES)) as u32;
-        let age = now.wrapping_sub(stored) & (MINUTES - 1);
+        let cell_ms = window.ms();
+        let number = now_ms.div_euclid(cell_ms);
+        let elapsed_ms = now_ms.rem_euclid(cell_ms);
+        let end_ms = number.saturating_add(1).saturating_mul(cell_ms);
+        let now = number.rem_euclid(i64::from(NUMBERS)) as u32;
+        let age = now.wrapping_sub(stored) & (NUMBERS - 1);
         let fresh = Self {
-            minute: now,
+            window,
+            number: now,
             previous: 0,
             current: 0,
             elapsed_ms,
             end_ms,
             is_past: false,
         };
-        match (age, MINUTES - age) {
+        match (age, NUMBERS - age) {
             (0, _) => Self {
                 previous,
                 current,
@@ -138,13 +192,14 @@ impl Window {
                 previous: current,
                 ..fresh
             },
-            (_, behind @ 1..=BEHIND_MINUTES_MAX) => Self {
-                minute: stored,
+            (_, behind @ 1..=BEHIND_CELLS_MAX) => Self {
+                number: stored,
                 previous,
                 current,
                 elapsed_ms: 0,
-                end_ms: end_ms.saturating_add(i64::from(behind) * CELL_MS),
+                end_ms: end_ms.saturating_add(i64::from(behind) * cell_ms),
                 is_past: behind > 1,
+                ..fresh
             },
             _ => fresh,
         }
@@ -157,9 +212,10 @@ impl Window {
             return 0;
         }
         let limit = i64::from(limit.min(LIMIT_MAX));
-        let inside = i64::from(self.previous) * (CELL_MS - self.elapsed_ms);
-        let room = (limit - i64::from(self.current)) * CELL_MS - inside;
-        u32::try_from(room.max(0).unsigned_abs().div_ceil(CELL_MS.unsigned_abs())).unwrap_or(0)
+        let cell_ms = self.window.ms();
+        let inside = i64::from(self.previous) * (cell_ms - self.elapsed_ms);
+        let room = (limit - i64::from(self.current)) * cell_ms - inside;
+        u32::try_from(room.max(0).unsigned_abs().div_ceil(cell_ms.unsigned_abs())).unwrap_or(0)
     }
 
     fn retry_after_ms(&self, limit: u32) -> i64 {
@@ -167,20 +223,31 @@ impl Window {
             return 0;
         }
         let limit = i64::from(limit.min(LIMIT_MAX));
-        let rest_ms = CELL_MS - self.elapsed_ms;
+        let rest_ms = self.window.ms() - self.elapsed_ms;
         if self.is_past {
-            return CELL_MS;
+            return self.window.ms();
         }
         if i64::from(self.current) < limit {
             // The previous cell moves out of the window within this one.
-            return wait_ms(self.previous, limit - i64::from(self.current)) - self.elapsed_ms;
+            let room = limit - i64::from(self.current);
+            return self.wait_ms(self.previous, room) - self.elapsed_ms;
         }
         // This cell is full: the next one opens as it moves out in turn.
-        rest_ms + wait_ms(self.current, limit)
+        rest_ms + self.wait_ms(self.current, limit)
+    }
+
+    /// How far into a cell, in milliseconds, `previous` calls of the one before weigh less than `room`: the smallest
+    /// whole number above the cell's length × (`previous` − `room`) / `previous`.
+    fn wait_ms(&self, previous: u32, room: i64) -> i64 {
+        let previous = i64::from(previous);
+        if previous < room || previous == 0 {
+            return 0;
+        }
+        self.window.ms() * (previous - room) / previous + 1
     }
 
     fn cells(&self) -> Cells {
-        Cells::pack(self.minute, self.previous, self.current)
+        Cells::pack(self.number, self.previous, self.current)
     }
 
     fn tell(&self, admitted: bool, limit: u32) -> Taken {
@@ -194,19 +261,9 @@ impl Window {
     }
 }
 
-const MINUTES: u32 = 1 << MINUTE_BITS;
+const NUMBERS: u32 = 1 << NUMBER_BITS;
 /// How far threads may drift apart before a clock is taken to have been set back.
-const BEHIND_MINUTES_MAX: u32 = 10;
-
-/// How far into a cell, in milliseconds, `previous` calls of the one before weigh less than `room`: the smallest
-/// whole number above `CELL_MS` × (`previous` − `room`) / `previous`.
-fn wait_ms(previous: u32, room: i64) -> i64 {
-    let previous = i64::from(previous);
-    if previous < room || previous == 0 {
-        return 0;
-    }
-    CELL_MS * (previous - room) / previous + 1
-}
+const BEHIND_CELLS_MAX: u32 = 10;
 
 #[cfg(test)]
 mod tests;

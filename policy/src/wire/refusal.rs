@@ -258,6 +258,7 @@ fn title(cause: &Cause) -> &'static str {
         Cause::PolicyFault(_) => "Policy fault",
         Cause::Overloaded => "Overloaded",
         Cause::Unavailable(_) => "Temporarily unavailable",
+        Cause::RevocationPending => "Not known everywhere yet",
         Cause::BadGateway(_) => "Bad gateway",
         Cause::GatewayTimeout => "Gateway timeout",
         Cause::UnfilterableList(_) | Cause::ListNotFilterable => "List cannot be narrowed",
@@ -310,11 +311,15 @@ fn detail(cause: &Cause) -> String {
         Cause::PreconditionRequired => {
             "say by `If-Match` which version you change: its `ETag`".to_owned()
         }
-        Cause::RateLimited => "the limit of requests per minute is used up".to_owned(),
+        Cause::RateLimited => "the limit of requests is used up for now".to_owned(),
         Cause::TooManyFailures => "too many rejected credentials or log-ins".to_owned(),
         Cause::PolicyFault(_) => "the request could not be decided".to_owned(),
         Cause::Overloaded => "too many requests at once".to_owned(),
         Cause::Unavailable(_) => "something that is needed to decide is not available".to_owned(),
+        Cause::RevocationPending => {
+            "the change is made, and other gates may not know of it yet: ask for it again to be sure"
+                .to_owned()
+        }
         Cause::BadGateway(_) => "the upstream did not answer properly".to_owned(),
         Cause::GatewayTimeout => "the upstream did not answer in time".to_owned(),
         Cause::UnfilterableList(_) => {

@@ -3,7 +3,7 @@
 //!
 //! A slot is a row of entries, each the bucket's id and its [`Cells`]. What has been idle goes when its slot is written.
 
-use super::limit::{self, Cells, Taken};
+use super::limit::{self, Cells, Taken, Window};
 
 /// What a bucket is told from others by.
 pub type Id = [u8; 16];
@@ -16,21 +16,23 @@ const ENTRY_BYTES: usize = ID_BYTES + 8;
 /// Takes one call from a bucket of a slot, if its limit has one left: what to store in place of the slot, if anything
 /// has changed, and what to tell. A slot that has `entries_max` others already counts the bucket together with whoever
 /// else comes too late.
+/// All buckets of a slot have the same window.
 pub fn take(
+    window: Window,
     slot: &[u8],
     id: Id,
     entries_max: usize,
     limit: u32,
     now_ms: i64,
 ) -> (Option<Vec<u8>>, Taken) {
-    let place = place(slot, id, entries_max, now_ms);
-    let (next, taken) = limit::take(cells_of(slot, place), limit, now_ms);
+    let place = place(window, slot, id, entries_max, now_ms);
+    let (next, taken) = limit::take(window, cells_of(slot, place), limit, now_ms);
     if !taken.admitted {
         return (None, taken);
     }
     let mut stored = Vec::with_capacity(slot.len() + ENTRY_BYTES);
     for (other, cells) in entries(slot) {
-        if other != place && !limit::is_idle(cells, now_ms) {
+        if other != place && !limit::is_idle(window, cells, now_ms) {
             push(&mut stored, other, cells);
         }
     }
@@ -39,19 +41,26 @@ pub fn take(
 }
 
 /// What a bucket says without taking from it.
-pub fn look(slot: &[u8], id: Id, entries_max: usize, limit: u32, now_ms: i64) -> Taken {
-    let place = place(slot, id, entries_max, now_ms);
-    limit::look(cells_of(slot, place), limit, now_ms)
+pub fn look(
+    window: Window,
+    slot: &[u8],
+    id: Id,
+    entries_max: usize,
+    limit: u32,
+    now_ms: i64,
+) -> Taken {
+    let place = place(window, slot, id, entries_max, now_ms);
+    limit::look(window, cells_of(slot, place), limit, now_ms)
 }
 
 /// Whose counter is this bucket's: its own, if it has one or there is room.
-fn place(slot: &[u8], id: Id, entries_max: usize, now_ms: i64) -> Id {
+fn place(window: Window, slot: &[u8], id: Id, entries_max: usize, now_ms: i64) -> Id {
     let mut busy = 0;
     for (other, cells) in entries(slot) {
         if other == id {
             return id;
         }
-        busy += usize::from(other != SHARED && !limit::is_idle(cells, now_ms));
+        busy += usize::from(other != SHARED && !limit::is_idle(window, cells, now_ms));
     }
     if busy < entries_max { id } else { SHARED }
 }
@@ -78,8 +87,8 @@ fn push(slot: &mut Vec<u8>, id: Id, cells: Cells) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::limit::CELL_MS;
 
+    const CELL_MS: i64 = Window::MINUTE.ms();
     const NOW: i64 = 1_775_000_040_000;
 
     fn id(n: u8) -> Id {
@@ -88,7 +97,7 @@ mod tests {
 
     /// As one who writes a slot does.
     fn taken(slot: &mut Vec<u8>, bucket: Id, limit: u32, now_ms: i64) -> bool {
-        let (stored, taken) = take(slot, bucket, 4, limit, now_ms);
+        let (stored, taken) = take(Window::MINUTE, slot, bucket, 4, limit, now_ms);
         assert_eq!(stored.is_some(), taken.admitted);
         if let Some(stored) = stored {
             *slot = stored;
@@ -104,9 +113,9 @@ mod tests {
         }
         assert!(!taken(&mut slot, id(1), 3, NOW));
         assert!(taken(&mut slot, id(2), 3, NOW));
-        assert_eq!(look(&slot, id(1), 4, 3, NOW).remaining, 0);
-        assert_eq!(look(&slot, id(2), 4, 3, NOW).remaining, 2);
-        assert_eq!(look(&slot, id(3), 4, 3, NOW).remaining, 3);
+        assert_eq!(look(Window::MINUTE, &slot, id(1), 4, 3, NOW).remaining, 0);
+        assert_eq!(look(Window::MINUTE, &slot, id(2), 4, 3, NOW).remaining, 2);
+        assert_eq!(look(Window::MINUTE, &slot, id(3), 4, 3, NOW).remaining, 3);
         assert_eq!(slot.len(), 2 * ENTRY_BYTES);
     }
 
@@ -119,7 +128,7 @@ mod tests {
         assert!(taken(&mut slot, id(8), 2, NOW));
         assert!(taken(&mut slot, id(9), 2, NOW));
         assert!(!taken(&mut slot, id(10), 2, NOW), "those share a counter");
-        assert!(!look(&slot, id(11), 4, 2, NOW).admitted);
+        assert!(!look(Window::MINUTE, &slot, id(11), 4, 2, NOW).admitted);
         assert!(taken(&mut slot, id(0), 2, NOW), "this one has its own");
         assert_eq!(slot.len(), 5 * ENTRY_BYTES);
 

@@ -169,5 +169,6 @@ fn admission_of(path: &str, query: &str) -> Admission {
         client: std::net::IpAddr::from([127, 0, 0, 1]),
         policy: Arc::clone(&POLICY),
         record: None,
+        span: Default::default(),
     }
 }

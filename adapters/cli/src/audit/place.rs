@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
-use scopegate_host::store::Store;
+use scopegate_host::store::{Location, Store};
 
 use crate::{Common, assembly, remote};
 
@@ -19,7 +19,7 @@ pub(super) struct StoreArgument {
 /// What the configuration says of it.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    pub(super) store: String,
+    store: Option<Location>,
     pub(super) key: Option<PathBuf>,
     pub(super) heads: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ impl Place {
             None => (None, None),
         };
         Ok(Self {
-            store: config.store,
+            store: Some(config.store.location()?),
             key,
             heads,
         })
@@ -43,20 +43,24 @@ impl Place {
 }
 
 impl StoreArgument {
-    pub(super) fn url(&self, configured: impl FnOnce() -> Result<String>) -> Result<String> {
+    pub(super) fn location(&self, configured: impl FnOnce() -> Result<Place>) -> Result<Location> {
         match &self.store {
-            Some(path) => Ok(format!("sqlite://{}", path.display())),
-            None => configured(),
+            Some(path) => Ok(Location::Sqlite(path.clone())),
+            None => configured()?
+                .store
+                .context("the configuration names no store"),
         }
     }
 
     /// Opens it for questions alone.
     pub(super) async fn open(&self, common: &Common) -> Result<Store> {
-        let url = self.url(|| Ok(Place::configured(common)?.store))?;
-        open(&url).await
+        let location = self.location(|| Place::configured(common))?;
+        open(&location).await
     }
 }
 
-pub(super) async fn open(url: &str) -> Result<Store> {
-    Store::open_to_read(url).await.map_err(assembly::with_help)
+pub(super) async fn open(location: &Location) -> Result<Store> {
+    Store::open_to_read_at(location)
+        .await
+        .map_err(assembly::with_help)
 }

@@ -63,13 +63,13 @@ pub(super) async fn run(verify: Verify, common: &Common) -> Result<()> {
         },
         None => None,
     };
-    let url = verify.store.url(|| Ok(place.store))?;
+    let location = verify.store.location(|| Ok(place))?;
     let evidence = Evidence {
         keys,
         heads,
         unsigned: verify.unsigned,
     };
-    let report = open(&url).await?.verify_audit(evidence).await?;
+    let report = open(&location).await?.verify_audit(evidence).await?;
     print(&report, common)
 }
 

@@ -211,7 +211,7 @@ fn plugin(config: &GateConfig, contract: &Contract, asked: &Config) -> Result<St
         contract: filter::Contract {
             prefix: contract.key_prefix.clone(),
             schemes: contract.schemes.clone(),
-            sessions: contract.sessions_on_api,
+            sessions: contract.sessions_on_api || !config.kubernetes.is_empty(),
             limits: contract.limits,
             errors: contract.errors.clone(),
         },
@@ -222,6 +222,7 @@ fn plugin(config: &GateConfig, contract: &Contract, asked: &Config) -> Result<St
         },
         cache: filter::Cache::default(),
         tick_ms: asked.tick,
+        window_secs: config.counters.window.secs(),
         forward_credentials: config.forward_credentials,
     };
     Ok(serde_json::to_string_pretty(&plugin)?)

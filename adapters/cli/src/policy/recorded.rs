@@ -177,8 +177,8 @@ impl Policies {
             self.store = Some(match self.config.exists() {
                 false => None,
                 true => {
-                    let url = assembly::configuration(&self.config)?.store;
-                    let opened = Store::open_to_read(&url).await;
+                    let config = assembly::configuration(&self.config)?;
+                    let opened = Store::open_to_read_at(&config.store.location()?).await;
                     Some(opened.map_err(assembly::with_help)?)
                 }
             });

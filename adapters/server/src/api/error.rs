@@ -52,6 +52,7 @@ impl From<AdminError> for Failed {
             ErrorKind::Ended => Cause::Revoked,
             ErrorKind::Stale => Cause::Stale(text),
             ErrorKind::Unavailable => Cause::Unavailable(text),
+            ErrorKind::Pending => Cause::RevocationPending,
         })
     }
 }

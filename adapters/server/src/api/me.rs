@@ -183,7 +183,7 @@ pub(super) async fn change_password(
         Ok(Ok(PasswordOutcome::Overloaded)) => Err(Failed(Cause::Overloaded)),
         Ok(Ok(PasswordOutcome::Gone)) => Err(Failed(Cause::Revoked)),
         Ok(Err(_)) => Err(Failed(Cause::TooManyFailures)),
-        Err(error) => Err(Failed(Cause::Unavailable(error.to_string()))),
+        Err(error) => Err(Failed(error.into())),
     }
 }
 
@@ -283,9 +283,8 @@ impl From<FactorError> for Failed {
                 Cause::NotFound(text)
             }
             FactorError::Conflict(_) => Cause::Conflict(text),
-            FactorError::NoSealing | FactorError::Store(_) | FactorError::Failed(_) => {
-                Cause::Unavailable(text)
-            }
+            FactorError::Store(error) => error.into(),
+            FactorError::NoSealing | FactorError::Failed(_) => Cause::Unavailable(text),
         })
     }
 }

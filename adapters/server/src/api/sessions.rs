@@ -92,9 +92,7 @@ pub(super) async fn end(caller: Caller, Id(session): Id<Uuid>) -> Result<StatusC
     let ended = gate.sessions().logout(session, origin, caller.now_ms).await;
     match ended {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(error) => Err(Failed(scopegate_host::Cause::Unavailable(
-            error.to_string(),
-        ))),
+        Err(error) => Err(Failed(error.into())),
     }
 }
 

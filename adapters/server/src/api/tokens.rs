@@ -158,6 +158,6 @@ pub(super) async fn revoke(
         .await;
     match revoked {
         Ok(_) => Ok(StatusCode::OK),
-        Err(error) => Err(Failed(Cause::Unavailable(error.to_string()))),
+        Err(error) => Err(Failed(error.into())),
     }
 }

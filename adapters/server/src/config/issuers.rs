@@ -3,6 +3,7 @@
 use http::Uri;
 use scopegate_host::authenticate::IssuerConfig;
 use scopegate_policy::yaml::{Fields, Node, Text};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::read::Context;
@@ -46,7 +47,7 @@ fn issuer(context: &Context<'_>, node: &Node) -> Option<IssuerConfig> {
     let roles_claim = fields.text("roles_claim").map(|text| text.text);
     let clusters_claim = fields.text("clusters_claim").map(|text| text.text);
     let roles = roles(context, &fields);
-    let keys = keys(context, &fields);
+    let keys = of_issuer(context, &fields);
     let config = json!({
         "issuer": issuer?.text,
         "organization": organization?.text,
@@ -58,20 +59,28 @@ fn issuer(context: &Context<'_>, node: &Node) -> Option<IssuerConfig> {
         "roles": roles,
         "clusters_claim": clusters_claim,
     });
-    match serde_json::from_value(config) {
-        Ok(config) => Some(config),
-        Err(error) => {
-            // Its shape was checked above, so what is left is a value: the organization's id, or an algorithm.
+    taken_over(context, node, "the issuer", config)
+}
+
+/// As the gate has it. Its shape was checked before, so what can be wrong is a value: the organization's id, or an algorithm.
+pub(super) fn taken_over<T: DeserializeOwned>(
+    context: &Context<'_>,
+    node: &Node,
+    what: &str,
+    config: Value,
+) -> Option<T> {
+    let taken = serde_json::from_value(config);
+    taken
+        .inspect_err(|error| {
             context
                 .reader
-                .problem(node.span, format!("the issuer cannot be used: {error}"));
-            None
-        }
-    }
+                .problem(node.span, format!("{what} cannot be used: {error}"));
+        })
+        .ok()
 }
 
 /// A list that must not be empty: none would mean that nothing is accepted, and reads like everything.
-fn some_texts<'n>(fields: &Fields<'n>, key: &str) -> Vec<Text<'n>> {
+pub(super) fn some_texts<'n>(fields: &Fields<'n>, key: &str) -> Vec<Text<'n>> {
     fields.required(key);
     let texts = fields.texts(key).unwrap_or_default();
     if fields.get(key).is_some_and(
@@ -82,7 +91,7 @@ fn some_texts<'n>(fields: &Fields<'n>, key: &str) -> Vec<Text<'n>> {
     texts
 }
 
-fn algorithm<'n>(context: &Context<'_>, name: Text<'n>) -> &'n str {
+pub(super) fn algorithm<'n>(context: &Context<'_>, name: Text<'n>) -> &'n str {
     if !ALGORITHMS.contains(&name.text) {
         context
             .reader
@@ -107,33 +116,42 @@ fn roles(context: &Context<'_>, fields: &Fields<'_>) -> Value {
 }
 
 /// `jwks`: where a key set is fetched; or `keys`: fixed ones.
-fn keys(context: &Context<'_>, fields: &Fields<'_>) -> Option<Value> {
-    match (fields.get("jwks"), fields.list("keys")) {
-        (Some(node), None) => jwks(context, node),
-        (None, Some(keys)) => {
-            let keys: Vec<_> = keys.iter().map(|node| fixed_key(context, node)).collect();
-            Some(json!({ "fixed": keys.into_iter().collect::<Option<Vec<_>>>()? }))
-        }
-        (jwks, keys) => {
-            if jwks.is_some() || keys.is_some() || !fields.has("keys") {
-                fields.problem("issuer", "an issuer has `jwks` or `keys`, one of them");
-            }
+fn of_issuer(context: &Context<'_>, fields: &Fields<'_>) -> Option<Value> {
+    match (fields.get("jwks"), fields.get("keys")) {
+        (Some(node), None) => jwks(context, node, &["url", "ca"]),
+        (None, Some(node)) => keys(context, node),
+        _ => {
+            fields.problem("issuer", "an issuer has `jwks` or `keys`, one of them");
             None
         }
     }
 }
 
-fn jwks(context: &Context<'_>, node: &Node) -> Option<Value> {
+/// Fixed keys.
+pub(super) fn keys(context: &Context<'_>, node: &Node) -> Option<Value> {
+    let keys = context.reader.list(node, "`keys`")?;
+    let keys: Vec<_> = keys.iter().map(|node| fixed_key(context, node)).collect();
+    Some(json!({ "fixed": keys.into_iter().collect::<Option<Vec<_>>>()? }))
+}
+
+/// Where a key set is fetched: a URL, or a map with more to say of it.
+pub(super) fn jwks(context: &Context<'_>, node: &Node, known: &[&str]) -> Option<Value> {
     if node.as_text().is_some() {
         let url = https(context, context.reader.text(node, "`jwks`")?)?;
         return Some(json!({ "jwks": { "url": url } }));
     }
-    let fields = context.reader.fields(node, "`jwks`", &["url", "ca"])?;
+    let fields = context.reader.fields(node, "`jwks`", known)?;
+    Some(json!({ "jwks": place(context, &fields)? }))
+}
+
+/// A place that is asked: `url`, who signed its certificate as `ca`, and what is shown there as `token`.
+pub(super) fn place(context: &Context<'_>, fields: &Fields<'_>) -> Option<Value> {
     let url = fields
         .required_text("url")
         .and_then(|url| https(context, url));
-    let ca = fields.text("ca").map(|text| context.file(text));
-    Some(json!({ "jwks": { "url": url?, "ca_file": ca } }))
+    let file = |key| fields.text(key).map(|text| context.file(text));
+    let (ca, token) = (file("ca"), file("token"));
+    Some(json!({ "url": url?, "ca_file": ca, "token_file": token }))
 }
 
 fn https<'n>(context: &Context<'_>, url: Text<'n>) -> Option<&'n str> {
@@ -145,7 +163,7 @@ fn https<'n>(context: &Context<'_>, url: Text<'n>) -> Option<&'n str> {
         context
             .reader
             .problem(url.span, format!("`{url}` is no https URL"))
-            .help("keys are fetched over https only");
+            .help("others are asked over https only");
     }
     is_https.then_some(url.text)
 }

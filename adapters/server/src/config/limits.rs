@@ -78,7 +78,7 @@ fn set_count(fields: &Fields<'_>, key: &str, least: i64, value: &mut usize) {
 }
 
 /// A time of nothing would refuse everything.
-fn set_time(fields: &Fields<'_>, key: &str, value: &mut Duration) {
+pub(super) fn set_time(fields: &Fields<'_>, key: &str, value: &mut Duration) {
     match fields.seconds(key) {
         Some(0) => fields
             .problem(key, format!("`{key}` must be at least `1s`"))

@@ -17,12 +17,12 @@ use scopegate_host::{
 use scopegate_policy::yaml::{Fields, Node, Reader, Text, Value, did_you_mean};
 
 use super::{
-    Config, ContractSource, PolicySource, UpstreamConfig, audit, check, envoy, filters, issuers,
-    limits,
+    Config, ContractSource, PolicySource, StoreConfig, UpstreamConfig, audit, check, counters,
+    envoy, filters, issuers, kubernetes, limits, store, traces,
 };
 use crate::serve::Management;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 24] = [
     "listen",
     "contract",
     "policy",
@@ -30,6 +30,7 @@ const KEYS: [&str; 21] = [
     "policy_keys",
     "upstream",
     "store",
+    "state",
     "counters",
     "isolation",
     "trusted_proxies",
@@ -40,10 +41,12 @@ const KEYS: [&str; 21] = [
     "envoy",
     "sessions",
     "issuers",
+    "kubernetes",
     "forward_credentials",
     "secret_scanning",
     "filters",
     "limits",
+    "traces",
 ];
 
 /// Decisions of one pooled instance before it is retired.
@@ -61,10 +64,10 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
     // Everything is read before the first `?`, so that no problem hides another.
     let contract = context.contract(&fields);
     let upstream = context.upstream(&fields);
-    let store = context.store(&fields);
-    fields.choice("counters", &[("memory", ())]);
+    let store = store::store(context, &fields);
     let limits = limits::limits(&fields);
     let trusted_proxies = context.networks(&fields);
+    let issuers = issuers::issuers(context, &fields);
     let config = Config {
         listen: context
             .address(fields.text("listen"))
@@ -84,7 +87,8 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
             preserve_host: false,
             ca: None,
         },
-        store: String::new(),
+        store: StoreConfig::untold(),
+        counters: counters::counters(context, &fields),
         isolation: fields
             .choice(
                 "isolation",
@@ -108,7 +112,8 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
             .and_then(|text| context.server_url(text)),
         envoy: envoy::envoy(context, &fields),
         session_keys: context.session_keys(&fields),
-        issuers: issuers::issuers(context, &fields),
+        kubernetes: kubernetes::clusters(context, &fields, &issuers),
+        issuers,
         secret_scanning: context.secret_scanning(&fields),
         filters: filters::filters(context, &fields),
         forward_credentials: fields.boolean("forward_credentials").unwrap_or(false),
@@ -116,7 +121,14 @@ pub(super) fn config(context: &Context<'_>, root: &Node) -> Option<Config> {
         connections: limits.connections,
         list_bytes_max: limits.list_bytes_max,
         drain: limits.drain,
+        traces: traces::traces(context, &fields),
     };
+    let is_shared = store.as_ref().is_some_and(|store| store.file().is_none());
+    if is_shared && config.counters.redis.is_none() {
+        fields
+            .problem("store", "a store on a server may be shared, and counters in memory may not")
+            .help("write `counters: redis://…`: by it the gates on one store count together and hear of revocations");
+    }
     Some(Config {
         contract: contract?,
         upstream: upstream?,
@@ -251,7 +263,7 @@ impl Context<'_> {
         })
     }
 
-    fn server_url(&self, text: Text<'_>) -> Option<Uri> {
+    pub(super) fn server_url(&self, text: Text<'_>) -> Option<Uri> {
         let url = text.parse::<Uri>().ok().filter(|url| {
             matches!(url.scheme_str(), Some("http" | "https"))
                 && url.query().is_none()
@@ -265,20 +277,6 @@ impl Context<'_> {
                 .help("write `http://` or `https://`, a host, and perhaps a port and a path, without user or query");
         }
         url
-    }
-
-    fn store(&self, fields: &Fields<'_>) -> Option<String> {
-        let text = fields.required_text("store")?;
-        let Some(path) = text
-            .strip_prefix("sqlite://")
-            .filter(|path| !path.is_empty() && !path.contains('?'))
-        else {
-            self.reader
-                .problem(text.span, format!("`{text}` is not a store"))
-                .help("write `sqlite://` and the path of a file, such as `sqlite://scopegate.db`");
-            return None;
-        };
-        Some(format!("sqlite://{}", self.directory.join(path).display()))
     }
 
     fn networks(&self, fields: &Fields<'_>) -> Vec<IpNet> {

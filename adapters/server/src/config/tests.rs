@@ -1,6 +1,10 @@
 //! What is read, and what is reported.
 
+use scopegate_host::counters::redis::WhenAway;
+
 use super::*;
+
+mod kubernetes;
 
 fn read(text: &str) -> Result<Config, Vec<String>> {
     let directory = tempfile::tempdir().unwrap();
@@ -10,6 +14,8 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
     let environment = |name: &str| match name {
         "KEYS" => Some(keys.clone()),
         "EMPTY" => Some(String::new()),
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://elsewhere:4318/base/".to_owned()),
+        "OTEL_SERVICE_NAME" => Some("named elsewhere".to_owned()),
         _ => None,
     };
     Config::read("scopegate.yaml", text, directory.path(), environment).map_err(|report| {
@@ -32,7 +38,8 @@ fn the_least_configuration_is_on_loopback_and_strict() {
     assert!(matches!(config.management, Management::Listen(address) if address.ip().is_loopback()));
     assert_eq!(config.isolation, Isolation::Fresh);
     assert!(config.trusted_proxies.is_empty() && !config.forward_credentials);
-    assert!(config.store.starts_with("sqlite:///") && config.store.ends_with("/gate.db"));
+    let file = config.store.file().unwrap();
+    assert!(file.is_absolute() && file.ends_with("gate.db"));
 }
 
 #[test]
@@ -63,7 +70,10 @@ limits: { list_bytes_max: 1000, response_time: 5s, drain_time: 1m }
 ",
     )
     .unwrap();
-    assert_eq!(config.store, "sqlite:///var/lib/scopegate.db");
+    assert_eq!(
+        config.store.file(),
+        Some(Path::new("/var/lib/scopegate.db"))
+    );
     assert!(matches!(&config.policy, PolicySource::Document(path) if path.ends_with("mine.yaml")));
     assert!(config.policy_keys[0].ends_with("mine.yaml"));
     assert!(config.upstream.preserve_host);
@@ -111,7 +121,7 @@ colour: red
             "2:11 `k8cots` is neither a built-in contract nor a `.yaml` file",
             "3:9 cannot read the file `./nowhere.yaml`: No such file or directory (os error 2)",
             "4:11 `ftp://x` is not the URL of a server",
-            "5:8 `gate.db` is not a store",
+            "5:8 `gate.db` is not a store: it must be `sqlite://` and the path of a file, or `postgres://` with a user, a host and a database",
             "6:12 `shared` is not a value of `isolation`",
             "7:19 `everyone` is neither an address nor a network",
             "8:26 the environment variable `NOT_SET` is not set",
@@ -215,4 +225,143 @@ fn the_audit_is_a_word_or_a_map() {
     ] {
         audit(wrong).unwrap_err();
     }
+}
+
+#[test]
+fn counters_are_a_word_a_url_or_a_map() {
+    let counters = |text: &str| read(&format!("{LEAST}counters: {text}\n")).map(|c| c.counters);
+    assert_eq!(read(LEAST).unwrap().counters, CountersConfig::default());
+    assert_eq!(counters("memory").unwrap(), CountersConfig::default());
+    let two = counters("{ url: memory, window: 2s }").unwrap();
+    assert_eq!((two.window.secs(), two.redis), (2, None));
+
+    let redis = counters("redis://redis.internal").unwrap().redis.unwrap();
+    assert_eq!((redis.password, redis.ca), (None, None));
+    assert_eq!(
+        (redis.when_away, redis.timeout.as_millis()),
+        (WhenAway::Confirm, 100)
+    );
+    let all = "{ url: 'rediss://redis.internal/1', password: { env: KEYS }, ca: mine.yaml, away: refuse, window: 1m, timeout_ms: 50 }";
+    let all = counters(all).unwrap();
+    let redis = all.redis.unwrap();
+    assert!(
+        redis
+            .password
+            .is_some_and(|path| path.ends_with("keys.json"))
+    );
+    assert!(redis.ca.is_some_and(|path| path.ends_with("mine.yaml")));
+    assert_eq!(
+        (redis.when_away, redis.timeout.as_millis()),
+        (WhenAway::Refuse, 50)
+    );
+    assert_eq!((redis.url.tls, redis.url.database), (true, 1));
+}
+
+#[test]
+fn what_is_wrong_with_counters_is_said_at_once() {
+    let problems = |text: &str| read(&format!("{LEAST}counters: {text}\n")).unwrap_err();
+    assert_eq!(
+        problems("redis://:s3cret@redis.internal"),
+        ["3:11 there is a password in the URL"]
+    );
+    assert_eq!(problems("disk"), ["3:11 `disk` is not the URL of a Redis"]);
+    assert_eq!(
+        problems(
+            "{ url: memory, password: keys.json, ca: mine.yaml, away: refuse, timeout_ms: 9 }"
+        ),
+        [
+            "3:26 `password` goes with a Redis, and counts are kept in memory",
+            "3:47 `ca` goes with a Redis, and counts are kept in memory",
+            "3:62 `away` goes with a Redis, and counts are kept in memory",
+            "3:76 `timeout_ms` goes with a Redis, and counts are kept in memory",
+        ]
+    );
+    assert_eq!(
+        problems(
+            "{ url: 'redis://a', ca: mine.yaml, password: { env: NOT_SET }, away: wait, window: 2h, timeout_ms: 0, pool: 5 }"
+        ),
+        [
+            "3:35 `ca` is of no use without TLS",
+            "3:63 the environment variable `NOT_SET` is not set",
+            "3:81 `wait` is not a value of `away`",
+            "3:95 `window` must be from `1s` to `1h`",
+            "3:111 `timeout_ms` must be from 1 to 5000, not `0`",
+            "3:114 unknown key `pool` in `counters`",
+        ]
+    );
+    assert_eq!(problems("{ away: refuse }").len(), 1, "where it is");
+}
+
+#[test]
+fn traces_are_a_collector_or_a_map_that_variables_fill_in() {
+    let traces = |text: &str| read(&format!("{LEAST}traces: {text}\n")).map(|config| config.traces);
+    assert_eq!(read(LEAST).unwrap().traces, None);
+    let short = traces("https://collector:4318").unwrap().unwrap();
+    assert_eq!(short.endpoint, "https://collector:4318/v1/traces");
+    assert_eq!((short.ratio, &*short.service), (None, "named elsewhere"));
+    let whole = "{ endpoint: http://collector:4318, ca: mine.yaml, ratio: 0.25, service: gate }";
+    let whole = traces(whole).unwrap().unwrap();
+    assert_eq!((whole.ratio, &*whole.service), (Some(0.25), "gate"));
+    assert!(whole.ca.is_some_and(|ca| ca.is_absolute()));
+    let filled = traces("{ ratio: 1 }").unwrap().unwrap();
+    assert_eq!(filled.endpoint, "http://elsewhere:4318/base/v1/traces");
+    assert_eq!(filled.ratio, Some(1.0));
+    for wrong in [
+        "",
+        "true",
+        "collector:4318",
+        "{ endpoint: 'http://token@collector' }",
+        "{ ratio: 1.5 }",
+        "{ ratio: nan }",
+        "{ ratio: most }",
+        "{ ca: missing.pem }",
+        "{ headers: { authorization: secret } }",
+    ] {
+        assert!(traces(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_store_is_a_file_or_a_server_that_gates_share() {
+    let store = |text: &str| {
+        let text = format!("upstream: http://127.0.0.1:9000\n{text}\ncounters: redis://redis\n");
+        read(&text).map(|config| config.store)
+    };
+    let url = store("store: postgres://gate@db.internal/scopegate").unwrap();
+    assert!(url.file().is_none() && url.local.ends_with("scopegate"));
+    let map = "store: { url: 'postgres://gate@db/gate', password: { env: KEYS }, ca: mine.yaml, connections_max: 8, statement_timeout: 2s }";
+    assert!(store(map).unwrap().file().is_none());
+    for (wrong, problem) in [
+        (
+            "store: postgres://gate:hunter2@db/gate",
+            "2:8 `postgres://gate@db/gate` is not a store: a password does not belong into it: give the map `{ url, password }` with a file, or set PGPASSWORD",
+        ),
+        (
+            "store: { url: 'sqlite://gate.db' }",
+            "2:15 the map is for stores on a server",
+        ),
+        (
+            "store: { url: 'postgres://gate@db/gate', connections_max: 1 }",
+            "2:59 `connections_max` must be from 4 to 1000, not `1`",
+        ),
+        (
+            "store: { url: 'postgres://gate@db/gate', statement_timeout: 0s }",
+            "2:43 `statement_timeout` must be at least `1s`",
+        ),
+        (
+            "store: sqlite://gate.db\nstate: .",
+            "3:8 `state` goes with a store on a server",
+        ),
+        (
+            "store: postgres://gate@db/gate\nstate: nowhere",
+            "3:8 there is no directory `./nowhere`",
+        ),
+    ] {
+        assert_eq!(store(wrong).unwrap_err(), [problem], "{wrong}");
+    }
+    let alone = "upstream: http://127.0.0.1:9000\nstore: postgres://gate@db/gate\n";
+    assert_eq!(
+        read(alone).unwrap_err(),
+        ["2:8 a store on a server may be shared, and counters in memory may not"]
+    );
 }

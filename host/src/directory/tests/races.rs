@@ -7,7 +7,7 @@ use std::{
 
 use super::{found, open_session};
 use crate::{
-    directory::*,
+    directory::{facts::session_principal, *},
     store::fixture::{Fixture, NOW_MS},
 };
 

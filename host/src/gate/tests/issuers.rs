@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Cause,
-    authenticate::{IssuerConfig, IssuerKey, IssuerKeys, Issuers},
+    authenticate::{IssuerConfig, IssuerKey, IssuerKeys, Issuers, Place},
 };
 
 /// An issuer whose private key the test has.
@@ -51,7 +51,7 @@ impl Provider {
         }
     }
 
-    fn fixed(&self) -> IssuerKeys {
+    pub(super) fn fixed(&self) -> IssuerKeys {
         IssuerKeys::Fixed(vec![IssuerKey {
             kid: Some("e".into()),
             algorithm: Algorithm::ES256,
@@ -88,17 +88,9 @@ impl Provider {
 }
 
 /// A gate that knows this issuer, bound to the fixture's organization.
-pub(super) async fn gate_with(config: IssuerConfig) -> World {
-    let mut config = Some(config);
-    World::with("scopegate", |parts| {
-        let runtime = tokio::runtime::Handle::current();
-        let store = parts.directory.store();
-        let organizations = std::thread::scope(|scope| {
-            let listing = scope.spawn(|| runtime.block_on(store.list_organizations()));
-            listing.join().unwrap().unwrap()
-        });
-        let mut config = config.take().unwrap();
-        config.organization = organizations[0].id;
+pub(super) async fn gate_with(mut config: IssuerConfig) -> World {
+    World::within("scopegate", |parts, organization| {
+        config.organization = organization;
         parts.issuers = Issuers::new(vec![config]).unwrap();
     })
     .await
@@ -183,10 +175,7 @@ async fn an_external_issuer_is_bound_to_its_keys_and_organization() {
 #[test]
 fn a_careless_issuer_is_not_configured() {
     let provider = Provider::new();
-    let jwks = |url: &str| IssuerKeys::Jwks {
-        url: url.into(),
-        ca_file: None,
-    };
+    let jwks = |url: &str| IssuerKeys::Jwks(Place::of(url));
     let refused = |config: IssuerConfig| match Issuers::new(vec![config]) {
         Ok(_) => panic!("accepted"),
         Err(problems) => problems

@@ -1,96 +1,20 @@
 //! Keys behind a URL: fetched with care from a local server over TLS.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-};
+use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, EncodingKey};
-use parking_lot::Mutex;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     issuers::{Provider, gate_with},
+    tls_server::{TlsServer, http_ok},
     tokens::{NOW, cause, token, with},
     world::{NOW_MS, get},
 };
 use crate::{
     Cause,
-    authenticate::{IssuerKeys, JWKS_BYTES_MAX},
+    authenticate::{IssuerKeys, JWKS_BYTES_MAX, Place},
 };
-
-/// Somebody else's server: answers every request over TLS with what it is told to.
-struct TlsServer {
-    url: String,
-    ca: PathBuf,
-    requests: Arc<AtomicUsize>,
-    reply: Arc<Mutex<String>>,
-}
-
-fn http_ok(body: &str) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-impl TlsServer {
-    async fn start(folder: &Path, reply: String) -> Self {
-        crate::keyring::install_cryptography();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let ca = folder.join("ca.pem");
-        std::fs::write(&ca, made.cert.pem()).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = Self {
-            url: format!("https://localhost:{port}/jwks"),
-            ca,
-            requests: Arc::default(),
-            reply: Arc::new(Mutex::new(reply)),
-        };
-        let (requests, reply) = (Arc::clone(&server.requests), Arc::clone(&server.reply));
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (acceptor, requests, reply) =
-                    (acceptor.clone(), Arc::clone(&requests), Arc::clone(&reply));
-                tokio::spawn(async move {
-                    let Ok(mut stream) = acceptor.accept(stream).await else {
-                        return;
-                    };
-                    let mut buffer = [0; 4096];
-                    let _ = stream.read(&mut buffer).await;
-                    requests.fetch_add(1, SeqCst);
-                    let reply = reply.lock().clone();
-                    let _ = stream.write_all(reply.as_bytes()).await;
-                    let _ = stream.shutdown().await;
-                });
-            }
-        });
-        server
-    }
-
-    fn keys(&self) -> IssuerKeys {
-        IssuerKeys::Jwks {
-            url: self.url.clone(),
-            ca_file: Some(self.ca.clone()),
-        }
-    }
-
-    fn requests(&self) -> usize {
-        self.requests.load(SeqCst)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn remote_keys_are_fetched_once_and_not_too_often() {
@@ -100,7 +24,7 @@ async fn remote_keys_are_fetched_once_and_not_too_often() {
         http_ok(&provider.jwks().to_string()),
     )
     .await;
-    let world = Arc::new(gate_with(provider.config(server.keys())).await);
+    let world = Arc::new(gate_with(provider.config(IssuerKeys::Jwks(server.place()))).await);
     let good = provider.token(json!({"exp": NOW + 86_400 * 3}));
     let at = |token: &str, ms: i64| get("/v1/organization").bearer(token).at(NOW_MS + ms);
     let tasks: Vec<_> = (0..20)
@@ -136,8 +60,8 @@ async fn remote_keys_are_fetched_once_and_not_too_often() {
     assert_eq!(at(&good, 700_000).status(&world).await, 200);
     assert_eq!(server.requests(), 3);
     // An issuer that is down keeps its keys for a day.
-    *server.reply.lock() =
-        "HTTP/1.1 500 Oops\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned();
+    server
+        .replies("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned());
     assert_eq!(at(&good, 4_000_000).status(&world).await, 200);
     assert!(matches!(
         at(&good, 2 * 86_400_000).cause(&world).await,
@@ -175,17 +99,17 @@ async fn redirects_big_bodies_and_strangers_certificates_are_refused() {
         http_ok("{\"keys\": []}"),
         "nonsense".to_owned(),
     ] {
-        *server.reply.lock() = reply;
-        let world = gate_with(provider.config(server.keys())).await;
+        server.replies(reply);
+        let world = gate_with(provider.config(IssuerKeys::Jwks(server.place()))).await;
         let request = get("/v1/organization").bearer(&provider.token(json!({})));
         assert!(matches!(request.cause(&world).await, Cause::Unavailable(_)));
     }
     assert_eq!(target.requests(), 0);
     // Without its authority, the server is a stranger.
-    let keys = IssuerKeys::Jwks {
-        url: target.url.clone(),
+    let keys = IssuerKeys::Jwks(Place {
         ca_file: Some(server.ca.clone()),
-    };
+        ..Place::of(&target.url)
+    });
     let world = gate_with(provider.config(keys)).await;
     let request = get("/v1/organization").bearer(&provider.token(json!({})));
     assert!(matches!(request.cause(&world).await, Cause::Unavailable(_)));

@@ -154,7 +154,7 @@ async fn concurrency_admits_exactly_what_the_arithmetic_says() {
         (NOW_MS + 180_000, 300),
     ] {
         let expected = (0..calls).filter(|_| {
-            let (next, taken) = limit::take(cells, 200, now_ms);
+            let (next, taken) = limit::take(limit::Window::MINUTE, cells, 200, now_ms);
             cells = next;
             taken.admitted
         });

@@ -13,7 +13,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Admission, Audit, Cause, Contract, Gate, KeyRing, Refusal, Request, Sessions, Verdict,
+    Admission, Audit, Cause, Contract, Directory, Gate, KeyRing, Refusal, Request, Sessions,
+    Verdict,
     authenticate::Issuers,
     counters::Counters,
     engine::{Policy, Sandbox, SandboxConfig, build_document},
@@ -78,35 +79,51 @@ impl std::io::Write for Log {
     }
 }
 
+/// Parts of a gate that writes no audit.
+pub(super) fn parts(
+    contract: Contract,
+    directory: Directory,
+    keys: Keys,
+    counters: Counters,
+) -> Parts {
+    Parts {
+        sessions: Sessions::new(
+            directory.clone(),
+            Passwords::new().unwrap(),
+            &contract,
+            keys.clone(),
+        ),
+        contract,
+        directory,
+        keys,
+        issuers: Issuers::default(),
+        policy: Arc::clone(&TEST_POLICY),
+        counters,
+        trusted_proxies: Vec::new(),
+        audit: Audit::to(Box::new(std::io::sink())).unwrap(),
+        forward_credentials: false,
+    }
+}
+
 impl World {
     pub(super) async fn new(contract: &str) -> Self {
         Self::with(contract, |_| {}).await
     }
 
     pub(super) async fn with(contract: &str, change: impl FnOnce(&mut Parts)) -> Self {
+        Self::within(contract, |parts, _| change(parts)).await
+    }
+
+    /// The same, for changes that are about the fixture's organization.
+    pub(super) async fn within(contract: &str, change: impl FnOnce(&mut Parts, Uuid)) -> Self {
         let contract = Contract::builtin(contract).unwrap();
         let fixture = Fixture::new(contract.authority.clone()).await;
         let log = Log::default();
         let directory = fixture.directory.clone();
         let keys = Keys::from(KeyRing::ephemeral().unwrap());
-        let mut parts = Parts {
-            sessions: Sessions::new(
-                directory.clone(),
-                Passwords::new().unwrap(),
-                &contract,
-                keys.clone(),
-            ),
-            contract,
-            directory,
-            keys,
-            issuers: Issuers::default(),
-            policy: Arc::clone(&TEST_POLICY),
-            counters: Counters::memory(),
-            trusted_proxies: Vec::new(),
-            audit: Audit::to(Box::new(log.clone())).unwrap(),
-            forward_credentials: false,
-        };
-        change(&mut parts);
+        let mut parts = parts(contract, directory, keys, Counters::memory());
+        parts.audit = Audit::to(Box::new(log.clone())).unwrap();
+        change(&mut parts, fixture.organization);
         Self {
             gate: Gate::new(parts),
             fixture,

@@ -20,7 +20,7 @@ async fn copied() -> (Fixture, crate::key::KeyHash, PathBuf) {
     let fixture = Fixture::new(Authority::Scopes).await;
     let (_, hash) = fixture.key(None).await;
     let file = fixture.dir.path().join("copy.db");
-    let bytes = back_up(&url(&fixture.path()), Purpose::Serve, &file).await;
+    let bytes = back_up(&fixture.path(), Purpose::Serve, &file).await;
     assert_eq!(bytes.unwrap(), file.metadata().unwrap().len());
     (fixture, hash, file)
 }
@@ -48,13 +48,13 @@ async fn a_copy_of_an_open_store_is_whole_private_and_final() {
     let (fixture, hash, file) = copied().await;
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let (_, later) = fixture.key(None).await;
-    let again = back_up(&url(&fixture.path()), Purpose::Serve, &file).await;
+    let again = back_up(&fixture.path(), Purpose::Serve, &file).await;
     assert!(matches!(again, Err(BackupError::Exists(_))), "{again:?}");
 
     let elsewhere = tempfile::tempdir().unwrap();
     let store = elsewhere.path().join("gate.db");
     let lock = StoreLock::take(&store).unwrap();
-    let restored = restore(&url(&store), Purpose::Serve, &file, InPlace::Keep, &lock).await;
+    let restored = restore(&store, Purpose::Serve, &file, InPlace::Keep, &lock).await;
     assert_eq!(restored.unwrap(), None);
     assert_eq!(names(elsewhere.path()), ["gate.db", "gate.db.lock"]);
     assert_eq!(
@@ -76,10 +76,10 @@ async fn a_store_in_place_stays_or_is_kept_under_another_name() {
     for (from, to) in files_of(&store).iter().zip(files_of(&old)) {
         fs::copy(from, to).unwrap();
     }
-    let stays = restore(&url(&old), Purpose::Serve, &file, InPlace::Keep, &lock).await;
+    let stays = restore(&old, Purpose::Serve, &file, InPlace::Keep, &lock).await;
     assert!(matches!(stays, Err(BackupError::Exists(_))), "{stays:?}");
     let rename = InPlace::Rename { now_ms: NOW_MS };
-    let kept = restore(&url(&old), Purpose::Serve, &file, rename, &lock).await;
+    let kept = restore(&old, Purpose::Serve, &file, rename, &lock).await;
     let kept = kept.unwrap().expect("a name");
     assert_eq!(
         kept,
@@ -91,7 +91,7 @@ async fn a_store_in_place_stays_or_is_kept_under_another_name() {
     // A journal alone is a store in place too: read with another store, it would damage it.
     fs::remove_file(&old).unwrap();
     fs::write(with_end(&old, "-wal"), "left over").unwrap();
-    let stays = restore(&url(&old), Purpose::Serve, &file, InPlace::Keep, &lock).await;
+    let stays = restore(&old, Purpose::Serve, &file, InPlace::Keep, &lock).await;
     assert!(matches!(stays, Err(BackupError::Exists(_))), "{stays:?}");
 }
 
@@ -112,7 +112,7 @@ async fn what_is_no_sound_copy_is_refused_and_changes_nothing() {
     ] {
         let wrong = fixture.dir.path().join("wrong.db");
         fs::write(&wrong, bytes).unwrap();
-        let error = restore(&url(&store), Purpose::Serve, &wrong, InPlace::Keep, &lock).await;
+        let error = restore(&store, Purpose::Serve, &wrong, InPlace::Keep, &lock).await;
         let error = error.unwrap_err().to_string();
         assert!(
             error.contains("wrong.db") && !error.contains("store.db"),
@@ -127,14 +127,14 @@ async fn what_is_no_sound_copy_is_refused_and_changes_nothing() {
     );
     assert!(refused[1].contains("damaged"), "{}", refused[1]);
     assert!(refused[2].contains("it is empty"), "{}", refused[2]);
-    let demo = restore(&url(&store), Purpose::Demo, &file, InPlace::Keep, &lock).await;
+    let demo = restore(&store, Purpose::Demo, &file, InPlace::Keep, &lock).await;
     assert!(
         matches!(demo, Err(BackupError::Open(OpenError::WrongPurpose { .. }))),
         "{demo:?}"
     );
     // The bare file of a store that is in use lacks what is in its journal.
     let in_use = restore(
-        &url(&store),
+        &store,
         Purpose::Serve,
         &fixture.path(),
         InPlace::Keep,
@@ -145,7 +145,7 @@ async fn what_is_no_sound_copy_is_refused_and_changes_nothing() {
         matches!(in_use, Err(BackupError::InUse { .. })),
         "{in_use:?}"
     );
-    let missing = back_up(&url(&store), Purpose::Serve, &place.path().join("copy.db")).await;
+    let missing = back_up(&store, Purpose::Serve, &place.path().join("copy.db")).await;
     assert!(
         matches!(missing, Err(BackupError::Open(OpenError::Missing(_)))),
         "{missing:?}"

@@ -5,6 +5,19 @@ use proptest::prelude::*;
 use super::*;
 
 const START: i64 = 1_775_000_040_000; // an aligned minute
+const CELL_MS: i64 = 60_000;
+
+fn take(cells: Cells, limit: u32, now_ms: i64) -> (Cells, Taken) {
+    super::take(Window::MINUTE, cells, limit, now_ms)
+}
+
+fn look(cells: Cells, limit: u32, now_ms: i64) -> Taken {
+    super::look(Window::MINUTE, cells, limit, now_ms)
+}
+
+fn is_idle(cells: Cells, now_ms: i64) -> bool {
+    super::is_idle(Window::MINUTE, cells, now_ms)
+}
 
 fn admitted(cells: &mut Cells, limit: u32, now_ms: i64) -> bool {
     let (next, taken) = take(*cells, limit, now_ms);
@@ -39,6 +52,29 @@ fn a_full_minute_weighs_on_the_next() {
     assert_eq!(look(cells, 100, START + 3 * CELL_MS).remaining, 100);
     assert!(is_idle(cells, START + 3 * CELL_MS));
     assert!(!is_idle(cells, START + 2 * CELL_MS));
+}
+
+#[test]
+fn a_window_is_as_long_as_it_is_said_to_be() {
+    assert_eq!(Window::of_secs(60), Some(Window::MINUTE));
+    assert_eq!(Window::default().ms(), CELL_MS);
+    for secs in [0, Window::SECS_MAX + 1, u64::MAX] {
+        assert_eq!(Window::of_secs(secs), None);
+    }
+    let two = Window::of_secs(2).unwrap();
+    let mut cells = Cells::default();
+    for _ in 0..3 {
+        let (next, taken) = super::take(two, cells, 3, START);
+        assert!(taken.admitted);
+        assert_eq!(taken.reset_at, START / 1000 + 2);
+        cells = next;
+    }
+    let refused = super::take(two, cells, 3, START + 1_999).1;
+    // Three calls weigh less than three a moment into the next cell.
+    assert_eq!((refused.admitted, refused.retry_after_ms), (false, 2));
+    assert!(super::take(two, cells, 3, START + 2_001).1.admitted);
+    assert!(!super::is_idle(two, cells, START + 3_999));
+    assert!(super::is_idle(two, cells, START + 4_000));
 }
 
 #[test]
@@ -95,18 +131,19 @@ struct Model {
 }
 
 impl Model {
-    /// The estimate below the limit, in sixty-thousandths.
-    fn takes(&mut self, limit: u32, now_ms: i64) -> bool {
-        let minute = now_ms.div_euclid(CELL_MS);
-        let count = |minute: i64| {
+    /// The estimate below the limit, in parts of a call as many as the window has milliseconds.
+    fn takes(&mut self, window: Window, limit: u32, now_ms: i64) -> bool {
+        let cell_ms = window.ms();
+        let number = now_ms.div_euclid(cell_ms);
+        let count = |number: i64| {
             self.admissions
                 .iter()
-                .filter(|at| at.div_euclid(CELL_MS) == minute)
+                .filter(|at| at.div_euclid(cell_ms) == number)
                 .count() as i64
         };
-        let inside = CELL_MS - now_ms.rem_euclid(CELL_MS);
-        let estimate = count(minute - 1) * inside + count(minute) * CELL_MS;
-        let admitted = estimate < i64::from(limit) * CELL_MS;
+        let inside = cell_ms - now_ms.rem_euclid(cell_ms);
+        let estimate = count(number - 1) * inside + count(number) * cell_ms;
+        let admitted = estimate < i64::from(limit) * cell_ms;
         if admitted {
             self.admissions.push(now_ms);
         }
@@ -116,22 +153,29 @@ impl Model {
 
 proptest! {
     #[test]
-    fn it_is_the_sequential_model(limit in 0u32..30, steps in prop::collection::vec(0i64..9_000, 1..400)) {
+    fn it_is_the_sequential_model(
+        secs in prop::sample::select(vec![1u64, 2, 7, 60, 3600]),
+        limit in 0u32..30,
+        steps in prop::collection::vec(0i64..1_000, 1..400),
+    ) {
+        let window = Window::of_secs(secs).unwrap();
         let (mut cells, mut model, mut now) = (Cells::default(), Model::default(), START);
         for step in steps {
-            now += step;
-            let expected = model.takes(limit, now);
-            prop_assert_eq!(admitted(&mut cells, limit, now), expected);
+            // About a seventh of a cell at most.
+            now += step * window.ms() / 7_000;
+            let (next, taken) = super::take(window, cells, limit, now);
+            cells = next;
+            prop_assert_eq!(taken.admitted, model.takes(window, limit, now));
         }
-        for minute in model.admissions.iter().map(|at| at / CELL_MS) {
-            let in_it = model.admissions.iter().filter(|at| *at / CELL_MS == minute).count();
+        for number in model.admissions.iter().map(|at| at / window.ms()) {
+            let in_it = model.admissions.iter().filter(|at| *at / window.ms() == number).count();
             prop_assert!(in_it <= limit as usize);
         }
     }
 
     #[test]
     fn what_it_tells_is_true(limit in 1u32..50, previous in 0u32..50, current in 0u32..50, elapsed in 0i64..CELL_MS) {
-        let minute = (START / CELL_MS).rem_euclid(i64::from(MINUTES)) as u32;
+        let minute = (START / CELL_MS).rem_euclid(i64::from(NUMBERS)) as u32;
         let cells = Cells::pack(minute, previous.min(limit), current.min(limit));
         let now = START + elapsed;
         let told = look(cells, limit, now);
@@ -150,10 +194,11 @@ proptest! {
     }
 
     #[test]
-    fn it_is_total(bits in any::<u64>(), limit in any::<u32>(), now in any::<i64>()) {
-        let (next, taken) = take(Cells::from_bits(bits), limit, now);
+    fn it_is_total(bits in any::<u64>(), secs in 1..=Window::SECS_MAX, limit in any::<u32>(), now in any::<i64>()) {
+        let window = Window::of_secs(secs).unwrap();
+        let (next, taken) = super::take(window, Cells::from_bits(bits), limit, now);
         prop_assert!(taken.remaining <= LIMIT_MAX);
         prop_assert!(taken.retry_after_secs() >= 1);
-        let _ = look(next, limit, now);
+        let _ = super::look(window, next, limit, now);
     }
 }

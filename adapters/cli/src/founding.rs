@@ -1,0 +1,62 @@
+//! The beginning of a store: its first organization, and that one's administrator.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use scopegate_host::{
+    Contract, Directory,
+    admin::{Admin, Command, Reply, UserRequest},
+    password::PasswordHash,
+    store::Store,
+};
+use scopegate_policy::Description;
+
+/// Who is there first.
+pub(crate) struct First<'f> {
+    pub(crate) organization: &'f str,
+    /// An e-mail address.
+    pub(crate) admin: &'f str,
+    pub(crate) password: PasswordHash,
+}
+
+/// Makes them, unless somebody is there already, and closes the store. What was begun and broken off is finished. Gives
+/// whether anything was made.
+pub(crate) async fn found(
+    store: Store,
+    contract: &Contract,
+    description: &Description,
+    first: First<'_>,
+) -> Result<bool> {
+    let directory = Directory::new(store, contract.authority.clone());
+    let machine = Admin::new(&directory, contract, description);
+    let now_ms = Timestamp::now().as_millisecond();
+    let execute = |command| machine.execute(command, now_ms);
+    let organization = first.organization.to_owned();
+    let is_new = match execute(Command::OrganizationList).await? {
+        Reply::Organizations { organizations } if organizations.is_empty() => {
+            let name = organization.clone();
+            execute(Command::OrganizationCreate { name }).await?;
+            true
+        }
+        Reply::Organizations { organizations } => {
+            let mut known = organizations.iter();
+            known.any(|known| known.name == first.organization) && {
+                let organization = Some(organization.clone());
+                let users = execute(Command::UserList { organization }).await?;
+                matches!(users, Reply::Users { users } if users.is_empty())
+            }
+        }
+        _ => false,
+    };
+    if is_new {
+        let admin = UserRequest {
+            organization: Some(organization),
+            email: first.admin.to_owned(),
+            password: Some(first.password),
+            role: "admin".to_owned(),
+            clusters: None,
+        };
+        execute(Command::UserAdd(admin)).await?;
+    }
+    directory.store().close().await;
+    Ok(is_new)
+}
