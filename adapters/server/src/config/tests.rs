@@ -283,10 +283,10 @@ fn what_is_wrong_with_counters_is_said_at_once() {
         [
             "3:35 `ca` is of no use without TLS",
             "3:63 the environment variable `NOT_SET` is not set",
-            "3:81 `wait` is not a value of `away`",
-            "3:95 `window` must be from `1s` to `1h`",
-            "3:111 `timeout_ms` must be from 1 to 5000, not `0`",
-            "3:114 unknown key `pool` in `counters`",
+            "3:80 `wait` is not a value of `away`",
+            "3:86 `window` must be from `1s` to `1h`",
+            "3:110 `timeout_ms` must be from 1 to 5000, not `0`",
+            "3:113 unknown key `pool` in `counters`",
         ]
     );
     assert_eq!(problems("{ away: refuse }").len(), 1, "where it is");
@@ -346,7 +346,7 @@ fn a_store_is_a_file_or_a_server_that_gates_share() {
         ),
         (
             "store: { url: 'postgres://gate@db/gate', statement_timeout: 0s }",
-            "2:43 `statement_timeout` must be at least `1s`",
+            "2:42 `statement_timeout` must be at least `1s`",
         ),
         (
             "store: sqlite://gate.db\nstate: .",
@@ -362,6 +362,6 @@ fn a_store_is_a_file_or_a_server_that_gates_share() {
     let alone = "upstream: http://127.0.0.1:9000\nstore: postgres://gate@db/gate\n";
     assert_eq!(
         read(alone).unwrap_err(),
-        ["2:8 a store on a server may be shared, and counters in memory may not"]
+        ["2:1 a store on a server may be shared, and counters in memory may not"]
     );
 }
