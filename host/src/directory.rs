@@ -6,7 +6,7 @@
 //! what was read before a change can not come back after it. Only credentials that exist are
 //! kept, so that guesses cannot fill the memory.
 //!
-//! Where several gates share a Redis, that holds for the changes of each of them: see [`shared`] for what is done about
+//! Where several gates share a Redis, that holds for the changes of each of them: see `shared` for what is done about
 //! those of the others.
 
 mod cache;

@@ -1,6 +1,9 @@
 //! The beginning of a store: its first organization, and that one's administrator.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use clap::Args;
 use jiff::Timestamp;
 use scopegate_host::{
     Contract, Directory,
@@ -9,6 +12,20 @@ use scopegate_host::{
     store::Store,
 };
 use scopegate_policy::Description;
+
+/// Who is to be there first.
+#[derive(Args, Debug)]
+pub(crate) struct FirstArguments {
+    /// The name of the first organization
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    pub(crate) organization: String,
+    /// The first administrator's e-mail address
+    #[arg(long, value_name = "EMAIL", default_value = "admin@example.com")]
+    pub(crate) admin: String,
+    /// A file with their password; `-` reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
 
 /// Who is there first.
 pub(crate) struct First<'f> {

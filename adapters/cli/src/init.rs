@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::{
     Common, assembly,
     failure::Failure,
-    founding::{First, found},
+    founding::{First, FirstArguments, found},
     output::note,
     password::Password,
 };
@@ -62,15 +62,8 @@ pub(crate) struct Init {
     /// Where admitted requests go
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
     upstream: String,
-    /// The name of the first organization
-    #[arg(long, value_name = "NAME", default_value = "main")]
-    organization: String,
-    /// The first administrator's e-mail address
-    #[arg(long, value_name = "EMAIL", default_value = "admin@example.com")]
-    admin: String,
-    /// A file with their password; `-` reads it from standard input
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    first: FirstArguments,
 }
 
 pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
@@ -78,7 +71,7 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     let policy =
         documents::builtin(&contract.policy).context("the contract's policy is not built in")?;
     let tests = tests(&init.contract, &contract.policy).context("the policy has no tests")?;
-    let password = Password::choose(init.password_file.as_deref())?;
+    let password = Password::choose(init.first.password_file.as_deref())?;
     // Whatever can be wrong is found before the first file is written.
     let hash = password.hash()?;
     let place = |name: &str| init.directory.join(name);
@@ -125,8 +118,8 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     .map_err(assembly::with_help)?;
     let tables = document::compile("policy.yaml", policy)?;
     let first = First {
-        organization: &init.organization,
-        admin: &init.admin,
+        organization: &init.first.organization,
+        admin: &init.first.admin,
         password: hash,
     };
     found(store, &contract, tables.description(), first).await?;
@@ -148,14 +141,14 @@ fn print(init: &Init, files: &[&str], password: &Password, common: &Common) -> R
     let shown = json!({
         "files": written,
         "contract": init.contract,
-        "organization": init.organization,
-        "admin": { "email": init.admin, "password": password.generated().map_or(Value::Null, Value::from) },
+        "organization": init.first.organization,
+        "admin": { "email": init.first.admin, "password": password.generated().map_or(Value::Null, Value::from) },
     });
     common.output.print(&shown, |_| {
         let mut lines: Vec<String> = written.iter().map(|file| format!("wrote {file}")).collect();
         lines.push(format!(
             "administrator of `{}`: {}",
-            init.organization, init.admin
+            init.first.organization, init.first.admin
         ));
         if let Some(password) = password.generated() {
             lines.push(format!("password, shown this once: {password}"));

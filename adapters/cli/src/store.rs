@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{
     Common, assembly,
     failure::Failure,
-    founding::{First, found},
+    founding::{First, FirstArguments, found},
     output::note,
     password::Password,
     remote,
@@ -55,17 +55,7 @@ pub(crate) struct Store {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make the configuration's store with an organization and its administrator, if there is none
-    Create {
-        /// The name of the first organization
-        #[arg(long, value_name = "NAME", default_value = "main")]
-        organization: String,
-        /// The first administrator's e-mail address
-        #[arg(long, value_name = "EMAIL", default_value = "admin@example.com")]
-        admin: String,
-        /// A file with their password; `-` reads it from standard input
-        #[arg(long, value_name = "FILE")]
-        password_file: Option<PathBuf>,
-    },
+    Create(FirstArguments),
     /// Copy the store to a file that is not there yet
     Backup {
         /// The copy; only its owner can read it
@@ -97,28 +87,24 @@ pub(crate) async fn run(store: Store, common: &Common) -> Result<()> {
         return remote::machine_only("a store is made, backed up, restored and copied");
     }
     match store.action {
-        Action::Create {
-            organization,
-            admin,
-            password_file,
-        } => make(&organization, &admin, password_file.as_deref(), common).await,
+        Action::Create(first) => make(first, common).await,
         Action::Backup { file } => backup(&file, common).await,
         Action::Restore { file, replace } => put_back(&file, replace, common).await,
         Action::Copy { from, to } => copy(&from, &to, common).await,
     }
 }
 
-async fn make(
-    organization: &str,
-    admin: &str,
-    password_file: Option<&Path>,
-    common: &Common,
-) -> Result<()> {
-    let config = assembly::configuration(&common.config)?;
-    let password = Password::choose(password_file)?;
-    let first = First {
+async fn make(first: FirstArguments, common: &Common) -> Result<()> {
+    let FirstArguments {
         organization,
         admin,
+        password_file,
+    } = first;
+    let config = assembly::configuration(&common.config)?;
+    let password = Password::choose(password_file.as_deref())?;
+    let first = First {
+        organization: &organization,
+        admin: &admin,
         password: password.hash()?,
     };
     let is_new = create(&config, first).await?;

@@ -142,8 +142,7 @@ impl Kubernetes {
             account: &account.subject,
             pod: account.pod.as_deref(),
         };
-        let agent = directory.by_workload(&workload).await;
-        let agent = agent.map_err(|error| Cause::Unavailable(error.to_string()))?;
+        let agent = directory.by_workload(&workload).await?;
         let principal = agent.ok_or(Cause::Revoked)?;
         Ok(Authenticated {
             counted_as: principal.credential,

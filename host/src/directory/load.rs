@@ -49,30 +49,37 @@ impl Inner {
 
     /// Reads a caller again.
     pub(super) async fn reload(&self, known: &Principal) -> Result<Loaded, StoreError> {
+        if known.version.is_none() {
+            return self.reload_unknown(known).await;
+        }
         // Before the store is read: whatever is committed after that takes them away.
         let filled = self.fill(known).await;
         let generation = *self.generation.lock();
         let id = known.credential;
         match known.kind {
-            CallerKind::Session if known.version.is_none() => {
-                let (clusters, filled) = self.load_clusters(known.organization).await?;
-                let principal = with_registered(known, clusters, filled);
-                Ok(Loaded::Live(Arc::new(principal)))
-            }
             CallerKind::Session => {
                 let found = self.store.find_session(id).await?;
                 Ok(self.keep_session(id, found, generation, filled))
             }
-            CallerKind::Agent if known.version.is_none() => match Workload::of(known) {
-                Some(workload) => self.load_workload(&workload).await,
-                None => Ok(Loaded::Nothing),
-            },
             CallerKind::ApiKey | CallerKind::Agent => {
                 let found = self.store.find_credential(id).await?;
                 Ok(self.keep_credential(found, generation, filled))
             }
             CallerKind::Anonymous => Ok(Loaded::Nothing),
         }
+    }
+
+    /// The same for one whom the store does not know: what stands behind them here is their organization's clusters.
+    async fn reload_unknown(&self, known: &Principal) -> Result<Loaded, StoreError> {
+        if let Some(workload) = Workload::of(known) {
+            return self.load_workload(&workload).await;
+        }
+        if known.kind != CallerKind::Session {
+            return Ok(Loaded::Nothing);
+        }
+        let (clusters, filled) = self.load_clusters(known.organization).await?;
+        let principal = with_registered(known, clusters, filled);
+        Ok(Loaded::Live(Arc::new(principal)))
     }
 
     fn keep_session(

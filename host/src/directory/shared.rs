@@ -178,8 +178,10 @@ impl Inner {
 
     /// Reads a caller from the store, to confirm what is kept of them; what is kept stays where it is still true.
     pub(super) async fn compare(&self, kept: &Arc<Principal>) -> Result<Loaded, StoreError> {
+        if kept.version.is_none() {
+            return self.reload(kept).await;
+        }
         let now = match kept.kind {
-            CallerKind::Session if kept.version.is_none() => return self.reload(kept).await,
             CallerKind::Session => {
                 let found = self.store.find_session(kept.credential).await?;
                 found.map(|facts| session_principal(facts, &self.registered))

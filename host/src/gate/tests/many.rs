@@ -21,6 +21,7 @@ use crate::{
         Counters,
         redis::{Redis, RedisConfig, WhenAway, testing::RedisServer},
     },
+    directory::Workload,
     key::{self, KeyKind},
     keyring::{KeyRing, Keys},
     limit::Window,
@@ -168,6 +169,37 @@ async fn a_change_on_one_gate_holds_on_all_when_it_returns() {
     }
     // A revocation that another gate made already is no less of one.
     assert!(!gates.change(0, Change::Revoke(key)).await.unwrap());
+}
+
+/// What stands behind a workload is its cluster alone, and that is confirmed as keys are: with Redis, and without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn workloads_are_confirmed_by_their_cluster() {
+    let gates = Gates::new(2).await;
+    let organization = gates.fixture.organization;
+    let workload = Workload {
+        organization,
+        cluster: "prod",
+        account: "system:serviceaccount:monitoring:agent",
+        pod: Some("agent-1"),
+    };
+    let directory = gates.gates[0].directory();
+    let kept = directory.by_workload(&workload).await.unwrap().unwrap();
+    let confirm = || directory.confirmed(Arc::clone(&kept), NOW_MS);
+    let by_store = || directory.confirm_by_store(&kept, NOW_MS);
+    for now in [confirm().await.unwrap(), by_store().await.unwrap()] {
+        assert_eq!(now.caller.agent_cluster.as_deref(), Some("prod"));
+    }
+    let delete = |id: &str| Change::DeleteCluster {
+        organization,
+        id: id.to_owned(),
+    };
+    assert!(gates.change(1, delete("dev")).await.unwrap());
+    let now = confirm().await.unwrap();
+    assert!(!now.registered.contains("dev"));
+    assert!(gates.change(1, delete("prod")).await.unwrap());
+    assert_eq!(confirm().await.unwrap_err(), Cause::Revoked);
+    assert_eq!(by_store().await.unwrap_err(), Cause::Revoked);
+    assert!(directory.by_workload(&workload).await.unwrap().is_none());
 }
 
 #[tokio::test]
