@@ -36,7 +36,10 @@ use std::{
 
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::Directory;
@@ -176,14 +179,19 @@ impl Audit {
             ended: CancellationToken::new(),
         });
         let directory = chain.as_ref().map(|(directory, _)| directory.clone());
+        let serving = directory.as_ref().and_then(runtime_of_connections);
         let writer = Writer::new(lines, chain, Arc::clone(&queue));
-        // Its own runtime, driven by this thread alone: whoever ends the process may block, and it goes on writing.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+        // Otherwise its own runtime, driven by this thread alone: whoever ends the process may block, and it goes on writing.
+        let own = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
             .build()?;
-        let handle = thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || runtime.block_on(writer.run()))?;
+        let handle =
+            thread::Builder::new()
+                .name("audit".to_owned())
+                .spawn(move || match serving {
+                    Some(serving) => serving.block_on(writer.run()),
+                    None => own.block_on(writer.run()),
+                })?;
         Ok(Self {
             queue: Some(queue),
             directory,
@@ -247,6 +255,14 @@ impl Audit {
             tracing::error!("the audit cannot be written to its end");
         }
     }
+}
+
+/// Connections to a server are shared with those who serve, so what they wait for is to be looked after by the runtime that
+/// serves, whatever the writer is busy with.
+fn runtime_of_connections(directory: &Directory) -> Option<Handle> {
+    let serving = Handle::try_current().ok()?;
+    let is_its_own = serving.runtime_flavor() == RuntimeFlavor::MultiThread;
+    (is_its_own && directory.store().contact_max().is_some()).then_some(serving)
 }
 
 impl Drop for Audit {

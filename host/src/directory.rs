@@ -278,11 +278,14 @@ impl Directory {
                 touch: change.touches(),
             };
             match &inner.shared {
-                None => inner.store.apply(&change, &origin, now_ms).await,
+                None => {
+                    let done = inner.store.apply(&change, &origin, now_ms, None).await;
+                    done.map(|done| done.changed)
+                }
                 Some(shared) => {
                     let touched = shared.place(&inner.store, change.touches()).await?;
-                    let done = inner.store.apply(&change, &origin, now_ms).await;
-                    shared.tell(touched, done).await
+                    let done = inner.store.apply(&change, &origin, now_ms, touched).await;
+                    shared.tell(&inner.store, touched, done).await
                 }
             }
         });

@@ -22,7 +22,10 @@ mod trail;
 use std::{
     convert::Infallible,
     ops::ControlFlow::{self, Break, Continue},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -92,6 +95,8 @@ pub struct Gate {
     authenticator: Authenticator,
     sessions: Sessions,
     active: ArcSwap<Active>,
+    /// Nobody has said for long what policy is active.
+    outdated: AtomicBool,
     /// The last active policy that failed for good.
     failing: watch::Sender<Option<Failing>>,
     counters: Counters,
@@ -171,6 +176,7 @@ impl Gate {
             sessions,
             active: ArcSwap::from_pointee(Active::new(policy)),
             failing: watch::Sender::default(),
+            outdated: AtomicBool::new(false),
             counters,
             trusted_proxies: parts.trusted_proxies,
             audit: parts.audit,
@@ -314,6 +320,21 @@ impl Gate {
             let shadow = before.shadow.as_ref();
             next.beside(shadow.map(|shadow| Arc::clone(&shadow.understudy)))
         });
+    }
+
+    /// Whether callers who were looked up before can be confirmed when the store is away.
+    pub fn confirms_without_store(&self) -> bool {
+        self.counters.redis().is_some_and(|redis| redis.is_here())
+    }
+
+    /// Whether its policy may be another one than the active one: then it decides nothing.
+    pub fn is_outdated(&self) -> bool {
+        self.outdated.load(Relaxed)
+    }
+
+    /// Says so.
+    pub(crate) fn set_outdated(&self, outdated: bool) {
+        self.outdated.store(outdated, Relaxed);
     }
 
     /// The policy in the shadow of the active one.

@@ -8,6 +8,7 @@ mod candidate;
 mod command;
 mod error;
 pub(crate) mod faults;
+mod follow;
 pub mod shadow;
 mod take_back;
 
@@ -33,6 +34,8 @@ use crate::{
 
 /// Hex digits of a digest that tell versions apart.
 const DIGITS_MIN: usize = 6;
+/// How often it is tried to start, while others start.
+const START_TRIES: u32 = 5;
 /// The longest reason of a refusal that goes on record, in bytes.
 const WHY_BYTES_MAX: usize = 512;
 /// How many policies are kept, the active one among them: enough for a bad week, and ten times the largest component that
@@ -59,6 +62,8 @@ pub struct Policies {
 struct Inner {
     gate: Arc<Gate>,
     checks: Arc<Checks>,
+    /// This gate, among those that serve from the same store.
+    me: follow::Me,
     /// One candidate is looked at after the other: compiling one takes a whole core for a while.
     checking: Mutex<()>,
     /// Held while the active policy is changed.
@@ -83,6 +88,8 @@ struct Next {
     /// Needed where the store may not have it yet.
     component: Option<Bytes>,
     source: PolicySource,
+    /// Only if this is the active one as yet, or none is.
+    after: Option<Option<String>>,
 }
 
 impl Policies {
@@ -107,29 +114,16 @@ impl Policies {
         let inner = Arc::new(Inner {
             gate,
             checks,
+            me: follow::Me::new(),
             checking: Mutex::default(),
             kept: Mutex::new(kept),
         });
-        let versions = inner.versions().await?;
-        inner.kept.lock().await.failed = take_back::failed_before(&versions);
-        let last = versions.into_iter().next();
-        let is_configured = |last: &PolicyVersion| last.digest == configured.policy.digest();
-        let stays = |last: &PolicyVersion| {
-            !last.source.is_configuration() && last.configured == configured.key
-        };
-        match last {
-            Some(last) if stays(&last) && inner.serve_again(&last).await? => {}
-            Some(last) if is_configured(&last) && last.configured == configured.key => {}
-            _ => {
-                let next = Next {
-                    policy: configured.policy,
-                    component: Some(configured.component),
-                    source: PolicySource::Start,
-                };
-                let mut kept = inner.kept.lock().await;
-                inner
-                    .make_active(&mut kept, next, Actor::Gate.into(), now_ms)
-                    .await?;
+        // Another gate may start at the same moment.
+        let mut tries = 0;
+        while let Err(error) = inner.choose(&configured, now_ms).await {
+            tries += 1;
+            if !error.is_other() || tries == START_TRIES {
+                return Err(error);
             }
         }
         inner.resume_shadow(now_ms).await?;
@@ -163,6 +157,7 @@ impl Policies {
                 policy,
                 component: Some(component),
                 source,
+                after: None,
             };
             let mut kept = inner.kept.lock().await;
             inner.activate(&mut kept, next, origin, now_ms).await
@@ -198,6 +193,7 @@ impl Policies {
                 policy,
                 component: Some(component),
                 source,
+                after: None,
             };
             let done = inner.activate(&mut kept, next, origin, now_ms).await;
             if done.is_err() {
@@ -238,6 +234,8 @@ impl Policies {
                 policy: inner.load(&kept, &digest).await?,
                 component: None,
                 source: PolicySource::Rollback,
+                // Which is the one before, was told by this one.
+                after: Some(versions.into_iter().next().map(|active| active.digest)),
             };
             inner.activate(&mut kept, next, origin, now_ms).await
         })
@@ -280,6 +278,32 @@ pub fn is_meant(digest: &str, name: &str) -> bool {
 }
 
 impl Inner {
+    /// Makes the policy the active one that is to be served from the start.
+    async fn choose(&self, configured: &Configured, now_ms: i64) -> Result<(), PolicyError> {
+        let versions = self.versions().await?;
+        self.kept.lock().await.failed = take_back::failed_before(&versions);
+        let last = versions.into_iter().next();
+        let is_configured = |last: &PolicyVersion| last.digest == configured.policy.digest();
+        let stays = |last: &PolicyVersion| {
+            !last.source.is_configuration() && last.configured == configured.key
+        };
+        match &last {
+            Some(last) if stays(last) && self.serve_again(last).await? => Ok(()),
+            Some(last) if is_configured(last) && last.configured == configured.key => Ok(()),
+            _ => {
+                let next = Next {
+                    policy: Arc::clone(&configured.policy),
+                    component: Some(configured.component.clone()),
+                    source: PolicySource::Start,
+                    after: Some(last.map(|last| last.digest)),
+                };
+                let mut kept = self.kept.lock().await;
+                self.make_active(&mut kept, next, Actor::Gate.into(), now_ms)
+                    .await
+            }
+        }
+    }
+
     async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError> {
         self.gate.directory().store().list_policies().await
     }
@@ -371,11 +395,20 @@ impl Inner {
         now_ms: i64,
     ) -> Result<(PolicyVersion, bool), PolicyError> {
         let digest = next.policy.digest().to_owned();
-        let is_active = self.gate.policy().digest() == digest;
-        if !is_active {
-            self.make_active(kept, next, origin, now_ms).await?;
+        let active = self.versions().await?.into_iter().next();
+        match active.filter(|active| active.digest == digest) {
+            Some(active) => {
+                // Another gate may have made it so, a moment ago.
+                if self.gate.policy().digest() != digest {
+                    self.enter(kept, next.policy);
+                }
+                Ok((active, false))
+            }
+            None => {
+                self.make_active(kept, next, origin, now_ms).await?;
+                Ok((self.version(digest).await?, true))
+            }
         }
-        Ok((self.version(digest).await?, !is_active))
     }
 
     /// A version that is kept, by its whole digest.
@@ -410,6 +443,7 @@ impl Inner {
             policy,
             component,
             source,
+            after,
         } = next;
         let description = policy.description();
         let replaces = self.gate.policy().digest().to_owned();
@@ -424,6 +458,7 @@ impl Inner {
             source,
             configured: kept.configured.key.clone(),
             replaces: Some(replaces).filter(|replaced| replaced != policy.digest()),
+            after,
             kept_max: KEPT_MAX,
         });
         self.apply(change, origin, now_ms).await?;

@@ -13,6 +13,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod location;
+mod node;
 mod origin;
 mod page;
 mod precondition;
@@ -28,8 +29,10 @@ pub use conflict::Conflict;
 pub use copy::{Copied, CopyError, copy};
 pub use error::{ChangeError, OpenError, StoreError};
 pub use location::{
-    CONNECTIONS_MAX, CONNECTIONS_MIN, Location, STATEMENT_TIMEOUT, Server, path_of_url,
+    CONNECTIONS_MAX, CONNECTIONS_MIN, CONTACT_MAX, Location, STATEMENT_TIMEOUT, Server, path_of_url,
 };
+pub use node::Node;
+pub(crate) use node::Standing;
 pub use origin::{Actor, CallerVersion, Origin};
 pub use page::{
     CredentialColumn, CredentialFilter, CredentialOrder, CredentialPlace, CredentialValue, Page,
@@ -41,8 +44,12 @@ pub use records::{
     ShadowVersion, State, User,
 };
 
+pub(crate) use database::Listener;
+use std::time::Duration;
+
 use database::{Database, postgres, sqlite};
 use sql::Ledger;
+pub(crate) use sql::{Applied, Beat};
 
 /// What a store is for. A store made for a demonstration is never served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +74,8 @@ pub enum Missing {
 pub struct Store {
     database: Database,
     ledger: Ledger,
+    /// Where many gates serve from it: how long one may go on without it.
+    contact_max: Option<Duration>,
 }
 
 impl Store {
@@ -89,7 +98,8 @@ impl Store {
                 Database::Postgres(postgres::open(server, purpose, missing).await?)
             }
         };
-        let store = Self::over(database);
+        let mut store = Self::over(database);
+        store.contact_max = location.contact_max();
         let ready = async {
             store.carry_over().await?;
             store.find_audit_end().await
@@ -120,7 +130,14 @@ impl Store {
         Self {
             database,
             ledger: Ledger::default(),
+            contact_max: None,
         }
+    }
+
+    /// Where many gates may serve from this store: how long one that cannot reach it goes on deciding by the policy that was
+    /// active there last.
+    pub(crate) fn contact_max(&self) -> Option<Duration> {
+        self.contact_max
     }
 
     /// Ends all connections, after writing what is left to write.

@@ -57,6 +57,7 @@ const TABLE: &str = "
     GET    /-/api/policies                                        401   404    403    403   403   403 403    403      200
     POST   /-/api/policies                                        401   404    403    403   403   403 403    403      201
     POST   /-/api/policies/{policy}/activate                      401   404    403    403   403   403 403    403      200
+    GET    /-/api/policies/nodes                                  401   404    403    403   403   403 403    403      200
     GET    /-/api/policies/shadow                                 401   404    403    403   403   403 403    403      200
     POST   /-/api/policies/shadow                                 401   404    403    403   403   403 403    403      201
     DELETE /-/api/policies/shadow                                 401   404    403    403   403   403 403    403      204

@@ -10,6 +10,11 @@ use tokio::{
 
 use super::World;
 
+/// Nothing more comes after so long a silence.
+const SILENCE: Duration = Duration::from_millis(500);
+/// Whatever is answered at all is so by then, also on a machine that does much else.
+const ANSWERED: Duration = Duration::from_secs(20);
+
 impl World {
     /// A connection to the public listener.
     pub async fn connect(&self) -> TcpStream {
@@ -41,12 +46,13 @@ pub async fn raw_request(address: SocketAddr, line: &str, headers: &[&str]) -> S
     raw(address, &head(line, headers)).await
 }
 
-/// The same, and reads no further than the reply says that it goes: some proxies close their end late.
+/// The same for what is answered for sure, however long that takes; and reads no further than the reply says that it goes: some
+/// proxies close their end late.
 pub async fn one_reply(address: SocketAddr, line: &str, headers: &[&str]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let request = head(line, headers);
     stream.write_all(request.as_bytes()).await.expect("written");
-    read_while(&mut stream, |so_far| !is_whole(so_far)).await
+    read_while(&mut stream, ANSWERED, |so_far| !is_whole(so_far)).await
 }
 
 /// Whether a reply with a `Content-Length` is there, all of it.
@@ -75,15 +81,18 @@ fn head(line: &str, headers: &[&str]) -> String {
 
 /// What comes until the end, or until nothing came for half a second.
 pub async fn read_some(stream: &mut TcpStream) -> String {
-    read_while(stream, |_| true).await
+    read_while(stream, SILENCE, |_| true).await
 }
 
-async fn read_while(stream: &mut TcpStream, goes_on: impl Fn(&[u8]) -> bool) -> String {
+async fn read_while(
+    stream: &mut TcpStream,
+    mut patience: Duration,
+    goes_on: impl Fn(&[u8]) -> bool,
+) -> String {
     let mut all = Vec::new();
     let mut more = [0; 4096];
-    while let Ok(Ok(length @ 1..)) =
-        timeout(Duration::from_millis(500), stream.read(&mut more)).await
-    {
+    while let Ok(Ok(length @ 1..)) = timeout(patience, stream.read(&mut more)).await {
+        patience = SILENCE;
         all.extend_from_slice(&more[..length]);
         if !goes_on(&all) {
             break;

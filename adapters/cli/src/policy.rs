@@ -12,6 +12,7 @@ mod inspect;
 mod limits;
 mod lint;
 mod new;
+mod nodes;
 mod recorded;
 mod replay;
 mod schema;
@@ -60,6 +61,7 @@ enum Action {
     Bench(bench::Bench),
     Diff(diff::DiffArgs),
     New(new::New),
+    Nodes(nodes::Nodes),
     Replay(replay::Replay),
     Test(test::Test),
     Key(sign::Key),
@@ -84,6 +86,7 @@ pub(crate) fn run(policy: Policy, common: &Common) -> Result<()> {
         Action::Bench(bench) => bench::run(&bench, output),
         Action::Diff(args) => diff::run(&args, output),
         Action::New(new) => new::run(&new, output),
+        Action::Nodes(nodes) => asynchronously(nodes::run(nodes, common)),
         Action::Replay(replay) => asynchronously(replay::run(replay, common)),
         Action::Test(test) => test::run(&test, output),
         Action::Key(key) => sign::key(&key, output),

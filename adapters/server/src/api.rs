@@ -99,6 +99,7 @@ fn endpoints() -> OpenApiRouter<State> {
         .routes(routes!(explain::explain))
         .routes(routes!(policies::list, policies::push))
         .routes(routes!(policies::activate))
+        .routes(routes!(policies::nodes))
         .routes(routes!(shadow::read, shadow::push, shadow::drop))
         .routes(routes!(shadow::promote))
         .routes(routes!(audit::search))

@@ -68,6 +68,9 @@ struct Checks {
     status: &'static str,
     store: bool,
     stopping: bool,
+    /// Nobody has said for long which policy is active.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    outdated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<String>,
 }
@@ -205,18 +208,19 @@ impl Own {
     async fn ready(&self, is_operator: bool) -> Response<Body> {
         let stopping = self.around.stopping.is_cancelled();
         let store = self.is_store_there().await;
+        let outdated = self.gate.is_outdated();
+        // Gates that share a Redis go on with those whom they know when the store is away.
+        let is_useful = store || self.gate.confirms_without_store();
+        let is_ready = is_useful && !stopping && !outdated;
         let checks = Checks {
-            status: if store && !stopping {
-                "ready"
-            } else {
-                "not ready"
-            },
+            status: if is_ready { "ready" } else { "not ready" },
             store,
             stopping,
+            outdated,
             policy: is_operator.then(|| self.gate.policy().digest().to_owned()),
         };
         let checks = serde_json::to_string(&checks).unwrap_or_default();
-        let status = if store && !stopping {
+        let status = if is_ready {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE

@@ -300,6 +300,7 @@ fn watch(
 ) {
     tasks.spawn(watch_keys(keys.clone(), stopping.clone()));
     tasks.spawn(policies.clone().mind(stopping.clone()));
+    tasks.spawn(policies.clone().follow(stopping.clone()));
     if let Some((file, key)) = file {
         tasks.spawn(file.watch(key, policies, clock, stopping.clone()));
     }

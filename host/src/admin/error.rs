@@ -202,7 +202,7 @@ impl From<ChangeError> for AdminError {
             | Conflict::NoFactor => ErrorKind::Missing,
             Conflict::Stale => ErrorKind::Stale,
             Conflict::CallerEnded => ErrorKind::Ended,
-            Conflict::CallerChanged => ErrorKind::Conflict,
+            Conflict::CallerChanged | Conflict::OtherPolicy => ErrorKind::Conflict,
             Conflict::OtherRequest => ErrorKind::Invalid,
             Conflict::OrganizationExists(_)
             | Conflict::EmailTaken(_)

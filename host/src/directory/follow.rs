@@ -18,6 +18,8 @@ use crate::{
 
 /// How often those are confirmed who have requests under way, and how often the connection to listen is tried again.
 const BEAT: Duration = Duration::from_millis(500);
+/// In how many of these beats notes of changes are looked at once.
+const NOTES_EVERY: u32 = 4;
 /// How many of them at once: they share one connection.
 const AT_ONCE: usize = 64;
 /// How many the store confirms at once while Redis is away.
@@ -68,14 +70,18 @@ async fn listen(inner: Weak<Inner>, redis: Arc<Redis>, heard: Arc<Notify>) {
 
 /// Finds out what was told and not heard: at the latest a second later.
 async fn confirm(inner: Weak<Inner>, heard: Arc<Notify>, mut mended: watch::Receiver<u64>) {
-    loop {
+    for beat in (0..NOTES_EVERY).cycle() {
+        let mut is_mended = false;
         tokio::select! {
             () = tokio::time::sleep(BEAT) => {}
             () = heard.notified() => {}
             // What could not be told before is told now.
-            changed = mended.changed() => if changed.is_err() {
-                return;
-            },
+            changed = mended.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                is_mended = true;
+            }
         }
         let Some(inner) = inner.upgrade() else {
             return;
@@ -83,7 +89,15 @@ async fn confirm(inner: Weak<Inner>, heard: Arc<Notify>, mut mended: watch::Rece
         let Some(shared) = &inner.shared else {
             return;
         };
-        shared.catch_up().await;
+        let noted = async {
+            if beat == 0 || is_mended {
+                shared.catch_up(&inner.store, is_mended).await?;
+            }
+            shared.take_notes_away(&inner.store).await
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, "the notes of changes cannot be read");
+        }
         inner.confirm_held(shared).await;
     }
 }

@@ -5,7 +5,10 @@
 //! round trip that counts the request; where they are others, the caller is looked up again. Where Redis cannot say, the
 //! store does.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+};
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -22,7 +25,7 @@ use crate::{
         Away,
         redis::{Field, FilledUnder, Redis, Touched, WhenAway, of_caller},
     },
-    store::{ChangeError, Store, StoreError, Touch},
+    store::{Applied, ChangeError, Store, StoreError, Touch},
 };
 use scopegate_policy::CallerKind;
 
@@ -32,8 +35,10 @@ const LOOK_UPS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) redis: Arc<Redis>,
-    /// Changes that were committed and of which Redis does not know yet.
-    pending: Mutex<Vec<Touched>>,
+    /// Notes in the store of changes that were told: they are to be taken away.
+    told: Mutex<Vec<i64>>,
+    /// The notes that were there when they were looked at last.
+    noted: Mutex<BTreeSet<i64>>,
     /// By caller: who was looked up again last.
     look_ups: Box<[tokio::sync::Mutex<Weak<Principal>>]>,
 }
@@ -42,11 +47,12 @@ impl Shared {
     pub(super) fn new(redis: Arc<Redis>) -> Self {
         metrics::describe_gauge!(
             "scopegate_revocations_pending",
-            "Changes of this gate that are committed, and of which others do not know yet"
+            "Changes that are committed, and of which not all gates are known to have heard"
         );
         Self {
             redis,
-            pending: Mutex::default(),
+            told: Mutex::default(),
+            noted: Mutex::default(),
             look_ups: (0..LOOK_UPS)
                 .map(|_| tokio::sync::Mutex::default())
                 .collect(),
@@ -86,50 +92,54 @@ impl Shared {
     /// that found nothing to do, because one before it may have been told to nobody.
     pub(super) async fn tell(
         &self,
+        store: &Store,
         touched: Option<Touched>,
-        done: Result<bool, ChangeError>,
+        done: Result<Applied, ChangeError>,
     ) -> Result<bool, ChangeError> {
         let Some(touched) = touched else {
-            return done;
+            return done.map(|done| done.changed);
         };
         if self.redis.renew(touched).await.is_ok() {
-            self.settle(&touched);
-            return done;
+            let done = done?;
+            self.told.lock().extend(done.untold);
+            return Ok(done.changed);
         }
         match done {
-            // Nothing was committed now; and before, as far as this gate knows.
-            Err(ChangeError::Conflict(_)) if !self.pending.lock().contains(&touched) => done,
-            _ => {
-                let mut pending = self.pending.lock();
-                if !pending.contains(&touched) {
-                    pending.push(touched);
-                }
-                count(&pending);
-                Err(StoreError::Pending.into())
-            }
+            // Nothing was committed now; and before, as far as the store knows.
+            Err(error @ ChangeError::Conflict(_)) if !store.is_untold(touched).await? => Err(error),
+            _ => Err(StoreError::Pending.into()),
         }
     }
 
-    fn settle(&self, touched: &Touched) {
-        let mut pending = self.pending.lock();
-        pending.retain(|other| other != touched);
-        count(&pending);
-    }
-
-    /// Tells of what could not be told before.
-    pub(super) async fn catch_up(&self) {
-        let pending = self.pending.lock().clone();
-        for touched in pending {
-            if self.redis.renew(touched).await.is_err() {
-                return;
+    /// Tells of what its own gate did not tell of: because it could not, or because it is gone. One that is there has told of
+    /// its change before its notes are looked at twice; to tell of it again does no harm.
+    pub(super) async fn catch_up(&self, store: &Store, at_once: bool) -> Result<(), StoreError> {
+        let untold = store.list_untold().await?;
+        let noted = untold.iter().map(|note| note.id).collect();
+        let before = std::mem::replace(&mut *self.noted.lock(), noted);
+        let mut left = untold;
+        left.retain(|note| at_once || before.contains(&note.id));
+        let mut pending = left.len();
+        for note in left {
+            if self.redis.renew(note.touched).await.is_err() {
+                break;
             }
-            self.settle(&touched);
+            self.told.lock().push(note.id);
+            pending -= 1;
         }
+        metrics::gauge!("scopegate_revocations_pending").set(pending as f64);
+        Ok(())
     }
-}
 
-fn count(pending: &[Touched]) {
-    metrics::gauge!("scopegate_revocations_pending").set(pending.len() as f64);
+    /// Of what was told.
+    pub(super) async fn take_notes_away(&self, store: &Store) -> Result<(), StoreError> {
+        let told = std::mem::take(&mut *self.told.lock());
+        if let Err(error) = store.forget_told(&told).await {
+            self.told.lock().extend(told);
+            return Err(error);
+        }
+        Ok(())
+    }
 }
 
 impl Inner {

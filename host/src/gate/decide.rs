@@ -8,6 +8,9 @@ use scopegate_policy::{Clusters, Decision, Outcome, Reason, wire::Question};
 use super::{Gate, question::Active};
 use crate::{Cause, Principal, engine::CallerRef, policies::faults::Failing};
 
+/// What is on record of requests that are not decided, because nobody knows by what policy.
+const OUTDATED: &str = "the store has not said for too long which policy is active";
+
 impl Gate {
     /// Asks the policy about a request of this caller, or of nobody, within what the caller may have at all. `own` sees the
     /// policy's answer before it is bounded. `now_ms` is the gate's own time, whatever moment the question is about.
@@ -22,6 +25,9 @@ impl Gate {
         now_ms: i64,
         own: impl FnOnce(&Decision),
     ) -> Result<Decision, Cause> {
+        if self.is_outdated() {
+            return Err(Cause::Unavailable(OUTDATED.to_owned()));
+        }
         let none = BTreeSet::new();
         let (caller, registered) = match principal {
             Some(principal) => (principal.caller_ref(), &*principal.registered),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Policies, ShadowStatus};
 use crate::{
     admin::AdminError,
-    store::{Origin, PolicyVersion},
+    store::{Node, Origin, PolicyVersion},
 };
 
 /// A command about policies. Only a gate that serves executes one.
@@ -29,6 +29,8 @@ pub enum PolicyCommand {
     },
     /// Lists the policies that are kept.
     Versions,
+    /// Lists the gates that serve from the same store.
+    Nodes,
     /// Checks a component and has it decide in the shadow of the active policy.
     PushShadow {
         /// It.
@@ -66,6 +68,13 @@ pub enum PolicyReply {
         /// The active one first.
         versions: Vec<PolicyVersion>,
     },
+    /// The gates that serve from the same store.
+    Nodes {
+        /// The digest of the active policy.
+        active: Option<String>,
+        /// By name.
+        nodes: Vec<Node>,
+    },
     /// The policy in the shadow.
     Shadow {
         /// It, and what was counted.
@@ -102,6 +111,13 @@ impl Policies {
             PolicyCommand::Versions => Ok(PolicyReply::Versions {
                 versions: self.versions().await?,
             }),
+            PolicyCommand::Nodes => {
+                let active = self.versions().await?.into_iter().next();
+                Ok(PolicyReply::Nodes {
+                    active: active.map(|active| active.digest),
+                    nodes: self.nodes().await?,
+                })
+            }
             PolicyCommand::PushShadow { component } => {
                 let pushed = self.push_shadow(component.0, origin, now_ms).await?;
                 Ok(shadow(pushed))

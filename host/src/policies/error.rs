@@ -3,7 +3,7 @@
 use super::BadCandidate;
 use crate::{
     admin::{AdminError, ErrorKind},
-    store::{ChangeError, StoreError},
+    store::{ChangeError, Conflict, StoreError},
 };
 
 /// Why the active policy was not changed.
@@ -41,6 +41,14 @@ pub enum PolicyError {
 }
 
 impl PolicyError {
+    /// Whether another policy became the active one meanwhile.
+    pub(super) fn is_other(&self) -> bool {
+        matches!(
+            self,
+            Self::Change(ChangeError::Conflict(Conflict::OtherPolicy))
+        )
+    }
+
     /// Whether the candidate itself is the reason. Otherwise it may become the active policy when it is tried again.
     pub fn is_for_good(&self) -> bool {
         match self {

@@ -43,6 +43,7 @@ impl Policies {
             let policy = inner.admit(&component, "shadow", &origin, now_ms).await?;
             let asker = start(&policy)?;
             let _kept = inner.kept.lock().await;
+            inner.follow_shadow().await?;
             let before = inner.gate.shadow();
             let digest = policy.digest().to_owned();
             let change = PolicyChange::Shadow(PolicyShadow {
@@ -85,6 +86,7 @@ impl Policies {
     ) -> Result<(PolicyVersion, bool), PolicyError> {
         self.apart(move |inner| async move {
             let mut kept = inner.kept.lock().await;
+            inner.follow_shadow().await?;
             let shadow = inner.shadow_meant(wanted)?;
             let stored = inner.stored_shadow().await?;
             let policy = Arc::clone(&shadow.understudy.policy);
@@ -92,6 +94,7 @@ impl Policies {
                 component: stored.map(|(_, component)| component.into()),
                 source: PolicySource::Promote,
                 policy: Arc::clone(&policy),
+                after: None,
             };
             inner.make_active(&mut kept, next, origin, now_ms).await?;
             inner.gate.put_shadow(None);
@@ -112,6 +115,7 @@ impl Policies {
     ) -> Result<(), PolicyError> {
         self.apart(move |inner| async move {
             let _kept = inner.kept.lock().await;
+            inner.follow_shadow().await?;
             let shadow = inner.shadow_meant(wanted)?;
             let digest = shadow.understudy.version.digest.clone();
             let change = PolicyChange::DropShadow { digest };
@@ -135,7 +139,10 @@ impl Inner {
                 tracing::info!(digest, "the policy in the shadow goes on");
                 self.gate.put_shadow(Some(Arc::new(understudy)));
             }
-            Err(PolicyError::Refused(error)) if error.is_for_good() => {
+            // Others may serve it.
+            Err(PolicyError::Refused(error))
+                if error.is_for_good() && self.contact_max().is_none() =>
+            {
                 tracing::error!(digest, %error, "the policy in the shadow is refused by now, and dropped");
                 let change = PolicyChange::DropShadow { digest };
                 self.apply(change, Actor::Gate.into(), now_ms).await?;
@@ -147,7 +154,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn understudy(
+    pub(super) async fn understudy(
         &self,
         version: ShadowVersion,
         component: Bytes,
@@ -157,7 +164,9 @@ impl Inner {
         Ok(Understudy::new(version, policy, asker))
     }
 
-    async fn stored_shadow(&self) -> Result<Option<(ShadowVersion, Vec<u8>)>, StoreError> {
+    pub(super) async fn stored_shadow(
+        &self,
+    ) -> Result<Option<(ShadowVersion, Vec<u8>)>, StoreError> {
         self.gate.directory().store().find_shadow().await
     }
 

@@ -105,9 +105,21 @@ impl Inner {
                 policy,
                 component: None,
                 source: PolicySource::Fault,
+                after: Some(Some(digest.clone())),
             };
-            self.make_active(&mut kept, next, Actor::Gate.into(), at_ms)
-                .await?;
+            match self
+                .make_active(&mut kept, next, Actor::Gate.into(), at_ms)
+                .await
+            {
+                Err(error) if error.is_other() => {
+                    tracing::info!(
+                        digest,
+                        "the active policy fails, and is not the active one any more"
+                    );
+                    return Ok(());
+                }
+                done => done?,
+            }
             count("done");
             tracing::error!(
                 failed = digest,

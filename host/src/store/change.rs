@@ -288,6 +288,32 @@ pub enum Touch {
     Organization(Uuid),
 }
 
+impl Touch {
+    /// In words, to be told or noted; nothing for what touches nothing.
+    pub(crate) fn words(self) -> Option<(&'static str, Uuid)> {
+        match self {
+            Self::Nothing => None,
+            Self::Credential(id) => Some(("credential", id)),
+            Self::Rotations(id) => Some(("rotations", id)),
+            Self::Session(id) => Some(("session", id)),
+            Self::User(id) => Some(("user", id)),
+            Self::Organization(id) => Some(("organization", id)),
+        }
+    }
+
+    /// From such words.
+    pub(crate) fn of_words(kind: &str, id: Uuid) -> Option<Self> {
+        Some(match kind {
+            "credential" => Self::Credential(id),
+            "rotations" => Self::Rotations(id),
+            "session" => Self::Session(id),
+            "user" => Self::User(id),
+            "organization" => Self::Organization(id),
+            _ => return None,
+        })
+    }
+}
+
 impl Change {
     /// What the change makes stale.
     pub fn touches(&self) -> Touch {

@@ -93,4 +93,7 @@ pub enum Conflict {
     /// It was active too long ago to be kept.
     #[error("no policy `{0}` is kept")]
     UnknownPolicy(String),
+    /// Somebody was quicker, perhaps on another gate.
+    #[error("another policy has become the active one meanwhile")]
+    OtherPolicy,
 }

@@ -10,9 +10,14 @@ mod row;
 mod schema;
 pub(super) mod sqlite;
 
+use std::time::Duration;
+
 use sqlx::{Postgres, Sqlite, Transaction as Begun};
+use tokio::time::timeout;
 
 pub(super) use pools::Pools;
+use pools::{answered, in_time, to_its_end};
+pub(crate) use postgres::Listener;
 pub(super) use query::{Builder, Query, Value, either, query};
 pub(super) use row::{Column, Row};
 
@@ -41,8 +46,8 @@ pub(super) enum Dialect {
 pub(super) enum Transaction {
     /// In SQLite.
     Sqlite(Begun<'static, Sqlite>),
-    /// In PostgreSQL.
-    Postgres(Begun<'static, Postgres>),
+    /// In PostgreSQL, and how long each answer is waited for.
+    Postgres(Begun<'static, Postgres>, Duration),
 }
 
 /// Whose connections a question takes.
@@ -75,10 +80,10 @@ impl Database {
                 Ok(Transaction::Sqlite(begun.map_err(unavailable)?))
             }
             Self::Postgres(pools) => {
-                let mut begun = pools.writer.begin().await.map_err(unavailable)?;
-                let locked = sqlx::query(WRITING).execute(&mut *begun).await;
-                locked.map_err(unavailable)?;
-                Ok(Transaction::Postgres(begun))
+                let mut begun = in_time(timeout(pools.patience, pools.writer.begin()).await)?;
+                let locking = sqlx::query(WRITING).execute(&mut *begun);
+                in_time(timeout(pools.patience, locking).await)?;
+                Ok(Transaction::Postgres(begun, pools.patience))
             }
         }
     }
@@ -92,8 +97,8 @@ impl Database {
             }
             Self::Postgres(pools) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                let begun = pools.of(kind).begin_with(begin).await;
-                Ok(Transaction::Postgres(begun.map_err(unavailable)?))
+                let begun = timeout(pools.patience, pools.of(kind).begin_with(begin)).await;
+                Ok(Transaction::Postgres(in_time(begun)?, pools.patience))
             }
         }
     }
@@ -109,8 +114,14 @@ impl Database {
                 Ok(found.map_err(unavailable)?.map(Row::Sqlite))
             }
             Self::Postgres(pools) => {
-                let found = query.postgres()?.fetch_optional(pools.of(kind)).await;
-                Ok(found.map_err(unavailable)?.map(Row::Postgres))
+                let query = query.postgres()?;
+                let (pool, patience) = (pools.of(kind).clone(), pools.patience);
+                let found = to_its_end(async move {
+                    let mut connection = pool.acquire().await.map_err(unavailable)?;
+                    let asking = query.fetch_optional(&mut *connection);
+                    answered(timeout(patience, asking).await, connection)
+                });
+                Ok(found.await?.map(Row::Postgres))
             }
         }
     }
@@ -123,9 +134,14 @@ impl Database {
                 Ok(found.into_iter().map(Row::Sqlite).collect())
             }
             Self::Postgres(pools) => {
-                let found = query.postgres()?.fetch_all(pools.of(kind)).await;
-                let found = found.map_err(unavailable)?;
-                Ok(found.into_iter().map(Row::Postgres).collect())
+                let query = query.postgres()?;
+                let (pool, patience) = (pools.of(kind).clone(), pools.patience);
+                let found = to_its_end(async move {
+                    let mut connection = pool.acquire().await.map_err(unavailable)?;
+                    let asking = query.fetch_all(&mut *connection);
+                    answered(timeout(patience, asking).await, connection)
+                });
+                Ok(found.await?.into_iter().map(Row::Postgres).collect())
             }
         }
     }
@@ -136,6 +152,35 @@ impl Database {
         let changed = query.execute(&mut tx).await?;
         tx.commit().await?;
         Ok(changed)
+    }
+
+    /// Makes a change of one statement that nothing else is checked against, beside whoever writes.
+    pub(super) async fn note(&self, query: Query) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(pools) => {
+                let done = query.sqlite()?.execute(&pools.writer).await;
+                done.map_err(unavailable)?;
+            }
+            Self::Postgres(pools) => {
+                let query = query.postgres()?;
+                let (pool, patience) = (pools.readers.clone(), pools.patience);
+                let noted = to_its_end(async move {
+                    let mut connection = pool.acquire().await.map_err(unavailable)?;
+                    let noting = query.execute(&mut *connection);
+                    answered(timeout(patience, noting).await, connection)
+                });
+                noted.await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hears what other gates tell, where there may be any.
+    pub(super) async fn listen(&self) -> Result<Option<Listener>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(pools) => Ok(Some(postgres::listen(pools).await.map_err(unavailable)?)),
+        }
     }
 
     pub(super) async fn close(&self) {
@@ -150,17 +195,16 @@ impl Transaction {
     pub(super) fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
-            Self::Postgres(_) => Dialect::Postgres,
+            Self::Postgres(..) => Dialect::Postgres,
         }
     }
 
     /// What was written is on disk when this returns.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        let committed = match self {
-            Self::Sqlite(begun) => begun.commit().await,
-            Self::Postgres(begun) => begun.commit().await,
-        };
-        committed.map_err(unavailable)
+        match self {
+            Self::Sqlite(begun) => begun.commit().await.map_err(unavailable),
+            Self::Postgres(begun, patience) => in_time(timeout(patience, begun.commit()).await),
+        }
     }
 }
 

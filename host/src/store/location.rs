@@ -33,14 +33,18 @@ pub struct Server {
     pub connections_max: u32,
     /// How long the server may take for one statement.
     pub statement_timeout: Duration,
+    /// How long a gate that cannot reach it goes on deciding by the policy that was active last.
+    pub contact_max: Duration,
 }
 
 /// Connections of one gate, unless it is told otherwise.
 pub const CONNECTIONS_MAX: u32 = 16;
 /// Fewer would let searches keep look-ups waiting.
-pub const CONNECTIONS_MIN: u32 = 4;
+pub const CONNECTIONS_MIN: u32 = 5;
 /// How long the server may take for a statement, unless it is told otherwise.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a gate that cannot reach its store goes on deciding by the policy that was active last, unless it is told otherwise.
+pub const CONTACT_MAX: Duration = Duration::from_secs(600);
 
 impl Location {
     /// Reads the URL of a store: `sqlite://PATH`, or `postgres://USER@HOST/DATABASE`.
@@ -59,6 +63,14 @@ impl Location {
             url,
             "it must be `sqlite://` and the path of a file, or `postgres://` with a user, a host and a database",
         ))
+    }
+
+    /// How long a gate goes on without it, where many serve from it.
+    pub(super) fn contact_max(&self) -> Option<Duration> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(server) => Some(server.contact_max),
+        }
     }
 
     /// How it is named in messages.
@@ -82,6 +94,7 @@ impl Server {
             ca: None,
             connections_max: CONNECTIONS_MAX,
             statement_timeout: STATEMENT_TIMEOUT,
+            contact_max: CONTACT_MAX,
         };
         let refused = |what: &str| Err(bad(&server.name(), what));
         let has_password = server.url.password().is_some()

@@ -4,12 +4,16 @@
 
 mod audit;
 pub(super) mod credentials;
+mod nodes;
 pub(super) mod page;
 mod read;
 mod row;
+mod untold;
 pub(super) mod write;
 
 pub(super) use audit::{Ledger, prepare_months};
+pub(crate) use nodes::Beat;
+pub(crate) use write::Applied;
 
 /// Whether a credential has ended by itself at the given moment.
 macro_rules! ended {

@@ -4,6 +4,7 @@ mod opening;
 mod pools;
 mod reading;
 mod rollup;
+mod servers;
 
 use serde_json::Value;
 use sqlx::Sqlite;

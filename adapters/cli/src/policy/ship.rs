@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     file::{extend, read, text, unreadable},
-    shadow,
+    nodes, shadow,
 };
 use crate::{
     Common,
@@ -27,6 +27,7 @@ Examples:
   scopegate policy push policy.wasm
   scopegate policy push policy.yaml
   scopegate policy push policy.wasm --shadow
+  scopegate policy push policy.wasm --wait 30
   scopegate policy push policy.wasm --url https://gate.example:9080
 
 The gate checks it from every side, and only then is it active: no request is lost, and each is
@@ -58,6 +59,9 @@ pub(crate) struct Push {
     /// Let it decide in the shadow of the active one, without effect: `scopegate policy shadow` says what differs
     #[arg(long)]
     shadow: bool,
+    /// Then wait until all gates of its store have it, so many seconds at most, and list them
+    #[arg(long, value_name = "SECONDS", conflicts_with = "shadow", value_parser = clap::value_parser!(u64).range(..=3600))]
+    wait: Option<u64>,
 }
 
 /// Go back to a policy that was active before
@@ -78,8 +82,12 @@ pub(crate) async fn push(push: Push, common: &Common) -> Result<()> {
     // Before the gate is looked for: a document's mistakes need none.
     let component = Component(component(&push.file)?.into());
     match push.shadow {
-        true => shadow::show(PolicyCommand::PushShadow { component }, common).await,
-        false => activate(PolicyCommand::Push { component }, common).await,
+        true => shadow::show(PolicyCommand::PushShadow { component }, common).await?,
+        false => activate(PolicyCommand::Push { component }, common).await?,
+    }
+    match push.wait {
+        Some(secs) => nodes::wait(secs, common).await,
+        None => Ok(()),
     }
 }
 
@@ -161,14 +169,19 @@ fn view(version: &PolicyVersion, active: bool) -> Value {
     })
 }
 
-/// For people: enough of each digest to name it by, and a mark instead of a word.
-fn short(rows: &Value) -> Value {
+/// Enough of a digest to name it by.
+pub(super) fn short_digest(digest: &Value) -> Value {
     /// `sha256:` and twelve digits.
     const DIGEST_CHARS: usize = 19;
+    let short: String = text(digest).chars().take(DIGEST_CHARS).collect();
+    short.into()
+}
+
+/// For people: enough of each digest to name it by, and a mark instead of a word.
+fn short(rows: &Value) -> Value {
     let mut rows = rows.clone();
     for row in rows.as_array_mut().into_iter().flatten() {
-        let digest: String = text(&row["digest"]).chars().take(DIGEST_CHARS).collect();
-        row["digest"] = json!(digest);
+        row["digest"] = short_digest(&row["digest"]);
         row["active"] = json!(if row["active"] == true { "*" } else { "" });
     }
     rows

@@ -4,9 +4,10 @@ use anyhow::Result;
 use jiff::Timestamp;
 use scopegate_host::{
     policies::{PolicyCommand, PolicyReply, ShadowStatus},
-    store::{PolicySource, PolicyVersion},
+    store::{Node, PolicySource, PolicyVersion},
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{Remote, http::Call};
 
@@ -46,6 +47,42 @@ impl From<VersionView> for PolicyVersion {
     }
 }
 
+/// The gates as the API shows them.
+#[derive(Debug, Deserialize)]
+struct NodesView {
+    active: Option<String>,
+    items: Vec<NodeView>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NodeView {
+    id: Uuid,
+    name: String,
+    version: String,
+    started_at: Timestamp,
+    seen_at: Timestamp,
+    here: bool,
+    policy: String,
+    since: Timestamp,
+    problem: Option<String>,
+}
+
+impl From<NodeView> for Node {
+    fn from(view: NodeView) -> Self {
+        Self {
+            id: view.id,
+            name: view.name,
+            version: view.version,
+            started_at: view.started_at,
+            seen_at: view.seen_at,
+            is_here: view.here,
+            digest: view.policy,
+            since: view.since,
+            problem: view.problem,
+        }
+    }
+}
+
 impl Remote {
     pub(super) async fn policy(&self, command: PolicyCommand) -> Result<PolicyReply> {
         match command {
@@ -63,6 +100,13 @@ impl Remote {
             PolicyCommand::Versions => Ok(PolicyReply::Versions {
                 versions: self.policy_versions().await?,
             }),
+            PolicyCommand::Nodes => {
+                let nodes: NodesView = self.gate.get(&[POLICIES, "nodes"]).json().await?;
+                Ok(PolicyReply::Nodes {
+                    active: nodes.active,
+                    nodes: nodes.items.into_iter().map(Into::into).collect(),
+                })
+            }
             PolicyCommand::PushShadow { component } => {
                 let pushed = self.gate.post(&SHADOW, None);
                 let pushed = pushed.component(component.0.into());

@@ -14,6 +14,7 @@ use scopegate_host::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{
     State,
@@ -115,6 +116,75 @@ pub(super) async fn list(caller: Caller) -> Result<Reply<PolicyVersions>, Failed
         items: items
             .map(|(place, version)| view(version, place == 0))
             .collect(),
+    }))
+}
+
+/// A gate that serves, as it last said itself
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NodeView {
+    /// Of its process
+    id: Uuid,
+    /// Its host's name
+    #[schema(example = "gate-1")]
+    name: String,
+    /// The version of its program
+    #[schema(example = "0.1.0")]
+    version: String,
+    /// When it began to serve
+    started_at: Timestamp,
+    /// When it was heard of last
+    seen_at: Timestamp,
+    /// Whether that was a moment ago. One that is not here has stopped without saying so, or cannot reach the store
+    here: bool,
+    /// The digest of the policy that decides there
+    #[schema(example = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    policy: String,
+    /// Since when that one does
+    since: Timestamp,
+    /// Whether it is the active one
+    follows: bool,
+    /// Why not, where the gate knows
+    problem: Option<String>,
+}
+
+/// The gates that serve from the same store
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Nodes {
+    /// The digest of the active policy
+    active: Option<String>,
+    /// Whether every gate that is here decides by it
+    all_follow: bool,
+    /// By name
+    items: Vec<NodeView>,
+}
+
+/// List gates
+///
+/// Those that serve from the same store, with the policy that decides at each. For operators.
+#[utoipa::path(get, path = "/-/api/policies/nodes", tag = "Policy", operation_id = "listNodes",
+    responses((status = 200, body = Nodes)))]
+pub(super) async fn nodes(caller: Caller) -> Result<Reply<Nodes>, Failed> {
+    let policies = &caller.state.policies;
+    let versions = policies.versions().await.map_err(AdminError::from)?;
+    let active = versions.into_iter().next().map(|active| active.digest);
+    let nodes = policies.nodes().await.map_err(AdminError::from)?;
+    let items = nodes.into_iter().map(|node| NodeView {
+        follows: active.as_ref() == Some(&node.digest),
+        id: node.id,
+        name: node.name,
+        version: node.version,
+        started_at: node.started_at,
+        seen_at: node.seen_at,
+        here: node.is_here,
+        policy: node.digest,
+        since: node.since,
+        problem: node.problem,
+    });
+    let items: Vec<NodeView> = items.collect();
+    Ok(Reply(Nodes {
+        active,
+        all_follow: items.iter().all(|node| node.follows || !node.here),
+        items,
     }))
 }
 

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use scopegate_host::store::{CONNECTIONS_MIN, Location, OpenError, STATEMENT_TIMEOUT};
+use scopegate_host::store::{CONNECTIONS_MIN, CONTACT_MAX, Location, OpenError, STATEMENT_TIMEOUT};
 use scopegate_policy::yaml::{Fields, Node, Text, Value};
 
 use super::{limits::set_time, read::Context};
 
-const KEYS: [&str; 5] = [
+const KEYS: [&str; 6] = [
     "url",
     "password",
     "ca",
     "connections_max",
     "statement_timeout",
+    "contact_max",
 ];
 /// Whoever needs more has another problem.
 const CONNECTIONS_MAX: u32 = 1000;
@@ -144,10 +145,13 @@ fn server(context: &Context<'_>, node: &Node) -> Option<StoreConfig> {
     );
     let mut timeout = STATEMENT_TIMEOUT;
     set_time(&fields, "statement_timeout", &mut timeout);
+    let mut contact_max = CONTACT_MAX;
+    set_time(&fields, "contact_max", &mut contact_max);
     let url = url?;
     match location(context, url)? {
         Location::Postgres(mut server) => {
             server.statement_timeout = timeout;
+            server.contact_max = contact_max;
             if let Some(connections) = connections.and_then(|count| u32::try_from(count).ok()) {
                 server.connections_max = connections;
             }

@@ -329,7 +329,7 @@ fn a_store_is_a_file_or_a_server_that_gates_share() {
     };
     let url = store("store: postgres://gate@db.internal/scopegate").unwrap();
     assert!(url.file().is_none() && url.local.ends_with("scopegate"));
-    let map = "store: { url: 'postgres://gate@db/gate', password: { env: KEYS }, ca: mine.yaml, connections_max: 8, statement_timeout: 2s }";
+    let map = "store: { url: 'postgres://gate@db/gate', password: { env: KEYS }, ca: mine.yaml, connections_max: 8, statement_timeout: 2s, contact_max: 1h }";
     assert!(store(map).unwrap().file().is_none());
     for (wrong, problem) in [
         (
@@ -342,11 +342,15 @@ fn a_store_is_a_file_or_a_server_that_gates_share() {
         ),
         (
             "store: { url: 'postgres://gate@db/gate', connections_max: 1 }",
-            "2:59 `connections_max` must be from 4 to 1000, not `1`",
+            "2:59 `connections_max` must be from 5 to 1000, not `1`",
         ),
         (
             "store: { url: 'postgres://gate@db/gate', statement_timeout: 0s }",
             "2:42 `statement_timeout` must be at least `1s`",
+        ),
+        (
+            "store: { url: 'postgres://gate@db/gate', contact_max: 0s }",
+            "2:42 `contact_max` must be at least `1s`",
         ),
         (
             "store: sqlite://gate.db\nstate: .",

@@ -58,6 +58,8 @@ struct Page {
     /// Those that are kept, for operators.
     versions: Vec<Version>,
     operator: bool,
+    /// The gates of the store, where there are several; for operators.
+    gates: Vec<versions::Gate>,
     shadow: Option<Shadow>,
     asked: Asked,
     explained: Option<Explained>,
@@ -69,9 +71,10 @@ async fn show(visitor: Visitor) -> Result<Response<Body>, Stop> {
     let asked = Asked::of(&visitor).await?;
     let explained = asked.explained(&visitor).await?;
     let operator = visitor.me.operator;
-    let (mut kept, mut shadow) = (Vec::new(), None);
+    let (mut kept, mut gates, mut shadow) = (Vec::new(), Vec::new(), None);
     if operator {
         kept = versions::kept(&visitor).await?;
+        gates = versions::gates(&visitor).await?;
         shadow = versions::shadow(&visitor).await?;
     }
     Ok(ok(&Page {
@@ -85,6 +88,7 @@ async fn show(visitor: Visitor) -> Result<Response<Body>, Stop> {
         },
         versions: kept,
         operator,
+        gates,
         shadow,
         asked,
         explained,

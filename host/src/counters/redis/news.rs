@@ -43,14 +43,7 @@ pub(crate) struct News {
 impl News {
     /// As it is told; nothing for a change that touches nothing.
     pub(super) fn line(self) -> Option<String> {
-        let (kind, id) = match self.touch {
-            Touch::Nothing => return None,
-            Touch::Credential(id) => ("credential", id),
-            Touch::Rotations(id) => ("rotations", id),
-            Touch::Session(id) => ("session", id),
-            Touch::User(id) => ("user", id),
-            Touch::Organization(id) => ("organization", id),
-        };
+        let (kind, id) = self.touch.words()?;
         Some(format!("{} {kind} {id}", self.node))
     }
 
@@ -61,18 +54,9 @@ impl News {
         else {
             return None;
         };
-        let id = id.parse().ok()?;
-        let touch = match kind {
-            "credential" => Touch::Credential(id),
-            "rotations" => Touch::Rotations(id),
-            "session" => Touch::Session(id),
-            "user" => Touch::User(id),
-            "organization" => Touch::Organization(id),
-            _ => return None,
-        };
         Some(Self {
             node: node.parse().ok()?,
-            touch,
+            touch: Touch::of_words(kind, id.parse().ok()?)?,
         })
     }
 }

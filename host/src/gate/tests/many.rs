@@ -19,7 +19,7 @@ use crate::{
     Cause, Contract, Directory, Gate, Principal, Verdict,
     counters::{
         Counters,
-        redis::{Redis, RedisConfig, WhenAway, testing::RedisServer},
+        redis::{Redis, RedisConfig, Touched, WhenAway, testing::RedisServer},
     },
     directory::Workload,
     key::{self, KeyKind},
@@ -302,6 +302,32 @@ async fn what_is_pending_is_told_later() {
         .await
         .unwrap();
     assert_eq!(gates.ask(1, &ask).await.unwrap_err(), Cause::Revoked);
+}
+
+/// A gate that is killed between committing a change and telling of it has nobody who asks for it again.
+#[tokio::test]
+async fn what_a_gate_left_untold_is_told_by_another() {
+    let gates = Gates::new(2).await;
+    let (key, ask) = gates.key(gates.user("viewer").await).await;
+    let principal = gates.ask(1, &ask).await.unwrap();
+    let change = Change::Revoke(key);
+    let touched = Touched {
+        organization: gates.fixture.organization,
+        touch: change.touches(),
+    };
+    let store = gates.fixture.directory.store();
+    let origin = Actor::Machine.into();
+    let applied = store.apply(&change, &origin, NOW_MS, Some(touched)).await;
+    assert!(applied.unwrap().untold.is_some());
+    assert!(store.is_untold(touched).await.unwrap());
+    tokio::time::timeout(Duration::from_secs(10), principal.standing.stale())
+        .await
+        .unwrap();
+    assert_eq!(gates.ask(1, &ask).await.unwrap_err(), Cause::Revoked);
+    until("its note is taken away", async || {
+        store.list_untold().await.unwrap().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -64,6 +64,8 @@ pub struct PolicyActivation {
     pub configured: String,
     /// The digest of the policy that it replaces, for the record.
     pub replaces: Option<String>,
+    /// Only if this is the active one as yet, or none is.
+    pub after: Option<Option<String>>,
     /// How many policies are kept, the active one among them.
     pub kept_max: u32,
 }

@@ -80,6 +80,7 @@ async fn filled() -> (Fixture, Uuid, Uuid, KeyHash) {
             source: PolicySource::Push,
             configured: "one".to_owned(),
             replaces: None,
+            after: None,
             kept_max: 3,
         }))),
         Change::Policy(Box::new(PolicyChange::Shadow(PolicyShadow {
@@ -170,7 +171,13 @@ async fn a_copy_is_the_same_and_goes_on_where_it_was() {
     let opened = session(ada);
     let id = opened.id;
     let (open, origin) = (Change::OpenSession(opened), Actor::Machine.into());
-    assert!(target.apply(&open, &origin, NOW_MS).await.unwrap());
+    assert!(
+        target
+            .apply(&open, &origin, NOW_MS, None)
+            .await
+            .unwrap()
+            .changed
+    );
     let newest = target.open_sessions(ada, NOW, &all).await.unwrap();
     assert_eq!(newest[0].1.session.id, id);
 

@@ -1,8 +1,12 @@
 //! The connections to one engine.
 
-use sqlx::Pool;
+use std::time::Duration;
 
-use super::Kind;
+use sqlx::{Pool, Postgres, pool::PoolConnection};
+use tokio::time::error::Elapsed;
+
+use super::{Kind, unavailable};
+use crate::store::StoreError;
 
 /// Connections by what they are for, so that what waits for one kind does not keep another.
 #[derive(Debug)]
@@ -13,6 +17,39 @@ pub(in crate::store) struct Pools<DB: sqlx::Database> {
     pub(in crate::store) readers: Pool<DB>,
     /// For lists and searches.
     pub(in crate::store) searchers: Pool<DB>,
+    /// How long an answer is waited for. A server that is cut off without a word never gives one.
+    pub(in crate::store) patience: Duration,
+}
+
+/// Why there is no answer.
+pub(super) const SILENT: &str = "the server does not answer";
+
+/// What came of waiting. A connection on which nothing came is given up.
+pub(super) fn answered<T>(
+    waited: Result<Result<T, sqlx::Error>, Elapsed>,
+    connection: PoolConnection<Postgres>,
+) -> Result<T, StoreError> {
+    if waited.is_err() {
+        drop(connection.detach());
+    }
+    in_time(waited)
+}
+
+/// Asks to the end, also where nobody waits for it any more: a connection that is let go before its answer is there would wait
+/// for that for as long as it takes, and keep its place.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    asking: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    let asked = tokio::spawn(asking).await;
+    asked.map_err(|error| StoreError::Unavailable(error.to_string()))?
+}
+
+/// The same within a transaction, which is over with that.
+pub(super) fn in_time<T>(waited: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StoreError> {
+    match waited {
+        Ok(answer) => answer.map_err(unavailable),
+        Err(_) => Err(StoreError::Unavailable(SILENT.to_owned())),
+    }
 }
 
 impl<DB: sqlx::Database> Pools<DB> {

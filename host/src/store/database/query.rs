@@ -2,7 +2,13 @@
 
 use sqlx::{Arguments, AssertSqlSafe, Encode, Postgres, Sqlite, Type};
 
-use super::{Dialect, Row, Transaction, unavailable};
+use tokio::time::timeout;
+
+use super::{
+    Dialect, Row, Transaction,
+    pools::{SILENT, in_time},
+    unavailable,
+};
 use crate::store::StoreError;
 
 /// A statement in the words of each engine.
@@ -158,9 +164,9 @@ impl Query {
                 let found = self.sqlite()?.fetch_optional(&mut **begun).await;
                 Ok(found.map_err(unavailable)?.map(Row::Sqlite))
             }
-            Transaction::Postgres(begun) => {
-                let found = self.postgres()?.fetch_optional(&mut **begun).await;
-                Ok(found.map_err(unavailable)?.map(Row::Postgres))
+            Transaction::Postgres(begun, patience) => {
+                let asking = self.postgres()?.fetch_optional(&mut **begun);
+                Ok(in_time(timeout(*patience, asking).await)?.map(Row::Postgres))
             }
         }
     }
@@ -181,9 +187,9 @@ impl Query {
                 let found = found.map_err(unavailable)?;
                 Ok(found.into_iter().map(Row::Sqlite).collect())
             }
-            Transaction::Postgres(begun) => {
-                let found = self.postgres()?.fetch_all(&mut **begun).await;
-                let found = found.map_err(unavailable)?;
+            Transaction::Postgres(begun, patience) => {
+                let asking = self.postgres()?.fetch_all(&mut **begun);
+                let found = in_time(timeout(*patience, asking).await)?;
                 Ok(found.into_iter().map(Row::Postgres).collect())
             }
         }
@@ -213,8 +219,11 @@ impl Query {
                 let done = self.sqlite()?.execute(&mut **begun).await;
                 done.map(|done| done.rows_affected())
             }
-            Transaction::Postgres(begun) => {
-                let done = self.postgres()?.execute(&mut **begun).await;
+            Transaction::Postgres(begun, patience) => {
+                let asking = self.postgres()?.execute(&mut **begun);
+                let Ok(done) = timeout(*patience, asking).await else {
+                    return Err(StoreError::Unavailable(SILENT.to_owned()));
+                };
                 done.map(|done| done.rows_affected())
             }
         })

@@ -10,6 +10,14 @@ use crate::store::{OpenError, Purpose};
 /// A schema's steps, oldest first: number, name and statements.
 pub(super) type Steps<const N: usize> = [(i64, &'static str, &'static str); N];
 
+/// What a step leaves in `meta` that only adds: the oldest schema whose programs can still serve with it.
+pub(super) const SERVES_SINCE: &str = "serves_since";
+
+/// The last of these steps.
+pub(super) fn known<const N: usize>(steps: &Steps<N>) -> i64 {
+    steps.iter().map(|step| step.0).max().unwrap_or_default()
+}
+
 /// What a database says of itself.
 pub(super) enum Marks {
     /// Nothing yet.
@@ -93,7 +101,7 @@ pub(super) fn failed<const N: usize>(
         MigrateError::VersionMissing(found) => OpenError::Newer {
             store,
             found,
-            known: steps.iter().map(|step| step.0).max().unwrap_or_default(),
+            known: known(steps),
         },
         MigrateError::VersionMismatch(_) => OpenError::NotAStore {
             store,

@@ -18,7 +18,7 @@ use super::{
 use crate::store::{Missing, OpenError, Purpose};
 
 /// The schema's steps, oldest first. A released step is never edited.
-const STEPS: Steps<8> = [
+const STEPS: Steps<9> = [
     (
         1,
         "store",
@@ -59,6 +59,11 @@ const STEPS: Steps<8> = [
         "audit rollup",
         include_str!("../../../migrations/sqlite/0008_audit_rollup.sql"),
     ),
+    (
+        9,
+        "untold",
+        include_str!("../../../migrations/sqlite/0009_untold.sql"),
+    ),
 ];
 
 /// Connections for what a request waits for: each question is a look-up by an index.
@@ -96,6 +101,7 @@ pub(in crate::store) async fn open(
     mark(&writer, purpose).await.map_err(failed)?;
     let options = options.read_only(true);
     Ok(Pools {
+        patience: Duration::MAX,
         writer,
         readers: pool(READERS)
             .connect_with(options.clone())
@@ -126,6 +132,7 @@ pub(in crate::store) async fn open_to_read(path: &Path) -> Result<Pools<Sqlite>,
             .map_err(failed)?;
     schema::readable(&tables, &name(path))?;
     Ok(Pools {
+        patience: Duration::MAX,
         writer: readers.clone(),
         searchers: readers.clone(),
         readers,

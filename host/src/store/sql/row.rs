@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use scopegate_policy::{Clusters, is_cluster_id, permission};
 use uuid::Uuid;
 
@@ -11,13 +12,15 @@ use crate::{
     name,
     password::PasswordHash,
     store::{
-        Cluster, Credential, CredentialFacts, CredentialKind, Factor, LoginFacts, OpenSession,
-        Organization, Owner, PolicySource, PolicyVersion, Role, Session, SessionFacts,
-        ShadowVersion, StoreError, User,
+        Cluster, Credential, CredentialFacts, CredentialKind, Factor, LoginFacts, Node,
+        OpenSession, Organization, Owner, PolicySource, PolicyVersion, Role, Session, SessionFacts,
+        ShadowVersion, Standing, StoreError, User,
         database::{Column, Row},
     },
 };
 
+/// A gate of which nothing was heard for so long is not there.
+const SILENT_MS_MAX: i64 = 10_000;
 /// The last second of the year 9999: later times cannot be written as dates.
 const TIME_MAX: i64 = 253_402_300_799;
 
@@ -145,6 +148,37 @@ pub(super) fn policy(row: &Row) -> Result<PolicyVersion, StoreError> {
         activated_by: fields.get("activated_by")?,
         source: source.ok_or_else(|| fields.corrupt("source", "is not a known word"))?,
         configured: fields.get("configured")?,
+    })
+}
+
+/// The active policy's digest and source, and the digest of the one in its shadow.
+pub(super) fn standing(row: &Row) -> Result<Standing, StoreError> {
+    let fields = Fields::new(row, "policies", "", "active");
+    let word: Option<String> = fields.get("source")?;
+    Ok(Standing {
+        active: fields.get("active")?,
+        is_fault: word.as_deref() == Some(PolicySource::Fault.word()),
+        shadow: fields.get("shadow")?,
+    })
+}
+
+/// A gate that serves, and for how long nothing was heard of it.
+pub(super) fn node(row: &Row) -> Result<Node, StoreError> {
+    let fields = Fields::new(row, "nodes", "", "id");
+    let moment = |column| {
+        let moment = Timestamp::from_millisecond(fields.get(column)?);
+        moment.map_err(|_| fields.corrupt(column, "is not a time"))
+    };
+    Ok(Node {
+        id: fields.id("id")?,
+        name: fields.get("name")?,
+        version: fields.get("version")?,
+        started_at: moment("started_at")?,
+        seen_at: moment("seen_at")?,
+        is_here: fields.get::<i64>("silent")? < SILENT_MS_MAX,
+        digest: fields.get("digest")?,
+        since: moment("since")?,
+        problem: fields.get("problem")?,
     })
 }
 

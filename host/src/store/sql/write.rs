@@ -12,8 +12,10 @@ mod user;
 use scopegate_policy::Clusters;
 use uuid::Uuid;
 
+use super::untold;
 use crate::{
     audit::line::ChangeLine,
+    counters::redis::Touched,
     store::{
         Actor, Change, ChangeError, Conflict, Origin, Store, StoreError,
         database::{Query, Transaction},
@@ -41,15 +43,25 @@ struct Tx<'t> {
     by: &'t Actor,
 }
 
+/// What became of a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Applied {
+    /// Whether there was anything to change; not so for a key that is revoked already.
+    pub(crate) changed: bool,
+    /// The note that it is to be told of.
+    pub(crate) untold: Option<i64>,
+}
+
 impl Store {
-    /// Makes one change and its audit record, in one transaction that is on disk when this returns. `false`: there was
-    /// nothing to change, such as for a key that is revoked already.
+    /// Makes one change and its audit record, in one transaction that is on disk when this returns; with a note in it, where
+    /// others are to be told.
     pub(crate) async fn apply(
         &self,
         change: &Change,
         origin: &Origin,
         now_ms: i64,
-    ) -> Result<bool, ChangeError> {
+        told: Option<Touched>,
+    ) -> Result<Applied, ChangeError> {
         let tx = self.database.change().await?;
         let mut tx = Tx {
             tx,
@@ -61,7 +73,10 @@ impl Store {
         }
         let done = tx.make(change).await?;
         if !done.changed {
-            return Ok(false);
+            return Ok(Applied {
+                changed: false,
+                untold: None,
+            });
         }
         let record = ChangeLine {
             at_ms: now_ms,
@@ -72,9 +87,16 @@ impl Store {
             detail: &change.detail(),
         };
         let appended = self.ledger.append(&mut tx.tx, [record.text()]).await?;
+        let untold = match told {
+            Some(touched) => untold::note(&mut tx.tx, touched).await?,
+            None => None,
+        };
         tx.tx.commit().await?;
         self.ledger.committed(&appended);
-        Ok(true)
+        Ok(Applied {
+            changed: true,
+            untold,
+        })
     }
 }
 

@@ -122,7 +122,7 @@ async fn a_newer_or_altered_schema_is_refused() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 8,
+                known: 9,
                 ..
             }
         ),

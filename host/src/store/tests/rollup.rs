@@ -88,7 +88,7 @@ async fn an_older_store_counts_what_it_has_as_it_would_have_been_counted() {
     store.close().await;
     let mut connection = connected(&fixture.path()).await;
     sqlx::raw_sql(
-        "DROP TABLE audit_rollup; DROP INDEX audit_reason; DROP INDEX audit_action; \
+        "DROP TABLE untold; DROP TABLE audit_rollup; DROP INDEX audit_reason; DROP INDEX audit_action; \
          DROP INDEX audit_refused; DROP INDEX audit_changes; DELETE FROM _sqlx_migrations WHERE version >= 8",
     )
     .execute(&mut connection)

@@ -69,6 +69,56 @@ pub(super) async fn kept(visitor: &Visitor) -> Result<Vec<Version>, Problem> {
     Ok(versions.collect())
 }
 
+/// A gate that serves from the same store.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) policy: String,
+    pub(super) since: Moment,
+    pub(super) seen: Moment,
+    pub(super) here: bool,
+    pub(super) follows: bool,
+    pub(super) problem: Option<String>,
+}
+
+/// The gates that serve from the same store, if there are several.
+///
+/// # Errors
+/// What the API says instead.
+pub(super) async fn gates(visitor: &Visitor) -> Result<Vec<Gate>, Problem> {
+    #[derive(Deserialize)]
+    struct Nodes {
+        items: Vec<Node>,
+    }
+    #[derive(Deserialize)]
+    struct Node {
+        name: String,
+        version: String,
+        policy: String,
+        since: Timestamp,
+        seen_at: Timestamp,
+        here: bool,
+        follows: bool,
+        problem: Option<String>,
+    }
+    let nodes: Nodes = visitor.calls.read("/policies/nodes").await?;
+    if nodes.items.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let gates = nodes.items.into_iter().map(|node| Gate {
+        name: node.name,
+        version: node.version,
+        policy: node.policy,
+        since: visitor.moment(node.since),
+        seen: visitor.moment(node.seen_at),
+        here: node.here,
+        follows: node.follows,
+        problem: node.problem,
+    });
+    Ok(gates.collect())
+}
+
 /// The policy in the shadow, and what it answers otherwise.
 #[derive(Debug)]
 pub(super) struct Shadow {

@@ -3,7 +3,7 @@
 use super::{Done, Tx};
 use crate::store::{
     ChangeError, Conflict, PolicyActivation, PolicyChange, PolicyShadow, PolicySource, StoreError,
-    database::query,
+    database::{Dialect, postgres::POLICIES_TOLD, query},
 };
 
 impl Tx<'_> {
@@ -11,18 +11,31 @@ impl Tx<'_> {
         &mut self,
         change: &PolicyChange,
     ) -> Result<Done, ChangeError> {
-        match change {
-            PolicyChange::Activate(activation) => self.activate_policy(activation).await,
-            PolicyChange::Shadow(shadow) => self.put_shadow(shadow).await,
-            PolicyChange::DropShadow { digest } => self.drop_shadow(digest).await,
-            PolicyChange::Refuse(_) => Ok(Done::new(None)),
+        let done = match change {
+            PolicyChange::Activate(activation) => self.activate_policy(activation).await?,
+            PolicyChange::Shadow(shadow) => self.put_shadow(shadow).await?,
+            PolicyChange::DropShadow { digest } => self.drop_shadow(digest).await?,
+            PolicyChange::Refuse(_) => return Ok(Done::new(None)),
+        };
+        if self.tx.dialect() == Dialect::Postgres {
+            // With the commit.
+            query(POLICIES_TOLD).fetch_one(&mut self.tx).await?;
         }
+        Ok(done)
     }
 
     async fn activate_policy(
         &mut self,
         activation: &PolicyActivation,
     ) -> Result<Done, ChangeError> {
+        if let Some(after) = &activation.after {
+            let active = query("SELECT digest FROM policies ORDER BY activation DESC LIMIT 1");
+            let active = active.fetch_optional(&mut self.tx).await?;
+            let active: Option<String> = active.map(|row| row.get(0)).transpose()?;
+            if active != *after {
+                return Err(Conflict::OtherPolicy.into());
+            }
+        }
         if self.put_policy(activation).await? == 0 {
             return Err(Conflict::UnknownPolicy(activation.digest.clone()).into());
         }

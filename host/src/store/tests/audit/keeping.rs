@@ -232,17 +232,17 @@ proptest! {
                 let name = format!("{number}");
                 let origin = Actor::Machine.into();
                 match step {
-                    Step::Change => assert!(store.apply(&create(&name), &origin, at_ms).await.unwrap()),
+                    Step::Change => assert!(store.apply(&create(&name), &origin, at_ms, None).await.unwrap().changed),
                     Step::Refused => {
                         let unknown = Change::Revoke(Uuid::now_v7());
-                        store.apply(&unknown, &origin, at_ms).await.unwrap_err();
+                        store.apply(&unknown, &origin, at_ms, None).await.unwrap_err();
                     }
                     Step::Group { day, count } => chain.record(*day, (*count).max(1)).await,
                     Step::Both { count } => {
                         let (group, change) = (lines(1, *count), create(&name));
                         let (one, two) = tokio::join!(
                             store.append_audit(&group),
-                            store.apply(&change, &origin, at_ms)
+                            store.apply(&change, &origin, at_ms, None)
                         );
                         one.unwrap();
                         two.unwrap();
