@@ -10,6 +10,7 @@ mod differential;
 mod guests;
 mod harness;
 mod load;
+mod nodes;
 mod products;
 mod proxies;
 mod replay;

@@ -4,7 +4,7 @@
 //! CI runs a tenth of the rounds or less. `.ci/soak` runs all of them and prints what they counted and measured.
 
 mod activations;
-mod client;
+pub(crate) mod client;
 mod crash;
 pub(crate) mod figures;
 mod proxies;

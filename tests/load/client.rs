@@ -13,16 +13,16 @@ use crate::harness::Actor;
 
 /// What is asked, again and again.
 #[derive(Clone)]
-pub(super) struct Question {
-    pub(super) method: &'static str,
-    pub(super) path: String,
+pub(crate) struct Question {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
     /// The header of the credential.
-    pub(super) credential: (&'static str, String),
+    pub(crate) credential: (&'static str, String),
 }
 
 impl Question {
     /// What this caller asks.
-    pub(super) fn of(actor: &Actor, method: &'static str, path: &str) -> Self {
+    pub(crate) fn of(actor: &Actor, method: &'static str, path: &str) -> Self {
         let credential = actor.credential.clone().expect("a credential");
         Self {
             method,
@@ -32,7 +32,7 @@ impl Question {
     }
 
     /// The same with a query.
-    pub(super) fn with_query(&self, query: &str) -> Self {
+    pub(crate) fn with_query(&self, query: &str) -> Self {
         Self {
             path: format!("{}?{query}", self.path),
             ..self.clone()
@@ -55,14 +55,14 @@ impl Question {
 }
 
 /// A client.
-pub(super) struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     connection: Option<http1::SendRequest<Full<Bytes>>>,
 }
 
 impl Client {
     /// One that is not connected yet.
-    pub(super) fn of(address: SocketAddr) -> Self {
+    pub(crate) fn of(address: SocketAddr) -> Self {
         Self {
             address,
             connection: None,
@@ -71,7 +71,7 @@ impl Client {
 
     /// Sends a request; when it was begun, and the reply's head. A connection that the server closed meanwhile is
     /// opened again, and the request begins anew.
-    pub(super) async fn send(&mut self, question: &Question) -> (Instant, Response<Incoming>) {
+    pub(crate) async fn send(&mut self, question: &Question) -> (Instant, Response<Incoming>) {
         for _ in 0..10 {
             let started = Instant::now();
             let mut connection = match self.connection.take() {
@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// Sends a request and reads the reply to its end; when it was begun, and its status.
-    pub(super) async fn ask(&mut self, question: &Question) -> (Instant, u16) {
+    pub(crate) async fn ask(&mut self, question: &Question) -> (Instant, u16) {
         let (started, reply) = self.send(question).await;
         let status = reply.status().as_u16();
         if reply.into_body().collect().await.is_err() {

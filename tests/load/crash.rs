@@ -32,7 +32,7 @@ async fn what_was_acknowledged_survives_kill_9() {
     let gate = Gate::init(&upstream.url);
     let ledger = Ledger::default();
     let mut startups = Spread::default();
-    let rounds = rounds(8, 200);
+    let rounds = rounds(5, 200);
     for round in 0..rounds {
         if random.below(8) == 0 {
             // As early as that: while it opens the store, or as soon as it listens.

@@ -14,7 +14,7 @@ pub(crate) fn rounds(ci: usize, soak: usize) -> usize {
 }
 
 /// Whether these are the long campaigns.
-pub(super) fn is_soak() -> bool {
+pub(crate) fn is_soak() -> bool {
     std::env::var("SCOPEGATE_SOAK").is_ok_and(|text| !text.is_empty() && text != "0")
 }
 

@@ -190,7 +190,7 @@ async fn restarts_behind(before: Before) {
             ))
         })
         .collect();
-    let (rounds, mut startups) = (rounds(4, 100), Spread::default());
+    let (rounds, mut startups) = (rounds(2, 100), Spread::default());
     for _ in 0..rounds {
         let begun = Instant::now();
         let mut server = gate.start();

@@ -247,7 +247,7 @@ async fn deleted(admin: &Actor, path: &str, status: u16) {
 async fn revoking_a_key() {
     let mut campaign = Campaign::start().await;
     let admin = campaign.world.manager("admin").await;
-    for _ in 0..rounds(50, 1_000) {
+    for _ in 0..rounds(25, 1_000) {
         let key = campaign.world.key(Key::default()).await;
         let path = format!("/-/api/organization/keys/{}", key.id.expect("a minted key"));
         let end = deleted(&admin, &path, 200);

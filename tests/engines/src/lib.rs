@@ -1,7 +1,11 @@
-//! Real engines for tests. Each is started once for a process, on a socket or port of its own and in a directory of its
-//! own, and is gone with the process, however that ends.
+//! Real engines for tests. One that tests share is started once for a process, on a socket of its own and in a directory of
+//! its own, and is gone with the process, however that ends. Those that a test stops and kills are its own.
 
+mod own;
 mod postgres;
+mod redis;
 mod warden;
 
+pub use own::OwnPostgres;
 pub use postgres::{Postgres, postgres};
+pub use redis::OwnRedis;

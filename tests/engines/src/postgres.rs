@@ -2,13 +2,18 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, chown},
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::OnceLock,
     thread::sleep,
     time::{Duration, Instant},
 };
+
+use tempfile::TempDir;
 
 use crate::warden::{self, User};
 
@@ -46,37 +51,8 @@ impl Postgres {
 
     fn start() -> Self {
         let programs = programs();
-        let directory = tempfile::Builder::new()
-            .prefix("scopegate-postgres-")
-            .tempdir()
-            .expect("a directory")
-            .keep();
-        let user = user();
-        if let Some(user) = user {
-            chown(&directory, Some(user.id), Some(user.group)).expect("a directory of its own");
-        }
-        let data = directory.join("data");
-        let mut make = Command::new(programs.join("initdb"));
-        make.args([
-            "--username=postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-sync",
-        ])
-        .arg("--locale=C.UTF-8")
-        .arg("-D")
-        .arg(&data)
-        .current_dir(&directory);
-        if let Some(user) = user {
-            std::os::unix::process::CommandExt::uid(&mut make, user.id);
-            std::os::unix::process::CommandExt::gid(&mut make, user.group);
-        }
-        let made = make.output().expect("initdb");
-        assert!(
-            made.status.success(),
-            "initdb: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        let (directory, data) = made(&programs);
+        let (directory, user) = (directory.keep(), user());
         let (server, place) = (programs.join("postgres"), directory.display().to_string());
         let engine = [
             &server.display().to_string(),
@@ -127,8 +103,39 @@ impl Postgres {
     }
 }
 
+/// A directory of its own with the data of a server in it.
+pub(crate) fn made(programs: &Path) -> (TempDir, PathBuf) {
+    let directory = tempfile::Builder::new()
+        .prefix("scopegate-postgres-")
+        .tempdir()
+        .expect("a directory");
+    let data = directory.path().join("data");
+    let mut make = Command::new(programs.join("initdb"));
+    make.args([
+        "--username=postgres",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--no-sync",
+    ])
+    .arg("--locale=C.UTF-8")
+    .arg("-D")
+    .arg(&data)
+    .current_dir(&directory);
+    if let Some(user) = user() {
+        chown(&directory, Some(user.id), Some(user.group)).expect("a directory of its own");
+        make.uid(user.id).gid(user.group);
+    }
+    let made = make.output().expect("initdb");
+    assert!(
+        made.status.success(),
+        "initdb: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    (directory, data)
+}
+
 /// Debian keeps the programs of each version in a folder of its own.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").expect(INSTALL);
     let versions = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
     let newest = versions.filter(|bin| bin.join("postgres").is_file()).max();
@@ -136,7 +143,7 @@ fn programs() -> PathBuf {
 }
 
 /// The server does not run as root. Its package makes a user for it.
-fn user() -> Option<User> {
+pub(crate) fn user() -> Option<User> {
     let own = fs::metadata("/proc/self").expect("/proc").uid();
     if own != 0 {
         return None;
