@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use http::{HeaderMap, HeaderValue};
 use scopegate_host::{
     Contract, Gate, KeyRing, Policies, Request, Verdict,
@@ -15,13 +15,16 @@ use scopegate_host::{
     authenticate::Issuers,
     bundle::Trust,
     contract::Limits,
-    counters::Counters,
+    counters::{
+        Counters,
+        redis::{Redis, RedisConfig, RedisUrl},
+    },
     engine::{Isolation, Sandbox, SandboxConfig, build_document},
     policies::Configured,
-    store::{Missing, Purpose, Store},
+    store::{Credential, Missing, Purpose, Store},
 };
 use scopegate_server::assemble::{GateParts, checks, gate};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
 
 use crate::{decide::finish, questions::document};
@@ -51,10 +54,10 @@ impl GateWithKey {
         // What the store takes is not the gate's time: it is written by another thread.
         let gate = open(directory.path(), isolation, false).await?;
         people(&gate).await?;
-        let key = mint(&gate).await?;
+        let (_, key) = mint(&gate).await?;
         Ok(Self {
             gate: Arc::new(gate),
-            key,
+            key: key.expose_secret().to_owned(),
             _directory: directory,
         })
     }
@@ -85,6 +88,15 @@ impl GateWithKey {
     }
 }
 
+/// What gates share that serve from one PostgreSQL and one Redis: the URLs of both.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Of PostgreSQL.
+    pub store: String,
+    /// Of Redis.
+    pub counters: String,
+}
+
 /// The store of a gate in this directory.
 pub(crate) fn store(directory: &Path) -> PathBuf {
     directory.join("gate.db")
@@ -97,19 +109,50 @@ pub(crate) async fn open(
     isolation: Isolation,
     record_requests: bool,
 ) -> Result<Gate> {
+    let url = format!("sqlite://{}", store(directory).display());
+    let counters = Counters::memory();
+    open_on(&url, counters, directory, isolation, record_requests).await
+}
+
+/// The same gate on servers, with its audit's file in this directory.
+pub(crate) async fn open_shared(
+    shared: &Shared,
+    directory: &Path,
+    isolation: Isolation,
+    record_requests: bool,
+) -> Result<Gate> {
+    let url = shared.counters.parse::<RedisUrl>();
+    let url = url.map_err(|error| anyhow!("{}", error.what))?;
+    let counters = Counters::Redis(Redis::open(&RedisConfig::new(url)).await?);
+    open_on(
+        &shared.store,
+        counters,
+        directory,
+        isolation,
+        record_requests,
+    )
+    .await
+}
+
+async fn open_on(
+    store: &str,
+    counters: Counters,
+    directory: &Path,
+    isolation: Isolation,
+    record_requests: bool,
+) -> Result<Gate> {
     let sandbox = Sandbox::new(SandboxConfig {
         isolation,
         ..SandboxConfig::default()
     })?;
     let policy = sandbox.load(&build_document("bench.yaml", &document(10))?)?;
-    let url = format!("sqlite://{}", store(directory).display());
     let mut contract = Contract::builtin("scopegate").context("the contract is built in")?;
     contract.limits = without_limits(contract.limits);
     Ok(gate(GateParts {
         contract,
         policy: Arc::new(policy),
-        store: Store::open(&url, Purpose::Serve, Missing::Create).await?,
-        counters: Counters::memory(),
+        store: Store::open(store, Purpose::Serve, Missing::Create).await?,
+        counters,
         keys: KeyRing::ephemeral()?.into(),
         issuers: Issuers::default(),
         trusted_proxies: Vec::new(),
@@ -156,7 +199,8 @@ pub(crate) async fn people(gate: &Gate) -> Result<()> {
     Ok(())
 }
 
-async fn mint(gate: &Gate) -> Result<String> {
+/// Mints a key of the viewer on two of the three clusters.
+pub(crate) async fn mint(gate: &Gate) -> Result<(Credential, SecretString)> {
     let policy = gate.policy();
     let admin = Admin::new(gate.directory(), gate.contract(), policy.description());
     let request = KeyRequest {
@@ -168,7 +212,7 @@ async fn mint(gate: &Gate) -> Result<String> {
         expires_at: None,
     };
     match admin.execute(Command::KeyMint(request), NOW_MS).await? {
-        Reply::Minted { secret, .. } => Ok(secret.expose_secret().to_owned()),
+        Reply::Minted { credential, secret } => Ok((credential, secret)),
         _ => bail!("minting a key gave something else"),
     }
 }

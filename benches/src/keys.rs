@@ -25,6 +25,8 @@ use scopegate_host::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub mod postgres;
+
 use crate::{
     gate::{self, NOW_MS, VIEWER},
     table::{Bound, Row},
@@ -100,29 +102,8 @@ pub async fn fill(directory: &Path, count: u64) -> Result<Filled> {
     let gate = Arc::new(gate::open(directory, Isolation::Fresh, true).await?);
     gate::people(&gate).await?;
     let minted = MINTED.min(count / 4);
-    let one_by_one = {
-        let start = Instant::now();
-        for _ in 0..minted {
-            mint(&gate).await?;
-        }
-        per_second(minted, start.elapsed())
-    };
-    let at_once = {
-        let start = Instant::now();
-        let minting = (0..AT_ONCE).map(|_| {
-            let gate = Arc::clone(&gate);
-            tokio::spawn(async move {
-                for _ in 0..minted / AT_ONCE {
-                    mint(&gate).await?;
-                }
-                anyhow::Ok(())
-            })
-        });
-        for minting in minting.collect::<Vec<_>>() {
-            minting.await??;
-        }
-        per_second(minted / AT_ONCE * AT_ONCE, start.elapsed())
-    };
+    let one_by_one = mint_one_by_one(&gate, minted).await?;
+    let at_once = mint_at_once(&gate, minted).await?;
     let start = Instant::now();
     let organizations = gate.directory().store().list_organizations().await?;
     let organization = organizations.first().context("an organization")?.id;
@@ -151,6 +132,33 @@ pub async fn fill(directory: &Path, count: u64) -> Result<Filled> {
         minted_at_once_per_second: at_once,
         imported_per_second,
     })
+}
+
+/// Mints so many keys one after the other, and says how many in a second.
+async fn mint_one_by_one(gate: &Gate, count: u64) -> Result<f64> {
+    let start = Instant::now();
+    for _ in 0..count {
+        mint(gate).await?;
+    }
+    Ok(per_second(count, start.elapsed()))
+}
+
+/// The same by many at once.
+async fn mint_at_once(gate: &Arc<Gate>, count: u64) -> Result<f64> {
+    let start = Instant::now();
+    let minting = (0..AT_ONCE).map(|_| {
+        let gate = Arc::clone(gate);
+        tokio::spawn(async move {
+            for _ in 0..count / AT_ONCE {
+                mint(&gate).await?;
+            }
+            anyhow::Ok(())
+        })
+    });
+    for minting in minting.collect::<Vec<_>>() {
+        minting.await??;
+    }
+    Ok(per_second(count / AT_ONCE * AT_ONCE, start.elapsed()))
 }
 
 async fn mint(gate: &Gate) -> Result<()> {

@@ -4,10 +4,12 @@
 
 pub mod dashboard;
 pub mod decide;
+mod engines;
 pub mod envoy;
 pub mod gate;
 pub mod http;
 pub mod keys;
+pub mod many;
 pub mod measure;
 #[cfg(feature = "peers")]
 pub mod peers;

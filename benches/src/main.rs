@@ -1,11 +1,12 @@
 //! `scopegate-benches table`: every figure of the speed table, measured now. `scopegate-benches keys`: a store with a
-//! million keys. `scopegate-benches dashboard`: one with ten thousand keys and a million audit records, over HTTP.
+//! million keys, or with as many as you like in a PostgreSQL. `scopegate-benches many`: a gate of many. `scopegate-benches
+//! dashboard`: a store with ten thousand keys and a million audit records, over HTTP.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use scopegate_benches::{dashboard, envoy, http::roles, keys, table};
+use scopegate_benches::{dashboard, envoy, gate::Shared, http::roles, keys, many, table};
 #[cfg(feature = "peers")]
 use scopegate_benches::{measure::Effort, run};
 
@@ -23,6 +24,9 @@ enum Command {
         /// How many
         #[arg(long, default_value_t = 1_000_000)]
         count: u64,
+        /// In a PostgreSQL that is started for it, beside a Redis
+        #[arg(long)]
+        postgres: bool,
         /// Where the store is made and removed again: on the disk to be measured
         #[arg(long, default_value = ".")]
         directory: PathBuf,
@@ -30,13 +34,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// A part of `keys`: makes the store
-    #[command(hide = true)]
-    FillKeys {
-        /// Where
+    /// A gate on SQLite and one on PostgreSQL and Redis, which are started for it, under the same load
+    Many {
+        /// Where PostgreSQL's data are made and removed again
+        #[arg(long, default_value = ".")]
         directory: PathBuf,
-        /// How many keys
-        count: u64,
+        /// Print a JSON list, as `table` does
+        #[arg(long)]
+        json: bool,
     },
     /// Fill a store with keys and audit records, serve it, and print what a dashboard waits for
     Dashboard {
@@ -86,9 +91,48 @@ enum Command {
         #[arg(long)]
         no_http: bool,
     },
+    #[command(flatten)]
+    Role(Role),
+}
+
+/// What this program runs as processes of their own.
+#[derive(Subcommand)]
+enum Role {
+    /// A part of `keys`: makes the store
+    #[command(hide = true)]
+    FillKeys {
+        /// Where
+        directory: PathBuf,
+        /// How many keys
+        count: u64,
+    },
+    /// A part of `keys --postgres`: fills the store
+    #[command(hide = true)]
+    FillKeysPostgres {
+        /// How many keys
+        count: u64,
+        /// The URL of PostgreSQL
+        store: String,
+        /// The URL of Redis
+        counters: String,
+    },
     /// A role of the comparison behind Envoy: who allows everything
     #[command(hide = true)]
     Allow,
+    /// A role of `many`: the client
+    #[command(hide = true)]
+    Load {
+        /// Where the gate listens
+        address: std::net::SocketAddr,
+        /// The key that it is asked with
+        key: String,
+        /// For how long
+        #[arg(long)]
+        seconds: f64,
+        /// Requests in a second; without it, as fast as it is answered
+        #[arg(long)]
+        rate: Option<f64>,
+    },
     /// A role of the HTTP comparison: the upstream
     #[command(hide = true)]
     Upstream,
@@ -100,25 +144,34 @@ enum Command {
         /// Put the gate in front
         #[arg(long)]
         gated: bool,
+        /// The gate's PostgreSQL, by its URL; without one it has a store of its own
+        #[arg(long, requires = "counters")]
+        store: Option<String>,
+        /// And its Redis
+        #[arg(long, requires = "store")]
+        counters: Option<String>,
     },
 }
 
 #[expect(clippy::print_stdout, reason = "an executable prints its results")]
 fn main() -> Result<()> {
-    let runtime = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-    };
     match Arguments::parse().command {
         Command::Keys {
             count,
+            postgres,
             directory,
             json,
-        } => print(
-            &runtime()?.block_on(keys::everything(count, &directory))?,
-            json,
-        ),
+        } => {
+            let runtime = runtime()?;
+            let rows = match postgres {
+                true => runtime.block_on(keys::postgres::everything(count, &directory))?,
+                false => runtime.block_on(keys::everything(count, &directory))?,
+            };
+            print(&rows, json)
+        }
+        Command::Many { directory, json } => {
+            print(&runtime()?.block_on(many::everything(&directory))?, json)
+        }
         Command::Dashboard {
             keys,
             records,
@@ -146,11 +199,6 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Envoy { scopegate, json } => print(&envoy::everything(&scopegate)?, json),
-        Command::FillKeys { directory, count } => {
-            let filled = runtime()?.block_on(keys::fill(&directory, count))?;
-            println!("{}", serde_json::to_string(&filled)?);
-            Ok(())
-        }
         #[cfg(feature = "peers")]
         Command::Table {
             json,
@@ -160,10 +208,61 @@ fn main() -> Result<()> {
             let rows = run::everything(if quick { Effort::QUICK } else { Effort::FULL }, !no_http)?;
             print(&rows, json)
         }
-        Command::Allow => runtime()?.block_on(envoy::allow::serve()),
-        Command::Upstream => runtime()?.block_on(roles::upstream()),
-        Command::Proxy { upstream, gated } => runtime()?.block_on(roles::proxy(upstream, gated)),
+        Command::Role(role) => play(role),
     }
+}
+
+fn play(role: Role) -> Result<()> {
+    match role {
+        Role::FillKeys { directory, count } => {
+            let filled = runtime()?.block_on(keys::fill(&directory, count))?;
+            say(&filled)
+        }
+        Role::FillKeysPostgres {
+            count,
+            store,
+            counters,
+        } => {
+            let shared = Shared { store, counters };
+            let filled = runtime()?.block_on(keys::postgres::fill(count, &shared))?;
+            say(&filled)
+        }
+        Role::Allow => runtime()?.block_on(envoy::allow::serve()),
+        Role::Upstream => runtime()?.block_on(roles::upstream()),
+        Role::Load {
+            address,
+            key,
+            seconds,
+            rate,
+        } => {
+            let duration = Duration::from_secs_f64(seconds);
+            let load = many::load::ask(address, &key, rate, duration)?;
+            say(&load)
+        }
+        Role::Proxy {
+            upstream,
+            gated,
+            store,
+            counters,
+        } => {
+            let shared = store
+                .zip(counters)
+                .map(|(store, counters)| Shared { store, counters });
+            runtime()?.block_on(roles::proxy(upstream, gated, shared))
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
+#[expect(clippy::print_stdout, reason = "whoever started the role reads this")]
+fn say(what: &impl serde::Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(what)?);
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "an executable prints its results")]

@@ -1,14 +1,17 @@
 //! What the processes of the comparison do.
 
 use std::{
+    convert::Infallible,
+    future::ready,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Result;
-use axum::{Json, Router, body::Body, routing::get};
-use http::Response;
+use axum::{Json, Router, body::Body, response::IntoResponse as _, routing::get};
+use futures_util::{StreamExt as _, stream};
+use http::{Response, Uri};
 use scopegate_axum::{Clock, list::LIST_BYTES_MAX};
 use scopegate_host::{Cause, engine::Isolation};
 use scopegate_server::{
@@ -20,17 +23,25 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Ready;
-use crate::gate::{GateWithKey, policies};
+use crate::gate::{GateWithKey, Shared, open_shared, policies};
+
+/// The query that asks the upstream for a reply without an end.
+pub(crate) const ENDLESS: &str = "endless";
 
 const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
-/// Serves a small JSON reply, for ever.
+/// Serves a small JSON reply, or an endless one where the query says so, for ever.
 ///
 /// # Errors
 /// When no port can be had.
 pub async fn upstream() -> Result<()> {
-    let reply =
-        || async { Json(json!({ "workloads": [{ "name": "api-server", "replicas": 5 }] })) };
+    let reply = |uri: Uri| async move {
+        match uri.query() {
+            Some(ENDLESS) => endless(),
+            _ => Json(json!({ "workloads": [{ "name": "api-server", "replicas": 5 }] }))
+                .into_response(),
+        }
+    };
     let listener = TcpListener::bind(ANY_PORT).await?;
     announce(&Ready {
         address: listener.local_addr()?,
@@ -40,11 +51,17 @@ pub async fn upstream() -> Result<()> {
     Ok(())
 }
 
-/// Serves as a reverse proxy for ever: the whole server, or its connections and its proxy with no gate between them.
+fn endless() -> Response<Body> {
+    let begun = stream::once(ready(Ok::<_, Infallible>("begun\n")));
+    Response::new(Body::from_stream(begun.chain(stream::pending())))
+}
+
+/// Serves as a reverse proxy for ever: the whole server, on a store of its own or on what it shares with others; or its
+/// connections and its proxy with no gate between them.
 ///
 /// # Errors
 /// When something of it cannot be set up.
-pub async fn proxy(upstream: SocketAddr, gated: bool) -> Result<()> {
+pub async fn proxy(upstream: SocketAddr, gated: bool, shared: Option<Shared>) -> Result<()> {
     let to_upstream = Upstream {
         url: format!("http://{upstream}").parse()?,
         preserve_host: false,
@@ -70,10 +87,21 @@ pub async fn proxy(upstream: SocketAddr, gated: bool) -> Result<()> {
         connections.serve(listener, answer, Duration::ZERO).await;
         return Ok(());
     }
-    let ready = GateWithKey::new(Isolation::Fresh).await?;
+    let directory = tempfile::tempdir()?;
+    let (own, gate, key) = match shared {
+        None => {
+            let own = GateWithKey::new(Isolation::Fresh).await?;
+            let (gate, key) = (Arc::clone(&own.gate), own.key.clone());
+            (Some(own), gate, Some(key))
+        }
+        Some(shared) => {
+            let gate = open_shared(&shared, directory.path(), Isolation::Fresh, false).await?;
+            (None, Arc::new(gate), None)
+        }
+    };
     let running = Server::start(ServerParts {
-        gate: Arc::clone(&ready.gate),
-        policies: policies(&ready.gate).await?,
+        policies: policies(&gate).await?,
+        gate,
         policy_file: None,
         clock: Clock::System,
         listen: ANY_PORT,
@@ -95,8 +123,10 @@ pub async fn proxy(upstream: SocketAddr, gated: bool) -> Result<()> {
     .await?;
     announce(&Ready {
         address: running.public_addr(),
-        key: Some(ready.key.clone()),
+        key,
     })?;
+    // Its directory goes with it.
+    let _own = own;
     std::future::pending().await
 }
 
