@@ -9,6 +9,8 @@ use crate::{Clusters, Principal};
 /// What a principal takes besides its lists: itself, its texts, its packed form, its headers, its part of the log, and
 /// its place. Measured with a million keys (`scopegate-benches keys`): 1.9 KiB for one with a scope and two clusters.
 const BASE_BYTES: usize = 1_700;
+/// What the epochs take that they were looked up under, where gates share a Redis.
+const EPOCHS_BYTES: usize = 160;
 
 /// Principals by what was presented for them. When it is full, those that were not asked for again make room; never one
 /// that a request still holds, because a later change would not find it.
@@ -137,6 +139,7 @@ pub(super) fn bytes_of(principal: &Principal) -> usize {
         + caller.scopes.as_deref().map_or(0, list_bytes)
         + clusters(&caller.clusters)
         + clusters(&caller.allowed_clusters)
+        + usize::from(principal.filled.is_any()) * EPOCHS_BYTES
 }
 
 /// Each text as it is, and in the packed form and the headers.
