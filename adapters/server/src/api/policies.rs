@@ -144,6 +144,7 @@ pub(super) struct NodeView {
     /// Whether it is the active one
     follows: bool,
     /// Why not, where the gate knows
+    #[schema(example = "the policy is refused, and the one before goes on: it is not signed")]
     problem: Option<String>,
 }
 
@@ -151,6 +152,7 @@ pub(super) struct NodeView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Nodes {
     /// The digest of the active policy
+    #[schema(example = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     active: Option<String>,
     /// Whether every gate that is here decides by it
     all_follow: bool,
