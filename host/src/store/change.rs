@@ -1,6 +1,7 @@
 //! Every change that a store knows, what it touches, and how its record reads.
 
 mod policy;
+mod touch;
 
 use scopegate_policy::Clusters;
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use super::{Credential, CredentialKind, Expected, Idempotency, Session};
 use crate::{factor::Sealed, key::KeyHash, password::PasswordHash};
 pub use policy::{PolicyActivation, PolicyChange, PolicyRefusal, PolicyShadow};
+pub use touch::Touch;
 
 /// A user to add.
 #[derive(Debug)]
@@ -269,49 +271,6 @@ pub enum Change {
     FailFactor(Uuid),
     /// Changes which policy decides.
     Policy(Box<PolicyChange>),
-}
-
-/// What a change makes stale, among all that was looked up before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Touch {
-    /// Nothing: it only adds.
-    Nothing,
-    /// One credential.
-    Credential(Uuid),
-    /// One credential, and perhaps those that follow it.
-    Rotations(Uuid),
-    /// One session.
-    Session(Uuid),
-    /// Sessions and keys of a user.
-    User(Uuid),
-    /// All of an organization.
-    Organization(Uuid),
-}
-
-impl Touch {
-    /// In words, to be told or noted; nothing for what touches nothing.
-    pub(crate) fn words(self) -> Option<(&'static str, Uuid)> {
-        match self {
-            Self::Nothing => None,
-            Self::Credential(id) => Some(("credential", id)),
-            Self::Rotations(id) => Some(("rotations", id)),
-            Self::Session(id) => Some(("session", id)),
-            Self::User(id) => Some(("user", id)),
-            Self::Organization(id) => Some(("organization", id)),
-        }
-    }
-
-    /// From such words.
-    pub(crate) fn of_words(kind: &str, id: Uuid) -> Option<Self> {
-        Some(match kind {
-            "credential" => Self::Credential(id),
-            "rotations" => Self::Rotations(id),
-            "session" => Self::Session(id),
-            "user" => Self::User(id),
-            "organization" => Self::Organization(id),
-            _ => return None,
-        })
-    }
 }
 
 impl Change {
