@@ -8,10 +8,14 @@ use jiff::Timestamp;
 use scopegate_host::{
     Contract, Directory,
     admin::{Admin, Command, Reply, UserRequest},
+    lock::{LockError, StoreLock},
     password::PasswordHash,
-    store::Store,
+    store::{Missing, Purpose, Store},
 };
 use scopegate_policy::Description;
+use scopegate_server::{Config, assemble::open_store};
+
+use crate::{assembly, failure::Failure};
 
 /// Who is to be there first.
 #[derive(Args, Debug)]
@@ -35,9 +39,37 @@ pub(crate) struct First<'f> {
     pub(crate) password: PasswordHash,
 }
 
-/// Makes them, unless somebody is there already, and closes the store. What was begun and broken off is finished. Gives
-/// whether anything was made.
-pub(crate) async fn found(
+/// Makes the configuration's store where there is none, and them in it, unless somebody is there already. What was begun
+/// and broken off is finished. Gives whether anything was made.
+pub(crate) async fn create(
+    config: &Config,
+    contract: &Contract,
+    description: &Description,
+    first: First<'_>,
+) -> Result<bool> {
+    let _lock = StoreLock::take(&config.store.local).map_err(in_use)?;
+    let store = open_store(
+        &config.store,
+        &config.audit,
+        Purpose::Serve,
+        Missing::Create,
+    )
+    .await
+    .map_err(assembly::with_help)?;
+    found(store, contract, description, first).await
+}
+
+/// Whoever holds the lock of a store has it in use.
+pub(crate) fn in_use(error: LockError) -> anyhow::Error {
+    match error {
+        LockError::Held { .. } => Failure::new(error.to_string())
+            .help("end the server first: it would go on with what it has read")
+            .into(),
+        other => other.into(),
+    }
+}
+
+async fn found(
     store: Store,
     contract: &Contract,
     description: &Description,

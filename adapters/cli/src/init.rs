@@ -9,21 +9,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, builder::PossibleValuesParser};
-use scopegate_host::{
-    Contract, KeyRing,
-    audit::AuditKey,
-    contract::BUILTIN_NAMES,
-    lock::StoreLock,
-    store::{Missing, Purpose},
-};
+use scopegate_host::{Contract, KeyRing, audit::AuditKey, contract::BUILTIN_NAMES};
 use scopegate_policy::{document, documents};
-use scopegate_server::assemble::open_store;
 use serde_json::{Value, json};
 
 use crate::{
     Common, assembly,
     failure::Failure,
-    founding::{First, FirstArguments, found},
+    founding::{First, FirstArguments, create},
     output::note,
     password::Password,
 };
@@ -107,22 +100,13 @@ pub(crate) async fn run(init: Init, common: &Common) -> Result<()> {
     // What was written is what `serve` will read; an upstream that is no URL shows here.
     let config = assembly::configuration(&place("scopegate.yaml"))?;
 
-    let _lock = StoreLock::take(&config.store.local)?;
-    let store = open_store(
-        &config.store,
-        &config.audit,
-        Purpose::Serve,
-        Missing::Create,
-    )
-    .await
-    .map_err(assembly::with_help)?;
     let tables = document::compile("policy.yaml", policy)?;
     let first = First {
         organization: &init.first.organization,
         admin: &init.first.admin,
         password: hash,
     };
-    found(store, &contract, tables.description(), first).await?;
+    create(&config, &contract, tables.description(), first).await?;
     print(&init, &files, &password, common)
 }
 

@@ -12,13 +12,13 @@ use scopegate_host::{
         Store as Stored, back_up, copy as copy_store, restore,
     },
 };
-use scopegate_server::{Config, assemble::open_store};
+use scopegate_server::Config;
 use serde_json::json;
 
 use crate::{
     Common, assembly,
     failure::Failure,
-    founding::{First, FirstArguments, found},
+    founding::{First, FirstArguments, create, in_use},
     output::note,
     password::Password,
     remote,
@@ -107,7 +107,9 @@ async fn make(first: FirstArguments, common: &Common) -> Result<()> {
         admin: &admin,
         password: password.hash()?,
     };
-    let is_new = create(&config, first).await?;
+    let contract = assembly::contract(&config)?;
+    let description = assembly::description(&config, &contract)?;
+    let is_new = create(&config, &contract, &description, first).await?;
     let generated = password.generated().filter(|_| is_new);
     let shown = json!({
         "created": is_new,
@@ -121,22 +123,6 @@ async fn make(first: FirstArguments, common: &Common) -> Result<()> {
             "administrator of `{organization}`: {admin}\npassword, shown this once: {password}"
         ),
     })
-}
-
-/// Makes the store where there is none, and whoever is first in it.
-async fn create(config: &Config, first: First<'_>) -> Result<bool> {
-    let contract = assembly::contract(config)?;
-    let description = assembly::description(config, &contract)?;
-    let _lock = StoreLock::take(&config.store.local).map_err(in_use)?;
-    let store = open_store(
-        &config.store,
-        &config.audit,
-        Purpose::Serve,
-        Missing::Create,
-    )
-    .await
-    .map_err(assembly::with_help)?;
-    found(store, &contract, &description, first).await
 }
 
 /// The configuration, and the file of its store.
@@ -244,15 +230,6 @@ fn lock(location: &Location) -> Result<Option<StoreLock>, LockError> {
     match location {
         Location::Sqlite(path) => StoreLock::take(path).map(Some),
         Location::Postgres(_) => Ok(None),
-    }
-}
-
-fn in_use(error: LockError) -> anyhow::Error {
-    match error {
-        LockError::Held { .. } => Failure::new(error.to_string())
-            .help("end the server first: it would go on with what it has read")
-            .into(),
-        other => other.into(),
     }
 }
 
