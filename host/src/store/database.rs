@@ -16,7 +16,7 @@ use sqlx::{Postgres, Sqlite, Transaction as Begun};
 use tokio::time::timeout;
 
 pub(super) use pools::Pools;
-use pools::{answered, in_time, to_its_end};
+use pools::in_time;
 pub(crate) use postgres::Listener;
 pub(super) use query::{Builder, Query, Value, either, query};
 pub(super) use row::{Column, Row};
@@ -115,12 +115,7 @@ impl Database {
             }
             Self::Postgres(pools) => {
                 let query = query.postgres()?;
-                let (pool, patience) = (pools.of(kind).clone(), pools.patience);
-                let found = to_its_end(async move {
-                    let mut connection = pool.acquire().await.map_err(unavailable)?;
-                    let asking = query.fetch_optional(&mut *connection);
-                    answered(timeout(patience, asking).await, connection)
-                });
+                let found = pools.ask(kind, |on| Box::pin(query.fetch_optional(on)));
                 Ok(found.await?.map(Row::Postgres))
             }
         }
@@ -135,12 +130,7 @@ impl Database {
             }
             Self::Postgres(pools) => {
                 let query = query.postgres()?;
-                let (pool, patience) = (pools.of(kind).clone(), pools.patience);
-                let found = to_its_end(async move {
-                    let mut connection = pool.acquire().await.map_err(unavailable)?;
-                    let asking = query.fetch_all(&mut *connection);
-                    answered(timeout(patience, asking).await, connection)
-                });
+                let found = pools.ask(kind, |on| Box::pin(query.fetch_all(on)));
                 Ok(found.await?.into_iter().map(Row::Postgres).collect())
             }
         }
@@ -163,12 +153,7 @@ impl Database {
             }
             Self::Postgres(pools) => {
                 let query = query.postgres()?;
-                let (pool, patience) = (pools.readers.clone(), pools.patience);
-                let noted = to_its_end(async move {
-                    let mut connection = pool.acquire().await.map_err(unavailable)?;
-                    let noting = query.execute(&mut *connection);
-                    answered(timeout(patience, noting).await, connection)
-                });
+                let noted = pools.ask(Kind::LookUp, |on| Box::pin(query.execute(on)));
                 noted.await?;
             }
         }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::{Pool, Postgres, pool::PoolConnection};
-use tokio::time::error::Elapsed;
+use futures_util::future::BoxFuture;
+use sqlx::{PgConnection, Pool, Postgres};
+use tokio::time::{error::Elapsed, timeout};
 
 use super::{Kind, unavailable};
 use crate::store::StoreError;
@@ -24,27 +25,7 @@ pub(in crate::store) struct Pools<DB: sqlx::Database> {
 /// Why there is no answer.
 pub(super) const SILENT: &str = "the server does not answer";
 
-/// What came of waiting. A connection on which nothing came is given up.
-pub(super) fn answered<T>(
-    waited: Result<Result<T, sqlx::Error>, Elapsed>,
-    connection: PoolConnection<Postgres>,
-) -> Result<T, StoreError> {
-    if waited.is_err() {
-        drop(connection.detach());
-    }
-    in_time(waited)
-}
-
-/// Asks to the end, also where nobody waits for it any more: a connection that is let go before its answer is there would wait
-/// for that for as long as it takes, and keep its place.
-pub(super) async fn to_its_end<T: Send + 'static>(
-    asking: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    let asked = tokio::spawn(asking).await;
-    asked.map_err(|error| StoreError::Unavailable(error.to_string()))?
-}
-
-/// The same within a transaction, which is over with that.
+/// What came of waiting. A transaction is over with that.
 pub(super) fn in_time<T>(waited: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, StoreError> {
     match waited {
         Ok(answer) => answer.map_err(unavailable),
@@ -64,5 +45,28 @@ impl<DB: sqlx::Database> Pools<DB> {
         self.readers.close().await;
         self.searchers.close().await;
         self.writer.close().await;
+    }
+}
+
+impl Pools<Postgres> {
+    /// Asks on a connection of its own, to the end, also where nobody waits for it any more: a connection that is let go before
+    /// its answer is there would wait for that for as long as it takes, and keep its place. One on which nothing comes is given
+    /// up.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        asking: impl FnOnce(&mut PgConnection) -> BoxFuture<'_, Result<T, sqlx::Error>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (pool, patience) = (self.of(kind).clone(), self.patience);
+        let asked = tokio::spawn(async move {
+            let mut connection = pool.acquire().await.map_err(unavailable)?;
+            let waited = timeout(patience, asking(&mut connection)).await;
+            if waited.is_err() {
+                drop(connection.detach());
+            }
+            in_time(waited)
+        });
+        let asked = asked.await;
+        asked.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 }
