@@ -1,11 +1,14 @@
 //! The Helm chart: rendered by Helm, its manifests checked against Kubernetes' own schemas, its configuration read by the gate.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
 };
 
+use regex::{Captures, Regex};
+use scopegate_server::Config;
 use serde_json::{Value, json};
 
 use super::{deployed, ran, succeeds, wheel};
@@ -221,7 +224,21 @@ fn what_the_operators_read_is_what_stands_beside_the_chart() {
     );
 }
 
-/// The files of the pod, in a folder of the test's.
+/// What the gate makes of it, with the files of the pod in a folder of the test's.
+fn read(manifests: &[Value]) -> Config {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path().display();
+    let files = Regex::new("/(run|etc|var)/[^\\s\"]+").expect("a pattern");
+    let text = files.replace_all(configuration(manifests), |found: &Captures| {
+        let path = folder.path().join(&found[0][1..]);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(&path, "secret").expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o440)).expect("the pod's group");
+        format!("{here}{}", &found[0])
+    });
+    config(&text, folder.path()).unwrap_or_else(|report| panic!("{report}\n{text}"))
+}
+
 #[test]
 fn the_gate_reads_the_configuration() {
     let values = [
@@ -231,33 +248,21 @@ fn the_gate_reads_the_configuration() {
         "settings.traces=http://collector:4318",
         "settings.limits.connections_max=100",
     ];
-    let manifests = manifests(helm(&[&LEAST[..], &values].concat(), None));
-    let folder = tempfile::tempdir().expect("a folder");
-    let here = |path: &str| format!("{}{path}", folder.path().display());
-    for file in [
-        "/run/secrets/sessions/signing-keys.json",
-        "/run/secrets/audit/audit-key.json",
-        "/etc/scopegate-policy/policy.yaml",
-        "/var/lib/scopegate/scopegate.db",
-    ] {
-        let path = folder.path().join(&file[1..]);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        fs::write(path, "").expect("written");
-    }
-    let mut text = configuration(&manifests).to_owned();
-    for place in ["/run/", "/etc/", "/var/"] {
-        text = text.replace(place, &here(place));
-    }
-    let config = config(&text, folder.path()).unwrap_or_else(|report| panic!("{report}\n{text}"));
+    let config = read(&manifests(helm(&[&LEAST[..], &values].concat(), None)));
     assert!(config.listen.ip().is_unspecified());
     assert_eq!(config.connections.connections_max, 100);
     assert_eq!(config.drain.as_secs(), 25);
     assert_eq!(config.trusted_proxies.len(), 1);
+    assert!(config.store.file().is_some());
     let traces = config.traces.expect("traces");
     assert_eq!(
         traces.endpoint.to_string(),
         "http://collector:4318/v1/traces"
     );
+    let config = read(&many());
+    assert_eq!(config.store.file(), None);
+    assert!(config.counters.redis.is_some());
+    assert!(config.session_keys.is_some() && config.audit.seal.is_some());
 }
 
 #[test]
@@ -275,7 +280,12 @@ fn several_gates_are_told_where_they_meet_and_never_a_secret() {
     );
     assert_eq!(
         told["counters"],
-        json!({ "url": "rediss://redis:6379", "password": "/run/secrets/counters/password", "away": "confirm" })
+        json!({
+            "url": "rediss+sentinel://redis/main",
+            "password": "/run/secrets/counters/password",
+            "sentinel_password": "/run/secrets/counters/sentinel-password",
+            "away": "confirm",
+        })
     );
     // Each file that is named is mounted.
     let volumes = pod(&manifests)["volumes"].to_string();
@@ -283,6 +293,7 @@ fn several_gates_are_told_where_they_meet_and_never_a_secret() {
         "store/password",
         "store/ca.pem",
         "counters/password",
+        "counters/sentinel-password",
         "admin/password",
     ] {
         assert!(

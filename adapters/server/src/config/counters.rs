@@ -3,16 +3,25 @@
 use std::time::Duration;
 
 use scopegate_host::{
-    counters::redis::{RedisConfig, RedisUrl, WhenAway},
+    counters::redis::{RedisConfig, RedisUrl, Servers, WhenAway},
     limit::Window,
 };
 use scopegate_policy::yaml::{Fields, Text, Value};
 
 use super::{CountersConfig, read::Context};
 
-const KEYS: [&str; 6] = ["url", "password", "ca", "away", "window", "timeout_ms"];
+const KEYS: [&str; 7] = [
+    "url",
+    "password",
+    SENTINEL_PASSWORD,
+    "ca",
+    "away",
+    "window",
+    "timeout_ms",
+];
 /// Of Redis alone.
-const REDIS_KEYS: [&str; 4] = ["password", "ca", "away", "timeout_ms"];
+const REDIS_KEYS: [&str; 5] = ["password", SENTINEL_PASSWORD, "ca", "away", "timeout_ms"];
+const SENTINEL_PASSWORD: &str = "sentinel_password";
 /// Whoever waits longer than this for Redis has forgotten the callers who wait for the gate.
 const TIMEOUT_MS_MAX: i64 = 5_000;
 
@@ -38,9 +47,11 @@ pub(super) fn counters(context: &Context<'_>, fields: &Fields<'_>) -> CountersCo
     };
     // Everything is read, so that no problem hides another.
     let window = window(&fields);
-    let password = fields
-        .get("password")
-        .and_then(|node| context.secret_file(node, "`password`"));
+    let secret = |key: &str| {
+        let node = fields.get(key)?;
+        context.secret_file(node, &format!("`{key}`"))
+    };
+    let (password, sentinel_password) = (secret("password"), secret(SENTINEL_PASSWORD));
     let ca = fields
         .text("ca")
         .map(|text| (text.span, context.file(text)));
@@ -60,9 +71,19 @@ pub(super) fn counters(context: &Context<'_>, fields: &Fields<'_>) -> CountersCo
                     .problem(*span, "`ca` is of no use without TLS")
                     .help("write `rediss` in place of `redis` in the URL");
             }
+            let has_sentinels = matches!(url.servers, Servers::Sentinels { .. });
+            if fields.has(SENTINEL_PASSWORD) && !has_sentinels {
+                fields
+                    .problem(
+                        SENTINEL_PASSWORD,
+                        "`sentinel_password` is of no use without sentinels".to_owned(),
+                    )
+                    .help("write `password` for that of the server, or a `redis+sentinel://` URL");
+            }
             let redis = RedisConfig::new(url);
             CountersConfig::redis(RedisConfig {
                 password,
+                sentinel_password,
                 ca: ca.map(|(_, path)| path),
                 when_away,
                 window,

@@ -255,6 +255,11 @@ fn counters_are_a_word_a_url_or_a_map() {
         (WhenAway::Refuse, 50)
     );
     assert_eq!((redis.url.tls, redis.url.database), (true, 1));
+    let watched = "{ url: 'redis+sentinel://a/main', sentinel_password: keys.json }";
+    let watched = counters(watched).unwrap().redis.unwrap();
+    assert!(watched.password.is_none());
+    let password = watched.sentinel_password;
+    assert!(password.is_some_and(|path| path.ends_with("keys.json")));
 }
 
 #[test]
@@ -290,6 +295,14 @@ fn what_is_wrong_with_counters_is_said_at_once() {
         ]
     );
     assert_eq!(problems("{ away: refuse }").len(), 1, "where it is");
+    assert_eq!(
+        problems("{ url: 'redis://a', sentinel_password: keys.json }"),
+        ["3:31 `sentinel_password` is of no use without sentinels"]
+    );
+    assert_eq!(
+        problems("{ url: memory, sentinel_password: keys.json }"),
+        ["3:26 `sentinel_password` goes with a Redis, and counts are kept in memory"]
+    );
 }
 
 #[test]

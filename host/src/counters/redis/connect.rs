@@ -29,6 +29,7 @@ pub(super) struct Reach {
     servers: Servers,
     username: Option<String>,
     password: Option<SecretString>,
+    sentinel_password: Option<SecretString>,
     database: u32,
     /// Nothing: without TLS.
     tls: Option<TlsCertificates>,
@@ -47,7 +48,11 @@ pub(super) type Identity = Option<(String, String)>;
 
 impl Reach {
     pub(super) fn of(config: &RedisConfig, secrets: Secrets) -> Self {
-        let Secrets { password, ca } = secrets;
+        let Secrets {
+            password,
+            sentinel_password,
+            ca,
+        } = secrets;
         let certificates = |root_cert| TlsCertificates {
             client_tls: None,
             root_cert,
@@ -60,6 +65,7 @@ impl Reach {
             servers: config.url.servers.clone(),
             username: config.url.username.clone(),
             password,
+            sentinel_password,
             database: config.url.database,
             tls: config.url.tls.then(|| certificates(ca)),
             timeout: config.timeout,
@@ -172,7 +178,7 @@ impl Reach {
         }
     }
 
-    /// The password is that of the servers: sentinels are asked without.
+    /// User and password are those of the servers: sentinels have a password of their own, or none.
     fn sentinel(&self, sentinels: &[Place], master: &str) -> Result<SentinelClient, RedisError> {
         let places = sentinels.iter().map(|place| self.address(place));
         let mut builder = SentinelClientBuilder::new(places, master, SentinelServerType::Master)?
@@ -182,6 +188,9 @@ impl Reach {
         }
         if let Some(password) = &self.password {
             builder = builder.set_client_to_redis_password(password.expose_secret());
+        }
+        if let Some(password) = &self.sentinel_password {
+            builder = builder.set_client_to_sentinel_password(password.expose_secret());
         }
         if let Some(tls) = &self.tls {
             builder = builder

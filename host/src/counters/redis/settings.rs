@@ -41,6 +41,8 @@ pub struct RedisConfig {
     pub url: RedisUrl,
     /// The file of its password.
     pub password: Option<PathBuf>,
+    /// The file of the password of the sentinels that name it.
+    pub sentinel_password: Option<PathBuf>,
     /// The certificates of whoever signed its own, in PEM; without them, the web's roots.
     pub ca: Option<PathBuf>,
     /// What is done without it.
@@ -59,6 +61,7 @@ impl RedisConfig {
         Self {
             url,
             password: None,
+            sentinel_password: None,
             ca: None,
             when_away: WhenAway::default(),
             window: Window::default(),
@@ -71,6 +74,7 @@ impl RedisConfig {
 /// What stands in files.
 pub(super) struct Secrets {
     pub(super) password: Option<SecretString>,
+    pub(super) sentinel_password: Option<SecretString>,
     pub(super) ca: Option<Vec<u8>>,
 }
 
@@ -101,7 +105,8 @@ pub enum BadRedis {
 impl RedisConfig {
     /// Reads the files.
     pub(super) fn secrets(&self) -> Result<Secrets, BadRedis> {
-        let password = self.password.as_deref().map(password).transpose()?;
+        let read = |path: &Option<PathBuf>| path.as_deref().map(password).transpose();
+        let (password, sentinel_password) = (read(&self.password)?, read(&self.sentinel_password)?);
         let ca = self.ca.as_ref().map(|path| {
             std::fs::read(path).map_err(|error| BadRedis::File {
                 path: path.clone(),
@@ -110,6 +115,7 @@ impl RedisConfig {
         });
         Ok(Secrets {
             password,
+            sentinel_password,
             ca: ca.transpose()?,
         })
     }

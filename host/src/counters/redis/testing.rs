@@ -41,12 +41,15 @@ impl RedisServer {
         Self::running(directory, options).await
     }
 
-    /// A sentinel that watches a server under this name.
-    pub(crate) async fn sentinel_of(server: &Self, name: &str) -> Self {
+    /// A sentinel that watches a server under this name, with more lines of its configuration.
+    pub(crate) async fn sentinel_of(server: &Self, name: &str, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         // It writes into its configuration.
         let path = directory.path().join("sentinel.conf");
-        let watch = format!("sentinel monitor {name} 127.0.0.1 {} 1\n", server.port);
+        let watch = format!(
+            "sentinel monitor {name} 127.0.0.1 {} 1\n{more}\n",
+            server.port
+        );
         std::fs::write(&path, watch).unwrap();
         let options = vec![path.display().to_string(), "--sentinel".to_owned()];
         Self::running(directory, options).await

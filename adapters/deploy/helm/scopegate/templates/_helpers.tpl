@@ -74,6 +74,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $engine := dict "url" .values.url -}}
 {{- if .values.existingSecret -}}
 {{- $_ := set $engine "password" (printf "/run/secrets/%s/password" .name) -}}
+{{- if .values.sentinelPasswordKey -}}
+{{- $_ := set $engine "sentinel_password" (printf "/run/secrets/%s/sentinel-password" .name) -}}
+{{- end -}}
 {{- if .values.caKey -}}
 {{- $_ := set $engine "ca" (printf "/run/secrets/%s/ca.pem" .name) -}}
 {{- end -}}

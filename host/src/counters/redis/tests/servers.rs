@@ -1,6 +1,10 @@
 //! The other kinds of servers: a cluster, and a master that a sentinel names.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt;
 
@@ -96,7 +100,7 @@ async fn a_cluster_confirms_and_counts() {
 #[tokio::test]
 async fn the_master_is_the_one_that_sentinels_name() {
     let mut server = RedisServer::start().await;
-    let sentinel = RedisServer::sentinel_of(&server, "main").await;
+    let sentinel = RedisServer::sentinel_of(&server, "main", "").await;
     let url = |name: &str| format!("redis+sentinel://127.0.0.1:{}/{name}", sentinel.port());
     let config = RedisConfig {
         url: url("main").parse().unwrap(),
@@ -127,4 +131,42 @@ async fn the_master_is_the_one_that_sentinels_name() {
         ..server.config()
     };
     assert!(!Redis::open(&other).await.unwrap().is_here());
+}
+
+#[tokio::test]
+async fn sentinels_are_shown_a_password_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        Some(path)
+    };
+    let server = RedisServer::start().await;
+    // Nobody is asked for one until both run, so that it can be seen that they do.
+    let sentinel =
+        RedisServer::sentinel_of(&server, "main", "sentinel auth-pass main s3cret").await;
+    server.say("CONFIG SET requirepass s3cret").await;
+    sentinel.say("ACL SETUSER default resetpass >w4tch").await;
+    let config = RedisConfig {
+        url: format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port())
+            .parse()
+            .unwrap(),
+        password: secret("password", "s3cret\n"),
+        ..server.config()
+    };
+    let refused = Redis::open(&config).await.err();
+    assert!(
+        matches!(&refused, Some(BadRedis::Refused(why)) if why.contains("NOAUTH")),
+        "{refused:?}"
+    );
+    let config = RedisConfig {
+        sentinel_password: secret("sentinel", "w4tch\n"),
+        ..config
+    };
+    let redis = Redis::open(&config).await.unwrap();
+    assert!(redis.is_here());
+    let filled = redis.fill(Uuid::from_u128(1), &fields(5)).await;
+    assert!(is_taken(ask(&redis, &filled).await));
+    assert!(redis.listen().await.is_ok());
 }
