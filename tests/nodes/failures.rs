@@ -1,13 +1,18 @@
 //! What the table of `docs/many-gates.md` says, row by row: Redis away, PostgreSQL away, both, for one gate or for all. Nothing is
 //! ever admitted that neither confirms, nobody waits for long, and nothing has to be started again afterwards.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
+use http::Method;
+use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     network::Cable,
-    office::{Answer, Key},
+    office::{Answer, Key, STUCK},
     site::{Options, Site},
 };
 
@@ -19,6 +24,8 @@ const CONFIRMING: usize = 1;
 const REFUSING: usize = 2;
 /// Nobody waits longer for an answer, whatever is away.
 const WAIT: Duration = Duration::from_secs(10);
+/// What is under way for somebody who was revoked ends within a look or two, on a machine that does something else besides.
+const UNDER_WAY: Duration = Duration::from_secs(3);
 
 /// Gates, and keys that they have seen or not.
 struct Row {
@@ -68,6 +75,20 @@ impl Row {
 
     async fn ask(&self, node: usize, key: &Key) -> Answer {
         soon(self.site.office.ask(self.site.address(node), key).await)
+    }
+
+    /// Requests that each gate has under way for a key, for longer than anybody waits.
+    async fn under_way(&self, key: &Key) -> Vec<JoinHandle<Answer>> {
+        let mut arrived = self.site.slow.subscribe();
+        let before = *arrived.borrow_and_update();
+        let asked = self.site.addresses().into_iter().map(|gate| {
+            let (office, key) = (Arc::clone(&self.site.office), key.clone());
+            tokio::spawn(async move { office.ask_to(gate, &key, Method::GET, STUCK).await })
+        });
+        let asked: Vec<_> = asked.collect();
+        let all = arrived.wait_for(|count| *count == before + asked.len());
+        timeout(WAIT, all).await.expect("soon").expect("an API");
+        asked
     }
 
     async fn revoke(&self, node: usize, key: &Key) -> Answer {
@@ -185,6 +206,10 @@ async fn a_gate_cut_from_postgres_admits_whom_redis_confirms_and_nobody_else() {
     row.site.cut(CONFIRMING, &[Cable::Postgres]);
     row.always(&[CONFIRMING], &row.known, 200).await;
     row.never(CONFIRMING, &[&row.unknown]).await;
+    // It changes nothing, and says so.
+    let answer = row.revoke(CONFIRMING, &row.known).await;
+    assert!(answer.is(503, "unavailable"), "{answer:?}");
+    row.always(&[WHOLE, CONFIRMING], &row.known, 200).await;
     // Redis does not confirm it any more, and who it is now the store alone could say.
     row.end().await;
     row.never(CONFIRMING, &[&row.ended]).await;
@@ -233,6 +258,10 @@ async fn without_postgres_redis_confirms_and_without_both_nobody_is_admitted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_the_store_confirms_and_whoever_is_told_to_refuses() {
     let mut row = Row::start(false).await;
+    let (going, ending) = (
+        row.under_way(&row.known).await,
+        row.under_way(&row.ended).await,
+    );
     row.site.redis.kill();
     for key in [&row.known, &row.unknown] {
         row.always(&[WHOLE], key, 200).await;
@@ -245,6 +274,13 @@ async fn without_redis_the_store_confirms_and_whoever_is_told_to_refuses() {
     row.always(&[WHOLE], &row.ended, 401).await;
     row.always(&[CONFIRMING], &row.ended, 401).await;
     row.always(&[REFUSING], &row.ended, 503).await;
+    // What was under way the store confirms on each gate, however new requests are taken there.
+    for (node, ending) in ending.into_iter().enumerate() {
+        let ended = timeout(UNDER_WAY, ending).await;
+        let answer = ended.unwrap_or_else(|_| panic!("node {node} goes on for who was revoked"));
+        assert_ne!(answer.expect("it asks").status, 200, "node {node}");
+    }
+    assert!(going.iter().all(|going| !going.is_finished()));
     // A gate starts without it, too.
     row.site.gates[CONFIRMING].take().expect("it runs").kill();
     row.site.run_again(CONFIRMING).await;

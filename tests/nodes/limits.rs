@@ -1,5 +1,5 @@
 //! Limits that several gates share, over many sizes of them, loads and ways in which calls arrive. The gates are their connections
-//! to one Redis, which is all that counting takes of one.
+//! to one Redis, which is all that counting takes of one; `skew` has them as processes.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{harness::random::Random, load::figures::is_soak};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const WINDOW_MS: i64 = 2_000;
+pub(super) const WINDOW_MS: i64 = 2_000;
 /// The beginning of a window.
 const START_MS: i64 = 1_775_000_040_000;
 /// Windows in a row in which calls arrive.
@@ -30,9 +30,9 @@ const SKEWS_MS: [i64; 5] = [0, 5_000, -5_000, 10_000, -10_000];
 
 /// One of the matrix.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    gates: usize,
-    limit: u32,
+pub(super) struct Case {
+    pub(super) gates: usize,
+    pub(super) limit: u32,
     /// Of the limit, in percent, in each window.
     load: u32,
     /// In bursts, most of them at one gate; or else evenly.
@@ -40,11 +40,11 @@ struct Case {
 }
 
 /// A call: when, in milliseconds since the first window's beginning, and through which gate.
-type Arrival = (i64, usize);
+pub(super) type Arrival = (i64, usize);
 
 impl Case {
     /// All of those up to this limit.
-    fn all(limit_max: u32) -> Vec<Self> {
+    pub(super) fn all(limit_max: u32) -> Vec<Self> {
         let mut all = Vec::new();
         for limit in [10, 37, 100, 1_000, 10_000] {
             for gates in [1, 3, 5] {
@@ -70,7 +70,7 @@ impl Case {
     }
 
     /// Calls in so many windows, in their order.
-    fn arrivals(self, windows: i64, random: &mut Random) -> Vec<Arrival> {
+    pub(super) fn arrivals(self, windows: i64, random: &mut Random) -> Vec<Arrival> {
         let (mut arrivals, gates) = (Vec::new(), self.gates as u64);
         for window in 0..windows {
             for call in 0..self.calls() {
@@ -216,16 +216,40 @@ async fn in_real_time(gates: &[Counters], case: Case, arrivals: &[Arrival], begi
         let now_ms = jiff::Timestamp::now().as_millisecond() + SKEWS_MS[*gate];
         take(gates, *gate, key, case.limit, now_ms).await
     });
-    let mut windows = BTreeMap::<i64, (u32, u32)>::new();
+    let mut windows = Windows::default();
     for taken in join_all(asked).await {
-        let (admitted, arrived) = windows.entry(taken.reset_at).or_default();
-        *admitted += u32::from(taken.admitted);
+        windows.add(taken.reset_at, taken.admitted);
+    }
+    windows.check(case);
+}
+
+/// What came of the calls of a case, by the end of the window in which Redis counted each: how many were admitted, of how
+/// many.
+#[derive(Debug, Default)]
+pub(super) struct Windows(BTreeMap<i64, (u32, u32)>);
+
+impl Windows {
+    pub(super) fn add(&mut self, reset_at: i64, is_admitted: bool) {
+        let (admitted, arrived) = self.0.entry(reset_at).or_default();
+        *admitted += u32::from(is_admitted);
         *arrived += 1;
     }
-    for (admitted, _) in windows.values() {
-        assert!(*admitted <= case.limit, "{case}: {windows:?}");
+
+    /// What holds whenever the calls arrive.
+    pub(super) fn check(&self, case: Case) {
+        for (admitted, _) in self.0.values() {
+            assert!(*admitted <= case.limit, "{case}: {self:?}");
+        }
+        // Nothing weighs on the first: it admits the limit, or all that arrived.
+        let (admitted, arrived) = self.0.values().next().expect("a window");
+        assert_eq!(*admitted, case.limit.min(*arrived), "{case}: {self:?}");
     }
-    // Nothing weighs on the first: it admits the limit, or all that arrived.
-    let (admitted, arrived) = windows.values().next().expect("a window");
-    assert_eq!(*admitted, case.limit.min(*arrived), "{case}: {windows:?}");
+
+    /// Calls, and how many of them were admitted.
+    pub(super) fn sum(&self) -> (u32, u32) {
+        let sum = |(calls, all): (u32, u32), (admitted, arrived): &(u32, u32)| {
+            (calls + arrived, all + admitted)
+        };
+        self.0.values().fold((0, 0), sum)
+    }
 }

@@ -17,6 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What keys are tried on.
 pub(super) const PATH: &str = "/v1/clusters/prod";
 
+/// Query of a request for which the API takes a second.
+pub(super) const SLOW: &str = "?slow";
+/// Of one that it has under way for longer than anybody waits.
+pub(super) const STUCK: &str = "?stuck";
+
 /// An administrator.
 pub(super) struct Office {
     client: Client,
@@ -184,14 +189,19 @@ impl Office {
 
     /// What comes of a request with a key.
     pub(super) async fn ask(&self, gate: SocketAddr, key: &Key) -> Answer {
-        let url = format!("http://{gate}{PATH}");
-        self.send(Method::GET, url, &key.secret, None).await
+        self.ask_to(gate, key, Method::GET, "").await
     }
 
-    /// What comes of one that the API takes its time for.
-    pub(super) async fn ask_slowly(&self, gate: SocketAddr, key: &Key) -> Answer {
-        let url = format!("http://{gate}{PATH}?slow");
-        self.send(Method::GET, url, &key.secret, None).await
+    /// What comes of another one, on the same path; the API takes its time for [`SLOW`] or [`STUCK`].
+    pub(super) async fn ask_to(
+        &self,
+        gate: SocketAddr,
+        key: &Key,
+        method: Method,
+        query: &str,
+    ) -> Answer {
+        let url = format!("http://{gate}{PATH}{query}");
+        self.send(method, url, &key.secret, None).await
     }
 
     /// Asks until this is the answer.

@@ -1,14 +1,23 @@
 //! Policies that are activated on one gate: all serve them, and one that cannot find out what is active stops in time.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
+use futures_util::future::join_all;
+use http::Method;
 use serde_json::Value;
 
 use super::{
     network::Cable,
     site::{Options, Site},
 };
-use crate::cli::binary::{run, run_ok};
+use crate::{
+    cli::binary::{run, run_ok},
+    shipping::by_hand,
+};
 
 /// Of `store`: how long a gate decides without having heard what is active.
 const CONTACT_MAX: Duration = Duration::from_secs(4);
@@ -97,6 +106,42 @@ async fn a_gate_that_does_not_know_what_is_active_stops_in_time() {
     site.mend(CUT, &[Cable::Postgres]);
     site.office.until_asked(site.address(CUT), &key, 404).await;
     run_ok(&site.place_of(0), &["policy", "nodes", "--wait", "30"]);
+}
+
+/// What fails on one gate fails on all: each of them notices, one takes it back, and it is not taken back twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_fails_is_taken_back_once_for_all_gates() {
+    let site = Site::start(Options::default()).await;
+    let key = site.office.mint(site.address(0), "load").await;
+    let place = site.place_of(0);
+    let before = nodes(&place)[0]["policy"].clone();
+    fs::write(place.join("failing.wasm"), by_hand()).expect("writable");
+    run_ok(&place, &["policy", "push", "failing.wasm", "--wait", "30"]);
+    // Whoever asks on each of them for what it traps over goes on until it does not decide there any more.
+    join_all(site.addresses().into_iter().map(|gate| {
+        let (site, key) = (&site, &key);
+        async move {
+            let begun = Instant::now();
+            loop {
+                let answer = site.office.ask_to(gate, key, Method::DELETE, "").await;
+                if answer.code != "policy-fault" {
+                    break;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(30), "{answer:?}");
+            }
+        }
+    }))
+    .await;
+    for gate in site.addresses() {
+        assert_eq!(site.office.ask(gate, &key).await.status, 200);
+    }
+    run_ok(&place, &["policy", "nodes", "--wait", "30"]);
+    assert!(nodes(&place).iter().all(|node| node["policy"] == before));
+    // The audit has it within a second, and whatever else anybody did.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let recorded = run_ok(&place, &["audit", "search", "--action", "policy.activate"]);
+    // At the first start, and back to that one.
+    assert_eq!(recorded.matches(" by gate").count(), 2, "{recorded}");
 }
 
 fn nodes(place: &Path) -> Vec<Value> {

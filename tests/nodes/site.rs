@@ -17,12 +17,9 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use super::{
     gate::{Gate, Settings, create_store},
     network::{Cable, Network},
-    office::Office,
+    office::{Office, SLOW, STUCK},
 };
 use crate::harness::program::free_address;
-
-/// How long the API takes for a request that asks for it.
-const SLOW: Duration = Duration::from_secs(1);
 
 /// What differs from test to test.
 #[derive(Clone)]
@@ -133,9 +130,14 @@ impl Site {
         let app = Router::new().fallback(move |uri: Uri| {
             let slow = slow.clone();
             async move {
-                if uri.query() == Some("slow") {
+                let secs = match uri.query().map(|query| format!("?{query}")).as_deref() {
+                    Some(SLOW) => 1,
+                    Some(STUCK) => 60,
+                    _ => 0,
+                };
+                if secs > 0 {
                     slow.send_modify(|count| *count += 1);
-                    tokio::time::sleep(SLOW).await;
+                    tokio::time::sleep(Duration::from_secs(secs)).await;
                 }
                 axum::Json(json!({ "id": "prod" }))
             }

@@ -9,12 +9,13 @@ use std::{
     },
 };
 
+use http::Method;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 
 use super::{
     balancer::Balancer,
-    office::{Key, Office},
+    office::{Key, Office, SLOW},
     site::{Options, Site},
 };
 use crate::load::figures::rounds;
@@ -63,7 +64,8 @@ async fn no_request_fails_while_gates_are_replaced_one_by_one() {
             // Under way when it is told to end.
             let (office, key, gate) = (Arc::clone(&site.office), key.clone(), old.address());
             let mut slow = site.slow.subscribe();
-            let under_way = tokio::spawn(async move { office.ask_slowly(gate, &key).await });
+            let under_way =
+                tokio::spawn(async move { office.ask_to(gate, &key, Method::GET, SLOW).await });
             slow.changed().await.expect("it comes to the API");
             balancer.leave(gate).await;
             old.end().await;
