@@ -76,7 +76,7 @@ pub(super) fn counters(context: &Context<'_>, fields: &Fields<'_>) -> CountersCo
                 fields
                     .problem(
                         SENTINEL_PASSWORD,
-                        "`sentinel_password` is of no use without sentinels".to_owned(),
+                        "`sentinel_password` is of no use without sentinels",
                     )
                     .help("write `password` for that of the server, or a `redis+sentinel://` URL");
             }
