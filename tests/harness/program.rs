@@ -4,7 +4,7 @@
 
 use std::{
     env, fs,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -77,10 +77,10 @@ impl Drop for Program {
     }
 }
 
-/// An address that was free a moment ago, for programs that cannot tell which one they took.
+/// An address of this machine that nobody has, for programs that cannot tell which one they took.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
+    let here = Ipv4Addr::LOCALHOST;
+    SocketAddr::from((here, scopegate_engines::free_port(here.into())))
 }
 
 /// A Debian program.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     corpus::{files, is_of_routes, over_http},
-    harness::{Key, Options, World},
+    harness::{Actor, Key, Options, World},
 };
 pub(crate) use envoy::SECRET;
 use envoy::{Envoy, Setup, TICK};
@@ -63,24 +63,11 @@ async fn another_policy_takes_over_while_envoy_runs_and_a_wrong_one_does_not() {
     let reads_clusters = ONE_ROUTE.replace("PERMISSION", "clusters:read");
     let envoy = Envoy::start(&world, Setup::of(&reads_clusters)).await;
     let viewer = envoy.through(&world.session("viewer").await);
-    assert_eq!(viewer.get("/v1/things").await.status, 200);
+    becomes(&envoy, &viewer, 200, "").await;
 
     let reads_nodes = ONE_ROUTE.replace("PERMISSION", "nodes:read");
     envoy.swap(&world, &Setup::of(&reads_nodes));
-    let since = Instant::now();
-    while viewer.get("/v1/things").await.status == 200 {
-        assert!(
-            since.elapsed() < Duration::from_secs(30),
-            "{}",
-            envoy.program.log()
-        );
-        tokio::time::sleep(TICK).await;
-    }
-    let refused = viewer.get("/v1/things").await;
-    assert_eq!(
-        (refused.status, refused.code().as_str()),
-        (403, "missing-permission")
-    );
+    becomes(&envoy, &viewer, 403, "missing-permission").await;
 
     // The gate's tools would not print it; a control plane may send it all the same.
     let wrong = Setup {
@@ -96,7 +83,25 @@ async fn another_policy_takes_over_while_envoy_runs_and_a_wrong_one_does_not() {
         envoy.program.log()
     );
     let editor = envoy.through(&world.session("editor").await);
-    assert_eq!(editor.get("/v1/things").await.status, 200);
+    becomes(&envoy, &editor, 200, "").await;
+}
+
+/// Waits until this is the answer. A gate that answers within the filter's second is not promised on a busy machine.
+async fn becomes(envoy: &Envoy, actor: &Actor, status: u16, code: &str) {
+    let since = Instant::now();
+    loop {
+        let reply = actor.get("/v1/things").await;
+        if reply.status == status {
+            assert_eq!(reply.code(), code);
+            return;
+        }
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "{reply:?}\n{}",
+            envoy.program.log()
+        );
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

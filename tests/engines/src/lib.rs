@@ -2,10 +2,12 @@
 //! its own, and is gone with the process, however that ends. Those that a test stops and kills are its own.
 
 mod own;
+mod port;
 mod postgres;
 mod redis;
 mod warden;
 
 pub use own::OwnPostgres;
+pub use port::free_port;
 pub use postgres::{Postgres, postgres};
 pub use redis::OwnRedis;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    net::{IpAddr, TcpListener},
+    net::IpAddr,
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -13,7 +13,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::postgres::{made, programs, user};
+use crate::{
+    port::free_port,
+    postgres::{made, programs, user},
+};
 
 /// How long it may take to start or to end, on a machine that does something else besides.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,7 +51,7 @@ impl OwnPostgres {
             directory,
             data,
             addresses: addresses.iter().map(ToString::to_string).collect(),
-            port: free_port(addresses),
+            port: free_port(*addresses.first().expect("an address")),
         };
         server.run();
         server
@@ -167,11 +170,4 @@ impl Drop for OwnPostgres {
     fn drop(&mut self) {
         self.end("QUIT");
     }
-}
-
-/// A port that nobody has now.
-pub(crate) fn free_port(addresses: &[IpAddr]) -> u16 {
-    let address = addresses.first().expect("an address");
-    let listener = TcpListener::bind((*address, 0)).expect("an address of this machine");
-    listener.local_addr().expect("an address").port()
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::own::free_port;
+use crate::port::free_port;
 
 /// How long it may take to start or to answer, on a machine that does something else besides.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ impl OwnRedis {
             process: None,
             directory: tempfile::tempdir().expect("a directory"),
             addresses: addresses.to_vec(),
-            port: free_port(addresses),
+            port: free_port(*addresses.first().expect("an address")),
         };
         server.run();
         server

@@ -1,12 +1,13 @@
 //! A real `redis-server` for tests, and what may happen to one.
 
 use std::{
-    net::TcpListener,
+    net::Ipv4Addr,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
+use scopegate_engines::free_port;
 use tempfile::TempDir;
 
 use super::{Clock, Redis, RedisConfig, WhenAway};
@@ -18,12 +19,6 @@ pub(crate) struct RedisServer {
     port: u16,
     /// The arguments after the port's.
     options: Vec<String>,
-}
-
-/// A port that nobody has now.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl RedisServer {
@@ -59,7 +54,7 @@ impl RedisServer {
         let mut server = Self {
             process: None,
             directory,
-            port: free_port(),
+            port: free_port(Ipv4Addr::LOCALHOST.into()),
             options,
         };
         server.run().await;

@@ -2,13 +2,17 @@
 
 mod servers;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
 use rustix::process::Signal;
+use scopegate_engines::free_port;
 
 use super::{epochs::Fields, testing::RedisServer, *};
 use crate::store::Touch;
@@ -381,7 +385,7 @@ async fn over_tls_with_an_authority_of_its_own() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(place("cert.pem"), made.cert.pem()).unwrap();
     std::fs::write(place("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let port = testing::free_port();
+    let port = free_port(Ipv4Addr::LOCALHOST.into());
     let text = |path: std::path::PathBuf| path.display().to_string();
     let (certificate, key) = (text(place("cert.pem")), text(place("key.pem")));
     let tls = port.to_string();

@@ -2,11 +2,13 @@
 
 use std::{
     fs::Permissions,
+    net::Ipv4Addr,
     os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
+use scopegate_engines::free_port;
 
 use super::{START, ask, asked, fields, is_taken, until};
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
 async fn cluster() -> Vec<RedisServer> {
     let mut servers = Vec::new();
     for slots in ["0 5460", "5461 10922", "10923 16383"] {
-        let bus = testing::free_port();
+        let bus = free_port(Ipv4Addr::LOCALHOST.into());
         let options = [
             "--cluster-enabled",
             "yes",
