@@ -1,6 +1,7 @@
 //! The dashboard, in a real browser, as people use it.
 
 mod attacks;
+mod expiry;
 mod factor;
 mod operator;
 mod pages;

@@ -17,7 +17,7 @@ use crate::{
 const KEYS: &str = "/-/api/keys";
 
 /// The statements about credentials.
-const STATEMENTS: &[&str] = &[
+pub(super) const STATEMENTS: &[&str] = &[
     "K8C-07", "K8C-08", "K8C-10", "K8C-18", "KW-05", "KW-06", "KW-15", "KW-16", "KA-02", "KA-03",
     "KA-07", "KA-09", "KA-16", "KA-23", "KA-25", "KV-01", "KV-02", "KV-07", "KV-09", "KV-10",
     "KV-11", "KV-12", "KV-16", "KV-17",

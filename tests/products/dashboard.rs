@@ -9,7 +9,7 @@ mod kubewatch;
 use crate::harness::{Browser, World};
 
 /// The statements about the dashboard.
-const STATEMENTS: &[&str] = &[
+pub(super) const STATEMENTS: &[&str] = &[
     "K8C-07", "KW-06", "KA-01", "KA-03", "KA-06", "KA-09", "KA-24", "KA-25", "KV-01", "KV-02",
     "KV-11", "KV-12",
 ];

@@ -411,15 +411,16 @@ async fn ka_19_no_session_and_no_cookie() {
     assert!(login.header("set-cookie").is_none());
     let key = world.key("admin").scopes(&["clusters:read"]).mint().await;
     let session = world.sign_session("admin").await;
-    for request in [
-        world
-            .get("/v1/clusters")
-            .header("cookie", &format!("scopegate={}", key.secret)),
-        world
-            .get("/v1/clusters")
-            .header("cookie", &format!("session={session}")),
-        world.get("/v1/clusters").bearer(&session),
-    ] {
+    let cookies = ["scopegate", "__Host-scopegate", "session"];
+    let mut requests = vec![world.get("/v1/clusters").bearer(&session)];
+    for (name, value) in cookies
+        .iter()
+        .flat_map(|name| [(name, &key.secret), (name, &session)])
+    {
+        let cookie = format!("{name}={value}");
+        requests.push(world.get("/v1/clusters").header("cookie", &cookie));
+    }
+    for request in requests {
         let answer = request.send().await;
         assert_eq!(
             (answer.status, answer.json()),
@@ -435,6 +436,11 @@ async fn ka_19_no_session_and_no_cookie() {
     let session = open.sign_session("admin").await;
     let answer = open.get("/v1/clusters").bearer(&session).send().await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    for name in cookies {
+        let cookie = format!("{name}={session}");
+        let answer = open.get("/v1/clusters").header("cookie", &cookie);
+        assert_eq!(answer.send().await.status, 401, "{name}");
+    }
 }
 
 /// KA-22: each scope opens its endpoints, and no other scope does.

@@ -265,6 +265,8 @@ async fn kv_13_the_cicd_example() {
         .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let seen = world.upstream_saw();
+    let path = "/api/v1/clusters/prod/namespaces/default/deployments/api-server";
+    assert_eq!((seen.method(), seen.path()), ("PATCH", path));
     assert_eq!(seen.json(), json!({"spec": {"replicas": 5}}));
     let viewer = world.key("viewer").mint().await;
     let answer = world

@@ -438,6 +438,11 @@ impl Heard {
         &self.0.method
     }
 
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.0.body).expect("JSON")

@@ -209,9 +209,6 @@ async fn looked_up(count: u64, shared: &Shared) -> Result<Vec<Row>> {
     all(&gate, more).await?;
     let after_more = resident()?;
 
-    // The server has read these once, and the gate has forgotten most of them since.
-    let forgotten: Vec<u64> = scattered().filter(|at| !is_cached(&gate, *at)).collect();
-    let from_server = times(&gate, forgotten.into_iter()).await?;
     let in_cache = LOOK_UPS.min(count / 2);
     // The newest, as with SQLite: others have displaced those that were asked for first.
     let last = count.min(3 * USED) - in_cache;
@@ -220,6 +217,10 @@ async fn looked_up(count: u64, shared: &Shared) -> Result<Vec<Row>> {
     let cached: Vec<u64> = same().filter(|at| is_cached(&gate, *at)).collect();
     let share = percent(cached.len(), in_cache);
     let warm = times(&gate, cached.into_iter()).await?;
+
+    // The server has read these once, and the gate has forgotten most of them since.
+    let forgotten: Vec<u64> = scattered().filter(|at| !is_cached(&gate, *at)).collect();
+    let from_server = times(&gate, forgotten.into_iter()).await?;
     let revoked = revoke(&gate, count).await?;
     gate.directory().store().close().await;
 

@@ -77,6 +77,18 @@ fn screens_have_the_products_own_words() {
         let words = builtin(name).dashboard;
         (words.section.name(), words.keys, words.create, words.submit)
     };
+    let hints = BUILTIN_NAMES.map(|name| builtin(name).dashboard.name_hint);
+    let kubeadapts = "grafana-export";
+    assert_eq!(
+        hints,
+        [
+            kubeadapts,
+            kubeadapts,
+            "prod-agent",
+            kubeadapts,
+            "github-actions-deploy"
+        ]
+    );
     let of = |section, keys: &str, create: &str, submit: &str| {
         (
             section,

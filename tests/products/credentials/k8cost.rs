@@ -134,6 +134,9 @@ async fn k8c_18_custom_roles() {
     let session = world.session("viewer").await;
     assert_eq!(session.get(CLUSTER).await.status, 200);
     assert_eq!(session.get("/api/v1/budgets").await.status, 200);
+    let recommendation = format!("{CLUSTER}/recommendations/r1");
+    let taken_up = session.call("PATCH", &recommendation).await;
+    assert_eq!(taken_up.status, 200, "{}", taken_up.body);
     assert_eq!(session.call("DELETE", CLUSTER).await.status, 403);
     // A permission that is taken from the role is gone at the next request.
     let less = sent(

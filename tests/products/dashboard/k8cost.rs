@@ -21,6 +21,7 @@ async fn walk(world: &World, screen: Screen) {
     let browser = signed_in(world, screen, "editor").await;
     browser.click("Settings").await;
     assert_eq!(browser.heading().await, "Settings");
+    assert!(browser.text_of("main").await.contains("API Tokens"));
     browser.screenshot("k8cost-1-settings").await;
     browser.click("API Tokens").await;
     assert_eq!(browser.heading().await, "API Tokens");
@@ -28,9 +29,10 @@ async fn walk(world: &World, screen: Screen) {
     browser.click("+ Create Token").await;
     let form = browser.text().await;
     assert!(
-        !form.contains("Expires") && !form.contains("Scopes"),
+        !form.contains("Expiry") && !form.contains("Scopes"),
         "keys neither end by themselves nor are narrowed: {form}"
     );
+    assert_eq!(browser.count("[name=expires], [name=scope]").await, 0);
     browser.fill("Name", "ci pipeline").await;
     browser.screenshot("k8cost-3-new").await;
     browser.click("Create Token").await;

@@ -81,6 +81,7 @@ async fn ka_01_09_24_a_key_is_minted_for_one_cluster_and_rotated() {
 /// From the menu to a key that works; its text.
 async fn mint(world: &World, browser: &Browser) -> String {
     browser.click("Settings").await;
+    assert!(browser.text_of("main").await.contains("API Keys"));
     browser.screenshot("kubeadapt-1-settings").await;
     browser.click("API Keys").await;
     browser.screenshot("kubeadapt-2-keys").await;

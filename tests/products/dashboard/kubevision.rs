@@ -9,6 +9,7 @@ use crate::{
 };
 
 const CLUSTERS: &str = "/api/v1/clusters";
+const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// KV-01: Profile → API Keys → New API Key: a name, an optional expiry, Generate. KV-02: shown once; a lost key is revoked
@@ -32,28 +33,33 @@ async fn walk(world: &World, screen: Screen) {
     browser.screenshot("kubevision-4-key").await;
     browser.click("Revoke").await;
     browser.click("Revoke key").await;
+    let ends = generate(&browser, "In 90 days").await;
     let again = generate(&browser, "Never").await;
     assert_eq!(pasted(&browser).await, "200");
-    assert_eq!(
-        (
-            status(world, &lost, CLUSTERS).await,
-            status(world, &again, CLUSTERS).await
-        ),
-        (401, 200)
-    );
+    let statuses = async || {
+        let of = async |secret: &str| status(world, secret, CLUSTERS).await;
+        (of(&lost).await, of(&ends).await, of(&again).await)
+    };
+    assert_eq!(statuses().await, (401, 200, 200));
+    world.clock.advance(90 * DAY - HOUR);
+    assert_eq!(statuses().await, (401, 200, 200));
+    world.clock.advance(HOUR);
+    assert_eq!(statuses().await, (401, 401, 200));
     world.clock.advance(400 * DAY);
-    assert_eq!(status(world, &again, CLUSTERS).await, 200, "it never ends");
+    assert_eq!(statuses().await, (401, 401, 200), "one never ends");
     assert_eq!(browser.console_errors().await, Vec::<String>::new());
 }
 
 /// Profile → API Keys → New API Key → Generate.
 async fn generate(browser: &Browser, expires: &str) -> String {
     browser.click("Profile").await;
+    assert!(browser.text_of("main").await.contains("API Keys"));
     browser.screenshot("kubevision-1-profile").await;
     browser.click("API Keys").await;
     browser.screenshot("kubevision-2-keys").await;
     browser.click("New API Key").await;
     browser.fill("Name", "github-actions-deploy").await;
+    assert!(browser.text_of("main").await.contains("Expiry"));
     browser.choose(expires).await;
     browser.screenshot("kubevision-3-new").await;
     browser.click("Generate").await;
@@ -123,6 +129,12 @@ async fn kv_12_admins_revoke_a_users_key_under_settings_users() {
             ..Key::default()
         };
         let (secret, _) = world.mint_key(key).await;
+        let own = Key {
+            name: "the admin's own",
+            owner: "admin@acme.example",
+            ..Key::default()
+        };
+        world.mint_key(own).await;
         let browser = signed_in(&world, screen, "admin").await;
         browser.click("Settings").await;
         browser.click("Users").await;
@@ -131,6 +143,8 @@ async fn kv_12_admins_revoke_a_users_key_under_settings_users() {
         browser.screenshot("kubevision-7-user").await;
         browser.click_in("viewer@acme.example", "API Keys").await;
         browser.screenshot("kubevision-8-user-keys").await;
+        let keys = browser.text_of("main").await;
+        assert!(!keys.contains("the admin's own"), "of one user: {keys}");
         assert_eq!(status(&world, &secret, CLUSTERS).await, 200);
         browser.click_in("left behind", "Revoke").await;
         browser.click("Revoke key").await;

@@ -21,6 +21,7 @@ async fn kw_06_a_key_is_created_shown_once_and_revoked() {
 async fn walk(world: &World, screen: Screen) {
     let browser = signed_in(world, screen, "admin").await;
     browser.click("Settings").await;
+    assert!(browser.text_of("main").await.contains("API Keys"));
     browser.click("API Keys").await;
     browser.screenshot("kubewatch-1-keys").await;
     browser.click("Create Key").await;
