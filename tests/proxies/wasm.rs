@@ -86,7 +86,8 @@ async fn another_policy_takes_over_while_envoy_runs_and_a_wrong_one_does_not() {
     becomes(&envoy, &editor, 200, "").await;
 }
 
-/// Waits until this is the answer. A gate that answers within the filter's second is not promised on a busy machine.
+/// Waits until this is the answer. Before it come those of the policy before, which are 200 here, and 503: that the gate answers
+/// within the filter's second is not promised on a busy machine.
 async fn becomes(envoy: &Envoy, actor: &Actor, status: u16, code: &str) {
     let since = Instant::now();
     loop {
@@ -96,7 +97,7 @@ async fn becomes(envoy: &Envoy, actor: &Actor, status: u16, code: &str) {
             return;
         }
         assert!(
-            since.elapsed() < Duration::from_secs(30),
+            matches!(reply.status, 200 | 503) && since.elapsed() < Duration::from_secs(30),
             "{reply:?}\n{}",
             envoy.program.log()
         );
