@@ -26,7 +26,7 @@ use scopegate_policy::wire::filter::{Position, Stale};
 use uuid::Uuid;
 
 use crate::{
-    Principal,
+    Cause, Principal,
     audit::Pruned,
     contract::Authority,
     counters::{Counters, redis::FilledUnder},
@@ -233,14 +233,17 @@ impl Directory {
         Ok(registered)
     }
 
-    /// Resolves when something behind the principal has changed: with what it is now, or with nothing when its
-    /// credential is revoked, its session ended or its user disabled. Not at its expiry, which is in the principal. A
-    /// store that cannot tell any more counts as an end.
-    pub async fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
+    /// Resolves when something behind the principal has changed, with what it is now. Not at its expiry, which is in the
+    /// principal.
+    ///
+    /// # Errors
+    /// [`Cause::Revoked`] when its credential is revoked, its session ended or its user disabled; another cause when the store
+    /// cannot tell, which is an end too, and says nothing of the credential.
+    pub async fn renewed(&self, principal: &Principal) -> Result<Arc<Principal>, Cause> {
         principal.standing.stale().await;
-        match Box::pin(self.inner.reload(principal)).await {
-            Ok(Loaded::Live(current)) => Some(current),
-            Ok(Loaded::Ended | Loaded::Nothing) | Err(_) => None,
+        match Box::pin(self.inner.reload(principal)).await? {
+            Loaded::Live(current) => Ok(current),
+            Loaded::Ended | Loaded::Nothing => Err(Cause::Revoked),
         }
     }
 

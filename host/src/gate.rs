@@ -275,10 +275,12 @@ impl Gate {
         )
     }
 
-    /// Resolves when something behind the caller of an admitted request has changed: with what it is now, or with
-    /// nothing when the credential is no longer good. Not at its expiry, which is in the principal; and never for tokens of external
-    /// issuers, of which nobody tells.
-    pub async fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
+    /// Resolves when something behind the caller of an admitted request has changed, with what it is now. Not at its expiry,
+    /// which is in the principal; and never for tokens of external issuers, of which nobody tells.
+    ///
+    /// # Errors
+    /// Why the request may not go on: its credential is no longer good, or nobody can tell.
+    pub async fn renewed(&self, principal: &Principal) -> Result<Arc<Principal>, Cause> {
         self.authenticator.directory.renewed(principal).await
     }
 

@@ -6,7 +6,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Response;
-use scopegate_host::admin::Command;
+use scopegate_host::{
+    admin::Command,
+    store::{Actor as By, Change},
+};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -63,6 +66,22 @@ async fn revoking_a_key_ends_what_waits() {
     let ended = ended_before_the_reply(&world, &key, world.revoke(&key)).await;
     assert_eq!(ended, (401, "revoked".into()));
     assert_eq!(key.get(PATH).await.status, 401);
+}
+
+/// Somebody may have changed something, and nobody can tell what: that is no word on the credential.
+#[tokio::test]
+async fn what_waits_is_refused_when_the_store_cannot_confirm_it() {
+    let world = World::start("kubevision").await;
+    let key = world.key(Key::default()).await;
+    let fails = async {
+        let directory = world.running().gate().directory();
+        directory.store().close().await;
+        let revoke = Change::Revoke(key.id.unwrap());
+        let revoked = directory.apply(revoke, By::Machine, START_MS).await;
+        revoked.unwrap_err();
+    };
+    let ended = ended_before_the_reply(&world, &key, fails).await;
+    assert_eq!(ended, (503, "unavailable".into()));
 }
 
 #[tokio::test]

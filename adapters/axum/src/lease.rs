@@ -33,8 +33,8 @@ impl Lease {
         }
     }
 
-    /// Resolves when the credential is no longer good, with what the caller is told. A request without a
-    /// credential never ends this way.
+    /// Resolves when the credential is no longer good, or nobody can tell any more: with what the caller is told. A request
+    /// without a credential never ends this way.
     pub async fn ended(&self) -> Cause {
         let Some(principal) = &self.admission.principal else {
             return pending().await;
@@ -45,8 +45,8 @@ impl Lease {
                 biased;
                 renewed = self.gate.renewed(&principal) => match renewed {
                     // Perhaps it has an end now, or an earlier one: it was rotated.
-                    Some(current) => principal = current,
-                    None => return Cause::Revoked,
+                    Ok(current) => principal = current,
+                    Err(cause) => return cause,
                 },
                 () = self.expired(&principal) => return match principal.kind {
                     CallerKind::Session => Cause::TokenExpired,

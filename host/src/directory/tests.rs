@@ -368,9 +368,10 @@ async fn a_full_cache_keeps_what_is_used() {
 /// Resolves when the credential behind a principal is no longer good, whatever else becomes of it before.
 async fn until_ended(directory: &Directory, principal: &Principal) {
     let mut renewed = directory.renewed(principal).await;
-    while let Some(current) = renewed {
+    while let Ok(current) = renewed {
         renewed = directory.renewed(&current).await;
     }
+    assert_eq!(renewed.unwrap_err(), Cause::Revoked);
 }
 
 #[tokio::test]

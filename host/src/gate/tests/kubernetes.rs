@@ -299,7 +299,8 @@ async fn a_deleted_cluster_ends_its_workloads() {
     };
     world.fixture.make(delete).await;
     assert_eq!(cause(&world, &good).await, Cause::Revoked);
-    assert!(world.gate.renewed(&renewed).await.is_none());
+    let ended = world.gate.renewed(&renewed).await;
+    assert_eq!(ended.unwrap_err(), Cause::Revoked);
 }
 
 /// A filter inside Envoy asks about it as about any token.

@@ -252,14 +252,14 @@ async fn requests_under_way_on_other_gates_end() {
         let began = Instant::now();
         gates.change(0, Change::Revoke(key)).await.unwrap();
         let ended = async {
-            let mut current = Some(principal);
-            while let Some(principal) = current {
+            let mut current = Ok(principal);
+            while let Ok(principal) = current {
                 current = gates.gates[1].renewed(&principal).await;
             }
+            current.unwrap_err()
         };
-        tokio::time::timeout(Duration::from_secs(5), ended)
-            .await
-            .unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        assert_eq!(ended.unwrap(), Cause::Revoked);
         println!("ended after {:?}, heard: {is_heard}", began.elapsed());
     }
 }
