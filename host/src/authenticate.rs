@@ -45,7 +45,50 @@ pub(crate) enum Authentication {
     /// The credential is good.
     Authenticated(Authenticated),
     /// There was one and it is not accepted; or it cannot be told whether it is.
-    Rejected(Cause),
+    Rejected(Rejected),
+}
+
+/// Why a credential is not accepted.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) cause: Cause,
+    /// Whose it was while it was good, for the record.
+    pub(crate) former: Option<Arc<Principal>>,
+}
+
+impl From<Cause> for Rejected {
+    fn from(cause: Cause) -> Self {
+        Self {
+            cause,
+            former: None,
+        }
+    }
+}
+
+impl KeyLookup {
+    /// The caller, if they may still call.
+    fn accepted(self) -> Result<Arc<Principal>, Rejected> {
+        let (cause, former) = match self {
+            Self::Found(principal) => return Ok(principal),
+            Self::Unknown => (Cause::UnknownCredential, None),
+            Self::Revoked(former) => (Cause::Revoked, Some(former)),
+            Self::Expired(former) => (Cause::Expired, Some(former)),
+        };
+        Err(Rejected { cause, former })
+    }
+}
+
+impl SessionLookup {
+    /// The caller, if they may still call.
+    fn accepted(self) -> Result<Arc<Principal>, Rejected> {
+        let (cause, former) = match self {
+            Self::Found(principal) => return Ok(principal),
+            Self::Unknown => (Cause::UnknownCredential, None),
+            Self::Revoked(former) => (Cause::Revoked, Some(former)),
+            Self::Expired(former) => (Cause::Expired, Some(former)),
+        };
+        Err(Rejected { cause, former })
+    }
 }
 
 /// A caller and what their requests are counted by.
@@ -127,14 +170,14 @@ impl Authenticator {
         };
         let answer = match credential::presented(accepted, door, headers) {
             Presented::Nothing => return Authentication::NotPresented,
-            Presented::Several => Err(Cause::SeveralCredentials),
-            Presented::Unusable => Err(Cause::UnknownCredential),
+            Presented::Several => Err(Cause::SeveralCredentials.into()),
+            Presented::Unusable => Err(Cause::UnknownCredential.into()),
             Presented::Key(secret) => self.key(contract, &secret, effort, now_ms).await,
             Presented::Token(token) => self.token(&token, takes, effort, now_ms).await,
         };
         match answer {
             Ok(authenticated) => Authentication::Authenticated(authenticated),
-            Err(cause) => Authentication::Rejected(cause),
+            Err(rejected) => Authentication::Rejected(rejected),
         }
     }
 
@@ -145,11 +188,12 @@ impl Authenticator {
         credential: &str,
         now_ms: i64,
     ) -> Result<Authenticated, Cause> {
-        match credential::of_text(credential) {
+        let answer = match credential::of_text(credential) {
             Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
             Presented::Token(token) => self.token(&token, Takes::All, Effort::Full, now_ms).await,
-            _ => Err(Cause::UnknownCredential),
-        }
+            _ => return Err(Cause::UnknownCredential),
+        };
+        answer.map_err(|rejected| rejected.cause)
     }
 
     /// Looks at a credential that was found in another place than here, and was taken there for what it is said to be.
@@ -160,17 +204,18 @@ impl Authenticator {
         credential: &str,
         now_ms: i64,
     ) -> Result<Authenticated, Cause> {
-        match (kind, credential::of_text(credential)) {
+        let answer = match (kind, credential::of_text(credential)) {
             (Kind::Token, Presented::Token(token)) => {
                 let takes = Takes::on_api(contract);
                 self.token(&token, takes, Effort::Full, now_ms).await
             }
             (Kind::Key, _) => match credential::of_key(credential) {
                 Presented::Key(secret) => self.key(contract, &secret, Effort::Full, now_ms).await,
-                _ => Err(Cause::UnknownCredential),
+                _ => return Err(Cause::UnknownCredential),
             },
-            _ => Err(Cause::UnknownCredential),
-        }
+            _ => return Err(Cause::UnknownCredential),
+        };
+        answer.map_err(|rejected| rejected.cause)
     }
 
     async fn key(
@@ -179,9 +224,9 @@ impl Authenticator {
         secret: &Secret<'_>,
         effort: Effort,
         now_ms: i64,
-    ) -> Result<Authenticated, Cause> {
+    ) -> Result<Authenticated, Rejected> {
         if key::recognise(&contract.key_prefix, secret.expose()) == KeyFormat::BadChecksum {
-            return Err(Cause::UnknownCredential);
+            return Err(Cause::UnknownCredential.into());
         }
         let hash = KeyHash::of(secret.expose());
         let principal = match effort {
@@ -189,13 +234,10 @@ impl Authenticator {
                 .directory
                 .cached(&hash, now_ms)
                 .ok_or(Cause::TooManyFailures)?,
-            Effort::Full => match self.directory.by_key(&hash, now_ms).await {
-                Ok(KeyLookup::Found(principal)) => principal,
-                Ok(KeyLookup::Unknown) => return Err(Cause::UnknownCredential),
-                Ok(KeyLookup::Revoked) => return Err(Cause::Revoked),
-                Ok(KeyLookup::Expired) => return Err(Cause::Expired),
-                Err(error) => return Err(Cause::Unavailable(error.to_string())),
-            },
+            Effort::Full => {
+                let found = self.directory.by_key(&hash, now_ms).await;
+                found.map_err(Cause::from)?.accepted()?
+            }
         };
         Ok(Authenticated {
             counted_as: principal.credential,
@@ -211,7 +253,7 @@ impl Authenticator {
         takes: Takes,
         effort: Effort,
         now_ms: i64,
-    ) -> Result<Authenticated, Cause> {
+    ) -> Result<Authenticated, Rejected> {
         let token = Unverified::parse(token.expose())?;
         let ring = self.keys.current();
         let is_own = token.claims().iss.as_deref() == Some(ring.issuer());
@@ -222,13 +264,14 @@ impl Authenticator {
             }
             // Boxed: others may have to be asked, and every request would carry room for that.
             Some(Source::People(issuer)) if !is_own && takes == Takes::All => {
-                Box::pin(issuer.authenticate(token, &self.directory, effort, now_ms)).await
+                let known = issuer.authenticate(token, &self.directory, effort, now_ms);
+                Ok(Box::pin(known).await?)
             }
             Some(Source::Cluster(cluster)) if !is_own => {
                 Box::pin(cluster.authenticate(token, &self.directory, effort, now_ms)).await
             }
-            _ if takes == Takes::Workloads => Err(Cause::UnknownCredential),
-            _ => Err(Cause::InvalidToken("issuer")),
+            _ if takes == Takes::Workloads => Err(Cause::UnknownCredential.into()),
+            _ => Err(Cause::InvalidToken("issuer").into()),
         }
     }
 
@@ -238,7 +281,7 @@ impl Authenticator {
         ring: &KeyRing,
         effort: Effort,
         now_ms: i64,
-    ) -> Result<Authenticated, Cause> {
+    ) -> Result<Authenticated, Rejected> {
         let key = token
             .kid()
             .and_then(|kid| ring.verifying(kid, now_ms))
@@ -254,25 +297,22 @@ impl Authenticator {
         let id =
             |claim: &Option<String>| claim.as_deref().and_then(|text| text.parse::<Uuid>().ok());
         let (Some(session), Some(user)) = (id(&claims.sid), id(&claims.sub)) else {
-            return Err(Cause::UnknownCredential);
+            return Err(Cause::UnknownCredential.into());
         };
         let principal = match effort {
             Effort::CachedOnly => self
                 .directory
                 .cached_session(session, user, now_ms)
                 .ok_or(Cause::TooManyFailures)?,
-            Effort::Full => match self.directory.by_session(session, user, now_ms).await {
-                Ok(SessionLookup::Found(principal)) => principal,
-                Ok(SessionLookup::Unknown) => return Err(Cause::UnknownCredential),
-                Ok(SessionLookup::Revoked) => return Err(Cause::Revoked),
-                Ok(SessionLookup::Expired) => return Err(Cause::Expired),
-                Err(error) => return Err(Cause::Unavailable(error.to_string())),
-            },
+            Effort::Full => {
+                let found = self.directory.by_session(session, user, now_ms).await;
+                found.map_err(Cause::from)?.accepted()?
+            }
         };
         if principal.kind != CallerKind::Session
             || organization.parse() != Ok(principal.organization)
         {
-            return Err(Cause::UnknownCredential);
+            return Err(Cause::UnknownCredential.into());
         }
         Ok(Authenticated {
             counted_as: session,

@@ -13,6 +13,7 @@ mod cache;
 mod changes;
 mod facts;
 mod follow;
+mod former;
 mod load;
 mod shared;
 mod subject;
@@ -57,10 +58,10 @@ pub enum KeyLookup {
     /// Nobody's.
     Unknown,
     /// Ended, or what stood behind it is gone: revoked, its owner disabled, or without the owner whom
-    /// the contract's authority needs.
-    Revoked,
+    /// the contract's authority needs. With whose it was, who may nothing.
+    Revoked(Arc<Principal>),
     /// Past its expiry.
-    Expired,
+    Expired(Arc<Principal>),
 }
 
 /// What a session is that a verified token names.
@@ -70,10 +71,10 @@ pub enum SessionLookup {
     Found(Arc<Principal>),
     /// Nobody's, or another user's.
     Unknown,
-    /// Logged out, or its user disabled.
-    Revoked,
+    /// Logged out, or its user disabled. With whose it was, who may nothing.
+    Revoked(Arc<Principal>),
     /// Past its whole life.
-    Expired,
+    Expired(Arc<Principal>),
 }
 
 /// The look-up cache and the way in which everything behind it is changed. Clones share one cache.
@@ -171,12 +172,12 @@ impl Directory {
             Some(principal) => principal,
             None => match Box::pin(self.inner.load_key(hash)).await? {
                 Loaded::Live(principal) => principal,
-                Loaded::Ended => return Ok(KeyLookup::Revoked),
+                Loaded::Ended(former) => return Ok(KeyLookup::Revoked(former)),
                 Loaded::Nothing => return Ok(KeyLookup::Unknown),
             },
         };
         Ok(if is_over(&principal, now_ms) {
-            KeyLookup::Expired
+            KeyLookup::Expired(principal)
         } else {
             KeyLookup::Found(principal)
         })
@@ -200,14 +201,16 @@ impl Directory {
             Some(principal) => principal,
             None => match Box::pin(self.inner.load_session(session)).await? {
                 Loaded::Live(principal) => principal,
-                Loaded::Ended => return Ok(SessionLookup::Revoked),
-                Loaded::Nothing => return Ok(SessionLookup::Unknown),
+                Loaded::Ended(former) if former.user == Some(user) => {
+                    return Ok(SessionLookup::Revoked(former));
+                }
+                Loaded::Ended(_) | Loaded::Nothing => return Ok(SessionLookup::Unknown),
             },
         };
         Ok(if principal.user != Some(user) {
             SessionLookup::Unknown
         } else if is_over(&principal, now_ms) {
-            SessionLookup::Expired
+            SessionLookup::Expired(principal)
         } else {
             SessionLookup::Found(principal)
         })
@@ -243,7 +246,7 @@ impl Directory {
         principal.standing.stale().await;
         match Box::pin(self.inner.reload(principal)).await? {
             Loaded::Live(current) => Ok(current),
-            Loaded::Ended | Loaded::Nothing => Err(Cause::Revoked),
+            Loaded::Ended(_) | Loaded::Nothing => Err(Cause::Revoked),
         }
     }
 
@@ -311,7 +314,8 @@ impl Drop for EmptyAtEnd<'_> {
 /// What the store says now.
 enum Loaded {
     Live(Arc<Principal>),
-    Ended,
+    /// Whose it was, who may nothing.
+    Ended(Arc<Principal>),
     Nothing,
 }
 

@@ -36,7 +36,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::{
-    Admission, Audit, Cause, Contract, Directory, Principal, Refusal, Request, Sessions, Verdict,
+    Admission, Audit, Cause, Contract, Directory, Refusal, Request, Sessions, Verdict,
     audit::Visible,
     authenticate::{Authenticated, Authenticator, Door, Issuers},
     client,
@@ -273,15 +273,6 @@ impl Gate {
             &admission.limit,
             admission.request_id,
         )
-    }
-
-    /// Resolves when something behind the caller of an admitted request has changed, with what it is now. Not at its expiry,
-    /// which is in the principal; and never for tokens of external issuers, of which nobody tells.
-    ///
-    /// # Errors
-    /// Why the request may not go on: its credential is no longer good, or nobody can tell.
-    pub async fn renewed(&self, principal: &Principal) -> Result<Arc<Principal>, Cause> {
-        self.authenticator.directory.renewed(principal).await
     }
 
     /// Whether this peer is a proxy whose word on its clients is believed.

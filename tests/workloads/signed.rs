@@ -127,6 +127,12 @@ async fn a_pod_submits_with_its_own_token_until_its_cluster_is_deleted() {
         records.contains(&format!(r#""name":"{ACCOUNT}","agent":"agent-7d9f""#)),
         "{records}"
     );
+    let revoked = records
+        .lines()
+        .filter(|line| line.contains(r#""reason":"revoked""#));
+    // What was under way, and what came afterwards.
+    let of_the_pod = revoked.filter(|line| line.contains(r#""agent":"agent-7d9f""#));
+    assert_eq!(of_the_pod.count(), 2, "{records}");
     assert!(!records.contains("eyJ"), "{records}");
 }
 

@@ -1,5 +1,5 @@
-//! Floods: refusals of callers that nobody knows, and of those over their limit, of which each could make as many as
-//! it likes.
+//! Floods: refusals of callers that nobody knows, whose credential has ended, or who are over their limit, of which each could
+//! make as many as it likes.
 //!
 //! The first few of a minute are written one by one; the rest of that minute become one record that carries their
 //! number.
@@ -67,8 +67,7 @@ impl Flood {
             out.push(record);
             return;
         }
-        let is_flood = record.principal.is_none() || record.cause == Some(Cause::RateLimited);
-        if record.outcome == Outcome::Admit || !is_flood {
+        if record.outcome == Outcome::Admit || !is_flood(&record) {
             out.push(record);
             return;
         }
@@ -107,4 +106,13 @@ impl Flood {
         self.since
             .is_some_and(|since| since.elapsed() >= Duration::from_millis(MINUTE_MS.unsigned_abs()))
     }
+}
+
+/// Not what was admitted before and broken off: there is one of it for each admission.
+fn is_flood(record: &Record) -> bool {
+    let is_endless = |cause: &Cause| match cause {
+        Cause::RateLimited | Cause::TooManyFailures => true,
+        cause => cause.is_an_end() && record.rule.is_none(),
+    };
+    record.principal.is_none() || record.cause.as_ref().is_some_and(is_endless)
 }

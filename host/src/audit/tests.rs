@@ -328,6 +328,47 @@ fn a_flood_of_anonymous_refusals_is_counted() {
     assert!(lines[11].get("count").is_none());
 }
 
+/// Whoever has a key that has ended can try it as often as they like.
+#[test]
+fn a_flood_of_requests_with_an_ended_credential_is_counted() {
+    let memory = Memory::default();
+    let audit = Audit::to(Box::new(memory.clone())).unwrap();
+    let holder = principal(Caller::anonymous());
+    let refused = |cause, rule| Record {
+        principal: Some(Arc::clone(&holder)),
+        rule,
+        ..record(Some(cause))
+    };
+    wait(async {
+        for cause in [Cause::Revoked, Cause::Expired, Cause::TooManyFailures] {
+            for _ in 0..100 {
+                audit.record(refused(cause.clone(), None)).await.unwrap();
+            }
+        }
+        // Those were admitted each.
+        let rule = Rule {
+            route: None,
+            grant: Grant::Role(1),
+            restriction: Restriction::KeyClusters,
+        };
+        for _ in 0..100 {
+            audit
+                .record(refused(Cause::Revoked, Some(rule)))
+                .await
+                .unwrap();
+        }
+        audit.flush().await;
+    });
+    drop(audit);
+    let lines = memory.lines();
+    let mut counts: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["count"].as_u64())
+        .collect();
+    counts.sort_unstable();
+    assert_eq!((lines.len(), counts), (3 * 11 + 100, vec![90; 3]));
+}
+
 #[test]
 fn everything_handed_in_is_written_when_the_log_is_dropped() {
     let folder = tempfile::tempdir().unwrap();

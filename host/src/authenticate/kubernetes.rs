@@ -13,7 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    Authenticated, Effort,
+    Authenticated, Effort, Rejected,
     issuer_keys::{IssuerKeys, KeySet},
     issuers::{check_terms, ends_at},
     jwt::{Expected, Unverified},
@@ -129,11 +129,11 @@ impl Kubernetes {
         directory: &Directory,
         effort: Effort,
         now_ms: i64,
-    ) -> Result<Authenticated, Cause> {
+    ) -> Result<Authenticated, Rejected> {
         let account = ServiceAccount::read(token.claims())?;
         // As one that is forged: who may call is nothing to be found out by trying.
         if !self.accounts.iter().any(|those| those.has(&account)) {
-            return Err(Cause::InvalidToken("service account"));
+            return Err(Cause::InvalidToken("service account").into());
         }
         let ends_at = self.prove(token, &account, effort, now_ms).await?;
         let workload = Workload {
@@ -142,8 +142,8 @@ impl Kubernetes {
             account: &account.subject,
             pod: account.pod.as_deref(),
         };
-        let agent = directory.by_workload(&workload).await?;
-        let principal = agent.ok_or(Cause::Revoked)?;
+        let found = directory.by_workload(&workload).await;
+        let principal = found.map_err(Cause::from)?.accepted()?;
         Ok(Authenticated {
             counted_as: principal.credential,
             token_expires_at: Some(ends_at),

@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use scopegate_policy::{Caller, CallerKind, Clusters};
 use uuid::Uuid;
 
+use super::former;
 use crate::{
     Principal,
     contract::Authority,
@@ -35,12 +36,15 @@ impl Registered {
     }
 }
 
-/// `None` when the credential was revoked or nothing stands behind it any more. Expiry is left to the look-up.
+/// Expiry is left to the look-up.
+///
+/// # Errors
+/// Whose it was, when the credential was revoked or nothing stands behind it any more.
 pub(super) fn credential_principal(
     facts: CredentialFacts,
     authority: &Authority,
     registered: &Registered,
-) -> Option<Principal> {
+) -> Result<Principal, Arc<Principal>> {
     let CredentialFacts {
         credential,
         owner,
@@ -48,26 +52,32 @@ pub(super) fn credential_principal(
         version,
         ..
     } = facts;
-    if credential.revoked_at.is_some() {
-        return None;
-    }
     let kind = match credential.kind {
         CredentialKind::ApiKey => CallerKind::ApiKey,
         CredentialKind::Agent => CallerKind::Agent,
     };
     let behind = match (credential.kind, authority) {
-        (CredentialKind::Agent, _) => agent(&credential)?,
-        (CredentialKind::ApiKey, Authority::Owner) => owned(&credential, owner?)?,
-        (CredentialKind::ApiKey, Authority::Organization(permissions)) => {
-            detached(&credential, permissions.clone(), credential.scopes.clone())
+        _ if credential.revoked_at.is_some() => None,
+        (CredentialKind::Agent, _) => agent(&credential),
+        (CredentialKind::ApiKey, Authority::Owner) => {
+            owner.and_then(|owner| owned(&credential, owner))
         }
+        (CredentialKind::ApiKey, Authority::Organization(permissions)) => Some(detached(
+            &credential,
+            permissions.clone(),
+            credential.scopes.clone(),
+        )),
         // A key without scopes has no authority here, rather than one without bounds.
         (CredentialKind::ApiKey, Authority::Scopes) => {
             let scopes = credential.scopes.clone().unwrap_or_default();
-            detached(&credential, vec!["*".to_owned()], Some(scopes))
+            let permissions = vec!["*".to_owned()];
+            Some(detached(&credential, permissions, Some(scopes)))
         }
     };
-    Some(Principal {
+    let Some(behind) = behind else {
+        return Err(former::holder(credential, kind, authority));
+    };
+    Ok(Principal {
         credential: credential.id,
         kind,
         organization: credential.organization,
@@ -101,9 +111,14 @@ pub(super) fn credential_principal(
     })
 }
 
-/// `None` when the session was ended, its user disabled, or it lacks the second factor that its user has. Expiry is left
-/// to the look-up.
-pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) -> Option<Principal> {
+/// Expiry is left to the look-up.
+///
+/// # Errors
+/// Whose it was, when the session was ended, its user disabled, or it lacks the second factor that its user has.
+pub(super) fn session_principal(
+    facts: SessionFacts,
+    registered: &Registered,
+) -> Result<Principal, Arc<Principal>> {
     let SessionFacts {
         session,
         owner: Owner { user, custom_role },
@@ -113,10 +128,10 @@ pub(super) fn session_principal(facts: SessionFacts, registered: &Registered) ->
     } = facts;
     let is_short_of_a_factor = factor_confirmed && !session.mfa;
     if session.revoked_at.is_some() || user.disabled_at.is_some() || is_short_of_a_factor {
-        return None;
+        return Err(former::user(session.id, user));
     }
     let operator = user.organization.is_none();
-    Some(Principal {
+    Ok(Principal {
         credential: session.id,
         kind: CallerKind::Session,
         organization: user.organization.unwrap_or_default(),

@@ -129,7 +129,7 @@ impl Inner {
         stream::iter(unconfirmed)
             .for_each_concurrent(AT_ONCE_BY_STORE, async |principal| {
                 // Of a store that cannot say it either nothing is concluded: what goes on was confirmed when it began.
-                if let Ok(Loaded::Ended | Loaded::Nothing) = self.compare(&principal).await {
+                if let Ok(Loaded::Ended(_) | Loaded::Nothing) = self.compare(&principal).await {
                     principal.standing.end();
                 }
             })

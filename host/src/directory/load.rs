@@ -39,11 +39,14 @@ impl Inner {
         self.load_known(principal).await
     }
 
-    async fn load_known(&self, found: Option<Option<Principal>>) -> Result<Loaded, StoreError> {
+    async fn load_known(
+        &self,
+        found: Option<Result<Principal, Arc<Principal>>>,
+    ) -> Result<Loaded, StoreError> {
         match found {
             None => Ok(Loaded::Nothing),
-            Some(None) => Ok(Loaded::Ended),
-            Some(Some(principal)) => self.reload(&principal).await,
+            Some(Err(former)) => Ok(Loaded::Ended(former)),
+            Some(Ok(principal)) => self.reload(&principal).await,
         }
     }
 
@@ -93,16 +96,16 @@ impl Inner {
             return Loaded::Nothing;
         };
         match session_principal(facts, &self.registered) {
-            Some(principal) => {
+            Ok(principal) => {
                 let principal = Principal {
                     filled,
                     ..principal
                 };
                 Loaded::Live(self.keep(&self.sessions, id, principal, generation))
             }
-            None => {
+            Err(former) => {
                 self.sessions.remove(&id);
-                Loaded::Ended
+                Loaded::Ended(former)
             }
         }
     }
@@ -118,16 +121,16 @@ impl Inner {
         };
         let hash = facts.hash;
         match credential_principal(facts, &self.authority, &self.registered) {
-            Some(principal) => {
+            Ok(principal) => {
                 let principal = Principal {
                     filled,
                     ..principal
                 };
                 Loaded::Live(self.keep(&self.keys, hash, principal, generation))
             }
-            None => {
+            Err(former) => {
                 self.keys.remove(&hash);
-                Loaded::Ended
+                Loaded::Ended(former)
             }
         }
     }

@@ -203,7 +203,7 @@ impl Inner {
             CallerKind::Anonymous => None,
         };
         match now {
-            Some(Some(now)) if is_unchanged(kept, &now) && !kept.standing.is_stale() => {
+            Some(Ok(now)) if is_unchanged(kept, &now) && !kept.standing.is_stale() => {
                 Ok(Loaded::Live(Arc::clone(kept)))
             }
             // As if another gate had just told of it.
@@ -306,7 +306,7 @@ fn current(
         Loaded::Live(now) if !is_over(&now, now_ms) => Ok(now),
         Loaded::Live(_) if kept.version.is_none() => Err(Cause::TokenExpired),
         Loaded::Live(_) => Err(Cause::Expired),
-        Loaded::Ended => Err(Cause::Revoked),
+        Loaded::Ended(_) => Err(Cause::Revoked),
         Loaded::Nothing => Err(Cause::UnknownCredential),
     }
 }

@@ -53,8 +53,8 @@ impl Directory {
         }
         let authority = &self.inner.authority;
         match facts::credential_principal(found, authority, &self.inner.registered) {
-            Some(principal) if principal.kind != kind => Ok(Known::Nobody),
-            principal => Ok(known(principal, now_ms)),
+            Ok(principal) if principal.kind != kind => Ok(Known::Nobody),
+            found => Ok(known(found.ok(), now_ms)),
         }
     }
 
@@ -68,7 +68,7 @@ impl Directory {
         match self.inner.store.find_session(id).await? {
             Some(found) if found.owner.user.organization == Some(organization) => {
                 let principal = facts::session_principal(found, &self.inner.registered);
-                Ok(known(principal, now_ms))
+                Ok(known(principal.ok(), now_ms))
             }
             _ => Ok(Known::Nobody),
         }
@@ -150,11 +150,7 @@ impl Directory {
             version: String::new(),
         };
         let authority = &self.inner.authority;
-        Ok(facts::credential_principal(
-            facts,
-            authority,
-            &self.inner.registered,
-        ))
+        Ok(facts::credential_principal(facts, authority, &self.inner.registered).ok())
     }
 
     /// What a user's role grants where it is one of the organization's own.

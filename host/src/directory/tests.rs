@@ -4,7 +4,7 @@ mod races;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use scopegate_policy::{CallerKind, Clusters};
+use scopegate_policy::{Caller, CallerKind, Clusters};
 
 use super::*;
 use crate::store::{
@@ -17,6 +17,26 @@ async fn found(directory: &Directory, hash: &KeyHash) -> Arc<Principal> {
         KeyLookup::Found(principal) => principal,
         other => panic!("{other:?}"),
     }
+}
+
+/// Whose a key or agent token was that has ended: named, and without any authority.
+async fn former(directory: &Directory, hash: &KeyHash) -> Arc<Principal> {
+    let KeyLookup::Revoked(former) = directory.by_key(hash, NOW_MS).await.unwrap() else {
+        panic!("it has ended");
+    };
+    let Caller {
+        scopes,
+        clusters,
+        allowed_clusters,
+        permissions,
+        roles,
+        ..
+    } = &former.caller;
+    assert_eq!(scopes.as_deref(), Some(&[][..]));
+    let nothing = Clusters::only([""; 0]);
+    assert_eq!((clusters, allowed_clusters), (&nothing, &nothing));
+    assert!(permissions.is_empty() && roles.is_empty());
+    former
 }
 
 async fn open_session(fixture: &Fixture, user: Uuid) -> Uuid {
@@ -98,11 +118,14 @@ async fn an_owners_key_is_its_owner_as_of_now() {
         Clusters::only([""; 0])
     );
 
+    let was = found(directory, &hash).await;
     fixture.make(Change::DisableUser(ada)).await;
-    assert!(matches!(
-        directory.by_key(&hash, NOW_MS).await,
-        Ok(KeyLookup::Revoked)
-    ));
+    let former = former(directory, &hash).await;
+    assert_eq!(
+        (former.user, &former.name[..]),
+        (Some(ada), "ada@example.com")
+    );
+    assert_eq!(former.key_name, was.key_name);
 }
 
 #[tokio::test]
@@ -145,10 +168,8 @@ async fn a_key_of_scopes_has_exactly_them() {
 async fn a_key_without_the_owner_whom_it_needs_stands_for_nobody() {
     let fixture = Fixture::new(Authority::Owner).await;
     let (_, hash) = fixture.key(None).await;
-    assert!(matches!(
-        fixture.directory.by_key(&hash, NOW_MS).await,
-        Ok(KeyLookup::Revoked)
-    ));
+    let former = former(&fixture.directory, &hash).await;
+    assert_eq!((former.user, former.kind), (None, CallerKind::ApiKey));
 }
 
 #[tokio::test]
@@ -168,10 +189,9 @@ async fn an_agent_is_bound_to_its_cluster_and_ends_with_it() {
     fixture
         .make(Change::DeleteCluster { organization, id })
         .await;
-    assert!(matches!(
-        fixture.directory.by_key(&hash, NOW_MS).await,
-        Ok(KeyLookup::Revoked)
-    ));
+    let former = former(&fixture.directory, &hash).await;
+    assert_eq!((former.kind, &former.name[..]), (CallerKind::Agent, "prod"));
+    assert_eq!(former.key_name, principal.key_name);
 }
 
 #[tokio::test]
@@ -214,7 +234,11 @@ async fn expiry_is_checked_at_every_look_up() {
     for (now_ms, valid) in [(NOW_MS, true), (end * 1000 - 1, true), (end * 1000, false)] {
         let looked_up = directory.by_key(&hash, now_ms).await.unwrap();
         assert_eq!(matches!(looked_up, KeyLookup::Found(_)), valid, "{now_ms}");
-        assert_eq!(matches!(looked_up, KeyLookup::Expired), !valid, "{now_ms}");
+        assert_eq!(
+            matches!(looked_up, KeyLookup::Expired(_)),
+            !valid,
+            "{now_ms}"
+        );
         assert_eq!(directory.cached(&hash, now_ms).is_some(), valid, "{now_ms}");
     }
 }
@@ -241,7 +265,7 @@ async fn a_session_is_its_user_as_of_now() {
     let over = directory
         .by_session(session, ada, NOW_MS + 3600 * 1000)
         .await;
-    assert!(matches!(over, Ok(SessionLookup::Expired)));
+    assert!(matches!(over, Ok(SessionLookup::Expired(_))));
 
     fixture
         .make(Change::SetRole {
@@ -255,12 +279,12 @@ async fn a_session_is_its_user_as_of_now() {
     assert_eq!(principal.caller.roles, ["editor"]);
 
     fixture.make(Change::EndSession(session)).await;
-    assert!(matches!(look_up().await, Ok(SessionLookup::Revoked)));
+    assert!(matches!(look_up().await, Ok(SessionLookup::Revoked(_))));
     let second = open_session(&fixture, ada).await;
     directory.by_session(second, ada, NOW_MS).await.unwrap();
     fixture.make(Change::DisableUser(ada)).await;
     let disabled = directory.by_session(second, ada, NOW_MS).await;
-    assert!(matches!(disabled, Ok(SessionLookup::Revoked)));
+    assert!(matches!(disabled, Ok(SessionLookup::Revoked(_))));
 }
 
 #[tokio::test]
@@ -433,7 +457,7 @@ async fn a_change_goes_on_when_its_caller_goes_away() {
         .unwrap();
     assert!(matches!(
         fixture.directory.by_key(&hash, NOW_MS).await,
-        Ok(KeyLookup::Revoked)
+        Ok(KeyLookup::Revoked(_))
     ));
 }
 

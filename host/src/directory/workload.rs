@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use scopegate_policy::{Caller, CallerKind, Clusters};
 use uuid::Uuid;
 
-use super::{AGENT_ROLE, Directory, Inner, Loaded};
+use super::{AGENT_ROLE, Directory, Inner, KeyLookup, Loaded, former};
 use crate::{Principal, principal::stable_id, store::StoreError};
 
 /// A workload that somebody has vouched for.
@@ -38,7 +38,7 @@ impl<'w> Workload<'w> {
 
     /// The id of its service account in its cluster: the same for all its pods and tokens, whichever name the cluster goes
     /// by in them.
-    fn credential(&self) -> Uuid {
+    pub(super) fn credential(&self) -> Uuid {
         let organization = self.organization.to_string();
         stable_id(&["workload", &organization, self.cluster, self.account])
     }
@@ -76,19 +76,20 @@ impl<'w> Workload<'w> {
 }
 
 impl Directory {
-    /// The agent that a workload is; nothing where its cluster is not registered, or not any more. When its token ends is
+    /// The agent that a workload is: revoked where its cluster is not registered, or not any more. When its token ends is
     /// for whoever has read it.
     pub(crate) async fn by_workload(
         &self,
         workload: &Workload<'_>,
-    ) -> Result<Option<Arc<Principal>>, StoreError> {
+    ) -> Result<KeyLookup, StoreError> {
         if let Some(kept) = self.inner.workloads.get(&workload.place()) {
-            return Ok(Some(kept));
+            return Ok(KeyLookup::Found(kept));
         }
-        match Box::pin(self.inner.load_workload(workload)).await? {
-            Loaded::Live(principal) => Ok(Some(principal)),
-            Loaded::Ended | Loaded::Nothing => Ok(None),
-        }
+        Ok(match Box::pin(self.inner.load_workload(workload)).await? {
+            Loaded::Live(principal) => KeyLookup::Found(principal),
+            Loaded::Ended(former) => KeyLookup::Revoked(former),
+            Loaded::Nothing => KeyLookup::Unknown,
+        })
     }
 }
 
@@ -104,7 +105,7 @@ impl Inner {
         let place = workload.place();
         if !registered.contains(workload.cluster) {
             self.workloads.remove(&place);
-            return Ok(Loaded::Ended);
+            return Ok(Loaded::Ended(former::workload(workload)));
         }
         let principal = Principal {
             filled,

@@ -308,7 +308,7 @@ async fn sessions_without_the_factor_are_over_and_keys_go_on() {
         .directory
         .by_session(id, world.ada, NOW_MS)
         .await;
-    assert!(matches!(found.unwrap(), SessionLookup::Revoked));
+    assert!(matches!(found.unwrap(), SessionLookup::Revoked(_)));
     let refreshed = world.sessions.refresh(id, world.ada, NOW_MS).await.unwrap();
     assert!(matches!(refreshed, crate::session::RefreshOutcome::Revoked));
 

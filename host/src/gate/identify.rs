@@ -10,8 +10,8 @@ use scopegate_policy::CallerKind;
 
 use super::{Counted, Gate, Stop, Trail, trail::Counting};
 use crate::{
-    Cause, Request,
-    authenticate::{Authenticated, Authentication, Effort},
+    Cause, Principal, Request,
+    authenticate::{Authenticated, Authentication, Effort, Rejected},
     counters::Bucket,
     limit::Taken,
 };
@@ -52,7 +52,11 @@ impl Gate {
                 let taken = match counted {
                     Ok(taken) => taken,
                     // Another gate ended it.
-                    Err(cause) => return Break(self.reject(cause, failures, trail, now_ms).await),
+                    Err(cause) => {
+                        let Authenticated { principal, .. } = authenticated;
+                        trail.principal = cause.is_an_end().then_some(principal);
+                        return Break(self.reject(cause, failures, trail, now_ms).await);
+                    }
                 };
                 trail.principal = Some(Arc::clone(&authenticated.principal));
                 // The one that it is a part of may have been the last.
@@ -72,7 +76,8 @@ impl Gate {
                 Break(Stop::with(Cause::TooManyFailures, failures))
             }
             Authentication::NotPresented => self.count_anonymous(trail.client, now_ms).await,
-            Authentication::Rejected(cause) => {
+            Authentication::Rejected(Rejected { cause, former }) => {
+                trail.principal = former;
                 Break(self.reject(cause, failures, trail, now_ms).await)
             }
         }
@@ -139,6 +144,15 @@ impl Gate {
             Continue(taken) => Stop::with(Cause::TooManyFailures, taken),
             Break(stop) => stop,
         }
+    }
+
+    /// Resolves when something behind the caller of an admitted request has changed, with what it is now. Not at its expiry,
+    /// which is in the principal; and never for tokens of external issuers, of which nobody tells.
+    ///
+    /// # Errors
+    /// Why the request may not go on: its credential is no longer good, or nobody can tell.
+    pub async fn renewed(&self, principal: &Principal) -> Result<Arc<Principal>, Cause> {
+        self.authenticator.directory.renewed(principal).await
     }
 
     /// What a caller is counted by, and how much they may.

@@ -167,7 +167,7 @@ async fn a_refresh_keeps_the_session_and_ends_with_it() {
         .by_session(first.session, ada, end)
         .await
         .unwrap();
-    assert!(matches!(over, SessionLookup::Expired));
+    assert!(matches!(over, SessionLookup::Expired(_)));
 }
 
 #[tokio::test]

@@ -152,6 +152,11 @@ impl Cause {
         }
     }
 
+    /// Whether the credential was good once, and is over.
+    pub fn is_an_end(&self) -> bool {
+        matches!(self, Self::Revoked | Self::Expired | Self::TokenExpired)
+    }
+
     /// The HTTP status, before a contract has its say.
     pub fn status(&self) -> StatusCode {
         match self {

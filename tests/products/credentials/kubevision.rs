@@ -105,6 +105,39 @@ async fn kv_09_and_kv_16_the_log_has_owner_and_key() {
     assert_eq!(viewer.get(&path).await.status, 403);
 }
 
+/// KV-09: also of a key that has ended: who still has it would be wanted. What was tried with it is no use of it.
+#[tokio::test]
+async fn kv_09_the_log_has_owner_and_key_when_the_key_has_ended() {
+    let world = office("kubevision").await;
+    let viewer = world.manager("viewer").await;
+    let (revoked, secret) = minted(&viewer, json!({ "name": "leaked" })).await;
+    let path = format!("{}/{}", super::KEYS, text(&revoked["id"]));
+    assert_eq!(viewer.call("DELETE", &path).await.status, 200);
+    let ends = json!({ "name": "old", "expires_at": after(60) });
+    let (expired, other) = minted(&viewer, ends).await;
+    world.clock.advance(Duration::from_secs(60));
+    for secret in [&secret, &other] {
+        assert_eq!(works(&world, secret).await, 401);
+    }
+    let admin = world.manager("admin").await;
+    for (key, name, reason) in [
+        (&revoked, "leaked", "revoked"),
+        (&expired, "old", "expired"),
+    ] {
+        let id = text(&key["id"]);
+        let path = format!("/-/api/audit?credential={id}&outcome=refuse");
+        let found = audited(&world, &admin, &path, 1).await;
+        let record = &found[0];
+        let said = |member: &str| text(&record[member]);
+        assert_eq!(
+            ["name", "agent", "kind", "reason", "path"].map(said),
+            ["viewer@acme.example", name, "api-key", reason, CLUSTER]
+        );
+        let path = format!("/-/api/organization/keys/{id}");
+        assert_eq!(admin.get(&path).await.json()["last_used_at"], json!(null));
+    }
+}
+
 /// The records of a search, once there are so many.
 async fn audited(
     world: &World,

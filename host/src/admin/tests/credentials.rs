@@ -70,7 +70,7 @@ async fn a_minted_key_works_and_its_secret_is_shown_once() {
             .by_key(&KeyHash::of(text), NOW_MS)
             .await
             .unwrap();
-        assert!(matches!(found, KeyLookup::Revoked));
+        assert!(matches!(found, KeyLookup::Revoked(_)));
     }
 }
 

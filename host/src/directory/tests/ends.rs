@@ -88,7 +88,7 @@ fn print(what: &str, rounds: i64, counts: &Counts) {
 async fn is_endless(fixture: Arc<Fixture>, hash: KeyHash) -> bool {
     match fixture.directory.by_key(&hash, NOW_MS).await.unwrap() {
         KeyLookup::Found(principal) => principal.expires_at.is_none(),
-        KeyLookup::Revoked => false,
+        KeyLookup::Revoked(_) => false,
         other => panic!("{other:?}"),
     }
 }
@@ -97,7 +97,7 @@ async fn is_open(fixture: Arc<Fixture>, session: Uuid, user: Uuid) -> bool {
     let found = fixture.directory.by_session(session, user, NOW_MS).await;
     match found.unwrap() {
         SessionLookup::Found(_) => true,
-        SessionLookup::Revoked => false,
+        SessionLookup::Revoked(_) => false,
         other => panic!("{other:?}"),
     }
 }

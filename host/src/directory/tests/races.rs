@@ -199,7 +199,7 @@ async fn a_revoked_key_stays_revoked() {
                         let over = revoked.load(SeqCst);
                         match fixture.directory.by_key(&hash, NOW_MS).await.unwrap() {
                             KeyLookup::Found(_) => assert!(!over, "accepted after revocation"),
-                            KeyLookup::Revoked => refused += 1,
+                            KeyLookup::Revoked(_) => refused += 1,
                             other => panic!("{other:?}"),
                         }
                         tokio::task::yield_now().await;

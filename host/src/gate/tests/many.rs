@@ -21,7 +21,7 @@ use crate::{
         Counters,
         redis::{Redis, RedisConfig, Touched, WhenAway, testing::RedisServer},
     },
-    directory::Workload,
+    directory::{KeyLookup, Workload},
     key::{self, KeyKind},
     keyring::{KeyRing, Keys},
     limit::Window,
@@ -183,7 +183,9 @@ async fn workloads_are_confirmed_by_their_cluster() {
         pod: Some("agent-1"),
     };
     let directory = gates.gates[0].directory();
-    let kept = directory.by_workload(&workload).await.unwrap().unwrap();
+    let KeyLookup::Found(kept) = directory.by_workload(&workload).await.unwrap() else {
+        panic!("its cluster is registered");
+    };
     let confirm = || directory.confirmed(Arc::clone(&kept), NOW_MS);
     let by_store = || directory.confirm_by_store(&kept, NOW_MS);
     for now in [confirm().await.unwrap(), by_store().await.unwrap()] {
@@ -199,7 +201,13 @@ async fn workloads_are_confirmed_by_their_cluster() {
     assert!(gates.change(1, delete("prod")).await.unwrap());
     assert_eq!(confirm().await.unwrap_err(), Cause::Revoked);
     assert_eq!(by_store().await.unwrap_err(), Cause::Revoked);
-    assert!(directory.by_workload(&workload).await.unwrap().is_none());
+    let KeyLookup::Revoked(former) = directory.by_workload(&workload).await.unwrap() else {
+        panic!("its cluster is deleted");
+    };
+    assert_eq!(
+        (former.name.as_str(), former.key_name.as_deref()),
+        (workload.account, workload.pod)
+    );
 }
 
 #[tokio::test]
