@@ -12,9 +12,10 @@ use std::{
 use rustix::process::Signal;
 use scopegate_policy::Clusters;
 use secrecy::ExposeSecret;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::world::{Ask, NOW_MS, get, parts};
+use super::world::{Ask, Log, NOW_MS, get, parts};
 use crate::{
     Cause, Contract, Directory, Gate, Principal, Verdict,
     counters::{
@@ -33,6 +34,7 @@ struct Gates {
     gates: Vec<Arc<Gate>>,
     fixture: Fixture,
     server: RedisServer,
+    log: Log,
 }
 
 impl Gates {
@@ -47,20 +49,22 @@ impl Gates {
         change(&mut config, &mut contract);
         let keys = Keys::from(KeyRing::ephemeral().unwrap());
         let fixture = Fixture::quick(contract.authority.clone()).await;
-        let mut gates = Vec::new();
+        let (mut gates, log) = (Vec::new(), Log::default());
         for _ in 0..count {
             let counters = Counters::Redis(Redis::open(&config).await.unwrap());
             let url = format!("sqlite://{}", fixture.path().display());
             let store = Store::open(&url, Purpose::Serve, Missing::Refuse);
             let store = store.await.unwrap();
             let directory = Directory::beside(&counters, store, contract.authority.clone());
-            let parts = parts(contract.clone(), directory, keys.clone(), counters);
+            let mut parts = parts(contract.clone(), directory, keys.clone(), counters);
+            parts.audit = log.audit();
             gates.push(Arc::new(Gate::new(parts)));
         }
         Self {
             gates,
             fixture,
             server,
+            log,
         }
     }
 
@@ -167,6 +171,16 @@ async fn a_change_on_one_gate_holds_on_all_when_it_returns() {
     for gate in gates.all() {
         assert_eq!(gates.ask(gate, &ask).await.unwrap_err(), Cause::Revoked);
     }
+    // Whose key it was is recorded as it would be by the gate that ended it.
+    for gate in &gates.gates {
+        gate.flush().await;
+    }
+    let records = gates.log.records();
+    let refused = records
+        .iter()
+        .filter(|record| record["reason"] == "revoked");
+    let refused: Vec<_> = refused.map(|record| &record["credential"]).collect();
+    assert_eq!(refused, vec![&json!(key); gates.all().len()]);
     // A revocation that another gate made already is no less of one.
     assert!(!gates.change(0, Change::Revoke(key)).await.unwrap());
 }

@@ -66,8 +66,25 @@ pub(super) struct World {
     log: Log,
 }
 
+/// What gates record.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(super) fn audit(&self) -> Audit {
+        Audit::to(Box::new(self.clone())).unwrap()
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).unwrap()
+    }
+
+    pub(super) fn records(&self) -> Vec<Value> {
+        let text = self.text();
+        let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        records.collect()
+    }
+}
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -122,7 +139,7 @@ impl World {
         let directory = fixture.directory.clone();
         let keys = Keys::from(KeyRing::ephemeral().unwrap());
         let mut parts = parts(contract, directory, keys, Counters::memory());
-        parts.audit = Audit::to(Box::new(log.clone())).unwrap();
+        parts.audit = log.audit();
         change(&mut parts, fixture.organization);
         Self {
             gate: Gate::new(parts),
@@ -223,17 +240,12 @@ impl World {
     /// The audit log so far.
     pub(super) async fn log(&self) -> Vec<Value> {
         self.gate.flush().await;
-        let bytes = self.log.0.lock().clone();
-        String::from_utf8(bytes)
-            .unwrap()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        self.log.records()
     }
 
     pub(super) async fn text_of_log(&self) -> String {
         self.gate.flush().await;
-        String::from_utf8(self.log.0.lock().clone()).unwrap()
+        self.log.text()
     }
 }
 
