@@ -16,7 +16,8 @@ use std::{
     io::{Read as _, Seek as _, SeekFrom},
     path::PathBuf,
     sync::{Arc, LazyLock},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustls::pki_types::CertificateDer;
@@ -352,6 +353,23 @@ impl World {
             .expect("a running server")
             .shutdown()
             .await;
+    }
+}
+
+/// A world that is not shut down ends with its test's runtime. The gate outlives that: its audit waits for the store, which has
+/// its connection back only when the runtime has let go of it, and they would wait for each other.
+impl Drop for World {
+    fn drop(&mut self) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        let gate = Arc::clone(running.gate());
+        thread::spawn(move || {
+            let begun = Instant::now();
+            while Arc::strong_count(&gate) > 1 && begun.elapsed() < Duration::from_secs(60) {
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
     }
 }
 
