@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue};
 use scopegate_host::{
     Clusters, Gate, Request, Verdict,
     admin::{Admin, Command, KeyRequest},
-    directory::KeyLookup,
+    directory::LookUp,
     engine::Isolation,
     key::KeyHash,
     store::{Actor, Change, Credential, CredentialKind, NewCredential},
@@ -357,7 +357,7 @@ async fn revoke(gate: &Gate, count: u64) -> Result<Times> {
     let mut each = Vec::new();
     for number in (count.min(USED) - 100)..count.min(USED) {
         let hash = KeyHash::of(&text(number));
-        let KeyLookup::Found(key) = gate.directory().by_key(&hash, NOW_MS).await? else {
+        let LookUp::Found(key) = gate.directory().by_key(&hash, NOW_MS).await? else {
             bail!("key {number} is not there");
         };
         let start = Instant::now();

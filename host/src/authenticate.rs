@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     Cause, Contract, Directory, Principal,
-    directory::{KeyLookup, SessionLookup},
+    directory::LookUp,
     key::{self, KeyFormat, KeyHash},
     keyring::{KeyRing, Keys},
 };
@@ -65,20 +65,7 @@ impl From<Cause> for Rejected {
     }
 }
 
-impl KeyLookup {
-    /// The caller, if they may still call.
-    fn accepted(self) -> Result<Arc<Principal>, Rejected> {
-        let (cause, former) = match self {
-            Self::Found(principal) => return Ok(principal),
-            Self::Unknown => (Cause::UnknownCredential, None),
-            Self::Revoked(former) => (Cause::Revoked, Some(former)),
-            Self::Expired(former) => (Cause::Expired, Some(former)),
-        };
-        Err(Rejected { cause, former })
-    }
-}
-
-impl SessionLookup {
+impl LookUp {
     /// The caller, if they may still call.
     fn accepted(self) -> Result<Arc<Principal>, Rejected> {
         let (cause, former) = match self {

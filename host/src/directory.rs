@@ -50,30 +50,17 @@ const SESSIONS_BYTES_MAX: usize = 32 << 20;
 /// And the workloads.
 const WORKLOADS_BYTES_MAX: usize = 16 << 20;
 
-/// What a presented key or agent token is.
+/// What a presented key or agent token is, or a session that a verified token names.
 #[derive(Debug)]
-pub enum KeyLookup {
-    /// Valid as of now.
+pub enum LookUp {
+    /// Good as of now. `expires_at` is the credential's end; a session's token may end earlier.
     Found(Arc<Principal>),
-    /// Nobody's.
+    /// Nobody's; or another user's session.
     Unknown,
-    /// Ended, or what stood behind it is gone: revoked, its owner disabled, or without the owner whom
-    /// the contract's authority needs. With whose it was, who may nothing.
+    /// Ended, or what stood behind it is gone: revoked, logged out, its user disabled, or without the owner whom the contract's
+    /// authority needs. With whose it was, who may nothing.
     Revoked(Arc<Principal>),
     /// Past its expiry.
-    Expired(Arc<Principal>),
-}
-
-/// What a session is that a verified token names.
-#[derive(Debug)]
-pub enum SessionLookup {
-    /// Open as of now. `expires_at` is the session's end; a token's own may be earlier.
-    Found(Arc<Principal>),
-    /// Nobody's, or another user's.
-    Unknown,
-    /// Logged out, or its user disabled. With whose it was, who may nothing.
-    Revoked(Arc<Principal>),
-    /// Past its whole life.
     Expired(Arc<Principal>),
 }
 
@@ -166,20 +153,20 @@ impl Directory {
     }
 
     /// Whom a key or agent token stands for.
-    pub async fn by_key(&self, hash: &KeyHash, now_ms: i64) -> Result<KeyLookup, StoreError> {
+    pub async fn by_key(&self, hash: &KeyHash, now_ms: i64) -> Result<LookUp, StoreError> {
         let kept = self.inner.keys.get(hash);
         let principal = match kept {
             Some(principal) => principal,
             None => match Box::pin(self.inner.load_key(hash)).await? {
                 Loaded::Live(principal) => principal,
-                Loaded::Ended(former) => return Ok(KeyLookup::Revoked(former)),
-                Loaded::Nothing => return Ok(KeyLookup::Unknown),
+                Loaded::Ended(former) => return Ok(LookUp::Revoked(former)),
+                Loaded::Nothing => return Ok(LookUp::Unknown),
             },
         };
         Ok(if is_over(&principal, now_ms) {
-            KeyLookup::Expired(principal)
+            LookUp::Expired(principal)
         } else {
-            KeyLookup::Found(principal)
+            LookUp::Found(principal)
         })
     }
 
@@ -195,24 +182,24 @@ impl Directory {
         session: Uuid,
         user: Uuid,
         now_ms: i64,
-    ) -> Result<SessionLookup, StoreError> {
+    ) -> Result<LookUp, StoreError> {
         let kept = self.inner.sessions.get(&session);
         let principal = match kept {
             Some(principal) => principal,
             None => match Box::pin(self.inner.load_session(session)).await? {
                 Loaded::Live(principal) => principal,
                 Loaded::Ended(former) if former.user == Some(user) => {
-                    return Ok(SessionLookup::Revoked(former));
+                    return Ok(LookUp::Revoked(former));
                 }
-                Loaded::Ended(_) | Loaded::Nothing => return Ok(SessionLookup::Unknown),
+                Loaded::Ended(_) | Loaded::Nothing => return Ok(LookUp::Unknown),
             },
         };
         Ok(if principal.user != Some(user) {
-            SessionLookup::Unknown
+            LookUp::Unknown
         } else if is_over(&principal, now_ms) {
-            SessionLookup::Expired(principal)
+            LookUp::Expired(principal)
         } else {
-            SessionLookup::Found(principal)
+            LookUp::Found(principal)
         })
     }
 

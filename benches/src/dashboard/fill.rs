@@ -16,7 +16,7 @@ use scopegate_host::{
     authenticate::Issuers,
     bundle::Trust,
     counters::Counters,
-    directory::KeyLookup,
+    directory::LookUp,
     engine::{Sandbox, SandboxConfig, build_document},
     key::KeyHash,
     password,
@@ -207,7 +207,7 @@ async fn callers(gate: &Gate, keys: u64, now_ms: i64) -> Result<Vec<Arc<Principa
     for at in 0..CALLERS.min(keys) {
         let number = scattered(at, keys);
         let hash = KeyHash::of(&text(number));
-        if let KeyLookup::Found(principal) = gate.directory().by_key(&hash, now_ms).await? {
+        if let LookUp::Found(principal) = gate.directory().by_key(&hash, now_ms).await? {
             callers.insert(number, principal);
         }
     }

@@ -14,14 +14,14 @@ use crate::store::{
 
 async fn found(directory: &Directory, hash: &KeyHash) -> Arc<Principal> {
     match directory.by_key(hash, NOW_MS).await.unwrap() {
-        KeyLookup::Found(principal) => principal,
+        LookUp::Found(principal) => principal,
         other => panic!("{other:?}"),
     }
 }
 
 /// Whose a key or agent token was that has ended: named, and without any authority.
 async fn former(directory: &Directory, hash: &KeyHash) -> Arc<Principal> {
-    let KeyLookup::Revoked(former) = directory.by_key(hash, NOW_MS).await.unwrap() else {
+    let LookUp::Revoked(former) = directory.by_key(hash, NOW_MS).await.unwrap() else {
         panic!("it has ended");
     };
     let Caller {
@@ -216,7 +216,7 @@ async fn unknown_keys_are_not_kept() {
     let hash = new.hash;
     assert!(matches!(
         fixture.directory.by_key(&hash, NOW_MS).await,
-        Ok(KeyLookup::Unknown)
+        Ok(LookUp::Unknown)
     ));
     assert_eq!(fixture.directory.inner.keys.len(), 0);
     fixture.mint(new).await;
@@ -233,12 +233,8 @@ async fn expiry_is_checked_at_every_look_up() {
     let directory = &fixture.directory;
     for (now_ms, valid) in [(NOW_MS, true), (end * 1000 - 1, true), (end * 1000, false)] {
         let looked_up = directory.by_key(&hash, now_ms).await.unwrap();
-        assert_eq!(matches!(looked_up, KeyLookup::Found(_)), valid, "{now_ms}");
-        assert_eq!(
-            matches!(looked_up, KeyLookup::Expired(_)),
-            !valid,
-            "{now_ms}"
-        );
+        assert_eq!(matches!(looked_up, LookUp::Found(_)), valid, "{now_ms}");
+        assert_eq!(matches!(looked_up, LookUp::Expired(_)), !valid, "{now_ms}");
         assert_eq!(directory.cached(&hash, now_ms).is_some(), valid, "{now_ms}");
     }
 }
@@ -250,7 +246,7 @@ async fn a_session_is_its_user_as_of_now() {
     let ada = fixture.user("ada@example.com", "viewer").await;
     let session = open_session(&fixture, ada).await;
     let look_up = || directory.by_session(session, ada, NOW_MS);
-    let Ok(SessionLookup::Found(principal)) = look_up().await else {
+    let Ok(LookUp::Found(principal)) = look_up().await else {
         panic!()
     };
     assert_eq!(principal.caller.roles, ["viewer"]);
@@ -258,14 +254,11 @@ async fn a_session_is_its_user_as_of_now() {
     assert!(directory.cached_session(session, ada, NOW_MS).is_some());
 
     let other = directory.by_session(session, Uuid::now_v7(), NOW_MS).await;
-    assert!(
-        matches!(other, Ok(SessionLookup::Unknown)),
-        "of another user"
-    );
+    assert!(matches!(other, Ok(LookUp::Unknown)), "of another user");
     let over = directory
         .by_session(session, ada, NOW_MS + 3600 * 1000)
         .await;
-    assert!(matches!(over, Ok(SessionLookup::Expired(_))));
+    assert!(matches!(over, Ok(LookUp::Expired(_))));
 
     fixture
         .make(Change::SetRole {
@@ -273,18 +266,18 @@ async fn a_session_is_its_user_as_of_now() {
             role: "editor".to_owned(),
         })
         .await;
-    let Ok(SessionLookup::Found(principal)) = look_up().await else {
+    let Ok(LookUp::Found(principal)) = look_up().await else {
         panic!()
     };
     assert_eq!(principal.caller.roles, ["editor"]);
 
     fixture.make(Change::EndSession(session)).await;
-    assert!(matches!(look_up().await, Ok(SessionLookup::Revoked(_))));
+    assert!(matches!(look_up().await, Ok(LookUp::Revoked(_))));
     let second = open_session(&fixture, ada).await;
     directory.by_session(second, ada, NOW_MS).await.unwrap();
     fixture.make(Change::DisableUser(ada)).await;
     let disabled = directory.by_session(second, ada, NOW_MS).await;
-    assert!(matches!(disabled, Ok(SessionLookup::Revoked(_))));
+    assert!(matches!(disabled, Ok(LookUp::Revoked(_))));
 }
 
 #[tokio::test]
@@ -295,8 +288,7 @@ async fn an_operators_session_is_in_no_organization() {
     let id = root.id;
     fixture.make(Change::AddUser(Box::new(root))).await;
     let session = open_session(&fixture, id).await;
-    let Ok(SessionLookup::Found(principal)) =
-        fixture.directory.by_session(session, id, NOW_MS).await
+    let Ok(LookUp::Found(principal)) = fixture.directory.by_session(session, id, NOW_MS).await
     else {
         panic!()
     };
@@ -457,7 +449,7 @@ async fn a_change_goes_on_when_its_caller_goes_away() {
         .unwrap();
     assert!(matches!(
         fixture.directory.by_key(&hash, NOW_MS).await,
-        Ok(KeyLookup::Revoked(_))
+        Ok(LookUp::Revoked(_))
     ));
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use scopegate_policy::{Caller, CallerKind, Clusters};
 use uuid::Uuid;
 
-use super::{AGENT_ROLE, Directory, Inner, KeyLookup, Loaded, former};
+use super::{AGENT_ROLE, Directory, Inner, Loaded, LookUp, former};
 use crate::{Principal, principal::stable_id, store::StoreError};
 
 /// A workload that somebody has vouched for.
@@ -78,17 +78,14 @@ impl<'w> Workload<'w> {
 impl Directory {
     /// The agent that a workload is: revoked where its cluster is not registered, or not any more. When its token ends is
     /// for whoever has read it.
-    pub(crate) async fn by_workload(
-        &self,
-        workload: &Workload<'_>,
-    ) -> Result<KeyLookup, StoreError> {
+    pub(crate) async fn by_workload(&self, workload: &Workload<'_>) -> Result<LookUp, StoreError> {
         if let Some(kept) = self.inner.workloads.get(&workload.place()) {
-            return Ok(KeyLookup::Found(kept));
+            return Ok(LookUp::Found(kept));
         }
         Ok(match Box::pin(self.inner.load_workload(workload)).await? {
-            Loaded::Live(principal) => KeyLookup::Found(principal),
-            Loaded::Ended(former) => KeyLookup::Revoked(former),
-            Loaded::Nothing => KeyLookup::Unknown,
+            Loaded::Live(principal) => LookUp::Found(principal),
+            Loaded::Ended(former) => LookUp::Revoked(former),
+            Loaded::Nothing => LookUp::Unknown,
         })
     }
 }

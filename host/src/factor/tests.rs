@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     Contract, KeyRing, Sessions,
-    directory::{KeyLookup, SessionLookup},
+    directory::LookUp,
     password::Passwords,
     session::LoginOutcome,
     store::{Conflict, fixture::NOW_MS},
@@ -288,7 +288,7 @@ async fn sessions_without_the_factor_are_over_and_keys_go_on() {
     let (_, hash) = world.fixture.key(Some(world.ada)).await;
     let enrolled = world.enrolled().await;
     let key = world.fixture.directory.by_key(&hash, NOW_MS).await.unwrap();
-    assert!(matches!(key, KeyLookup::Found(_)));
+    assert!(matches!(key, LookUp::Found(_)));
     // However one came about.
     let session = crate::store::Session {
         id: Uuid::new_v4(),
@@ -308,7 +308,7 @@ async fn sessions_without_the_factor_are_over_and_keys_go_on() {
         .directory
         .by_session(id, world.ada, NOW_MS)
         .await;
-    assert!(matches!(found.unwrap(), SessionLookup::Revoked(_)));
+    assert!(matches!(found.unwrap(), LookUp::Revoked(_)));
     let refreshed = world.sessions.refresh(id, world.ada, NOW_MS).await.unwrap();
     assert!(matches!(refreshed, crate::session::RefreshOutcome::Revoked));
 

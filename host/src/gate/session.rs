@@ -21,7 +21,7 @@ use crate::{
     client,
     contract::{self, Login},
     counters::Bucket,
-    directory::SessionLookup,
+    directory::LookUp,
     factor::CODE_BYTES_MAX,
     headers::{self, REQUEST_ID},
     keyring::SessionClaims,
@@ -165,7 +165,7 @@ impl Gate {
                     .directory()
                     .by_session(grant.session, grant.user.id, now_ms)
                     .await;
-                if let Ok(SessionLookup::Found(principal)) = found {
+                if let Ok(LookUp::Found(principal)) = found {
                     trail.principal = Some(principal);
                 }
                 self.granted(login, &grant, taken)

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     KeyRing,
     contract::Authority,
-    directory::SessionLookup,
+    directory::LookUp,
     password::{self, PASSWORD_BYTES_MAX},
     store::fixture::{Fixture, NOW_MS},
 };
@@ -77,7 +77,7 @@ async fn the_right_password_opens_a_session() {
         .by_session(grant.session, ada, NOW_MS)
         .await
         .unwrap();
-    assert!(matches!(found, SessionLookup::Found(_)));
+    assert!(matches!(found, LookUp::Found(_)));
     assert_ne!(grant.session, login(&sessions).await.session);
 }
 
@@ -167,7 +167,7 @@ async fn a_refresh_keeps_the_session_and_ends_with_it() {
         .by_session(first.session, ada, end)
         .await
         .unwrap();
-    assert!(matches!(over, SessionLookup::Expired(_)));
+    assert!(matches!(over, LookUp::Expired(_)));
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn is_open(fixture: &Fixture, grant: &Grant) -> bool {
         .directory
         .by_session(grant.session, grant.user.id, NOW_MS)
         .await;
-    matches!(found.unwrap(), SessionLookup::Found(_))
+    matches!(found.unwrap(), LookUp::Found(_))
 }
 
 #[tokio::test]
@@ -327,5 +327,5 @@ async fn signing_out_everywhere_leaves_keys() {
     assert!(!is_open(&fixture, &first).await);
     assert!(!out(None).await.unwrap(), "none is left");
     let key = fixture.directory.by_key(&hash, NOW_MS).await.unwrap();
-    assert!(matches!(key, crate::directory::KeyLookup::Found(_)));
+    assert!(matches!(key, crate::directory::LookUp::Found(_)));
 }

@@ -11,7 +11,7 @@ use crate::{
     Principal,
     admin::{Admin, AdminError, ErrorKind, NewKey, UserEdit, Whose},
     contract::Authority,
-    directory::SessionLookup,
+    directory::LookUp,
     store::{Change, Credential, CredentialKind::ApiKey, Expected, Page, Session, fixture::NOW_MS},
 };
 
@@ -94,7 +94,7 @@ impl Staff {
         self.office.fixture.make(Change::OpenSession(session)).await;
         let found = self.office.fixture.directory.by_session(id, user, NOW_MS);
         match found.await.unwrap() {
-            SessionLookup::Found(principal) => principal,
+            LookUp::Found(principal) => principal,
             other => panic!("{other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     admin::{ErrorKind, Reply},
     audit::Filter,
     contract::Authority,
-    directory::KeyLookup,
+    directory::LookUp,
     key::KeyHash,
     store::fixture::NOW_MS,
 };
@@ -42,7 +42,7 @@ async fn a_minted_key_works_and_its_secret_is_shown_once() {
         .by_key(&KeyHash::of(text), NOW_MS)
         .await
         .unwrap();
-    let KeyLookup::Found(principal) = found else {
+    let LookUp::Found(principal) = found else {
         panic!("{found:?}")
     };
     assert_eq!(principal.credential, credential.id);
@@ -70,7 +70,7 @@ async fn a_minted_key_works_and_its_secret_is_shown_once() {
             .by_key(&KeyHash::of(text), NOW_MS)
             .await
             .unwrap();
-        assert!(matches!(found, KeyLookup::Revoked(_)));
+        assert!(matches!(found, LookUp::Revoked(_)));
     }
 }
 

@@ -87,8 +87,8 @@ fn print(what: &str, rounds: i64, counts: &Counts) {
 /// Whether a key or agent token is found, and without an end.
 async fn is_endless(fixture: Arc<Fixture>, hash: KeyHash) -> bool {
     match fixture.directory.by_key(&hash, NOW_MS).await.unwrap() {
-        KeyLookup::Found(principal) => principal.expires_at.is_none(),
-        KeyLookup::Revoked(_) => false,
+        LookUp::Found(principal) => principal.expires_at.is_none(),
+        LookUp::Revoked(_) => false,
         other => panic!("{other:?}"),
     }
 }
@@ -96,8 +96,8 @@ async fn is_endless(fixture: Arc<Fixture>, hash: KeyHash) -> bool {
 async fn is_open(fixture: Arc<Fixture>, session: Uuid, user: Uuid) -> bool {
     let found = fixture.directory.by_session(session, user, NOW_MS).await;
     match found.unwrap() {
-        SessionLookup::Found(_) => true,
-        SessionLookup::Revoked(_) => false,
+        LookUp::Found(_) => true,
+        LookUp::Revoked(_) => false,
         other => panic!("{other:?}"),
     }
 }
@@ -199,7 +199,7 @@ async fn deleting_a_cluster() {
                     return is_endless(fixture, hash).await;
                 }
                 match fixture.directory.by_key(&other, NOW_MS).await.unwrap() {
-                    KeyLookup::Found(principal) => principal.registered.contains(&id),
+                    LookUp::Found(principal) => principal.registered.contains(&id),
                     other => panic!("{other:?}"),
                 }
             }

@@ -41,7 +41,7 @@ async fn a_change_counts_up_before_it_empties() {
     let session = open_session(&fixture, ada).await;
     for touch in [Touch::Session(session), Touch::User(ada)] {
         let looked_up = directory.by_session(session, ada, NOW_MS).await.unwrap();
-        let SessionLookup::Found(principal) = looked_up else {
+        let LookUp::Found(principal) = looked_up else {
             panic!("{looked_up:?}")
         };
         let look = Arc::new(Look {
@@ -150,7 +150,7 @@ async fn no_look_up_brings_back_what_a_change_ended() {
                             .await
                             .unwrap()
                         {
-                            SessionLookup::Found(principal) => principal,
+                            LookUp::Found(principal) => principal,
                             other => panic!("{other:?}"),
                         }
                     };
@@ -198,8 +198,8 @@ async fn a_revoked_key_stays_revoked() {
                     while refused < 3 {
                         let over = revoked.load(SeqCst);
                         match fixture.directory.by_key(&hash, NOW_MS).await.unwrap() {
-                            KeyLookup::Found(_) => assert!(!over, "accepted after revocation"),
-                            KeyLookup::Revoked(_) => refused += 1,
+                            LookUp::Found(_) => assert!(!over, "accepted after revocation"),
+                            LookUp::Revoked(_) => refused += 1,
                             other => panic!("{other:?}"),
                         }
                         tokio::task::yield_now().await;

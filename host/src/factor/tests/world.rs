@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     Contract, KeyRing, Sessions,
     contract::Authority,
-    directory::SessionLookup,
+    directory::LookUp,
     factor::{FactorError, totp},
     password::{self, Passwords},
     session::{Attempt, Grant, LoginOutcome},
@@ -113,7 +113,7 @@ impl World {
             .directory
             .by_session(grant.session, self.ada, NOW_MS)
             .await;
-        matches!(found.unwrap(), SessionLookup::Found(_))
+        matches!(found.unwrap(), LookUp::Found(_))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         Counters,
         redis::{Redis, RedisConfig, Touched, WhenAway, testing::RedisServer},
     },
-    directory::{KeyLookup, Workload},
+    directory::{LookUp, Workload},
     key::{self, KeyKind},
     keyring::{KeyRing, Keys},
     limit::Window,
@@ -197,7 +197,7 @@ async fn workloads_are_confirmed_by_their_cluster() {
         pod: Some("agent-1"),
     };
     let directory = gates.gates[0].directory();
-    let KeyLookup::Found(kept) = directory.by_workload(&workload).await.unwrap() else {
+    let LookUp::Found(kept) = directory.by_workload(&workload).await.unwrap() else {
         panic!("its cluster is registered");
     };
     let confirm = || directory.confirmed(Arc::clone(&kept), NOW_MS);
@@ -215,7 +215,7 @@ async fn workloads_are_confirmed_by_their_cluster() {
     assert!(gates.change(1, delete("prod")).await.unwrap());
     assert_eq!(confirm().await.unwrap_err(), Cause::Revoked);
     assert_eq!(by_store().await.unwrap_err(), Cause::Revoked);
-    let KeyLookup::Revoked(former) = directory.by_workload(&workload).await.unwrap() else {
+    let LookUp::Revoked(former) = directory.by_workload(&workload).await.unwrap() else {
         panic!("its cluster is deleted");
     };
     assert_eq!(

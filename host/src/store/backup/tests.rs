@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Directory,
     contract::Authority,
-    directory::KeyLookup,
+    directory::LookUp,
     store::{
         Store,
         fixture::{Fixture, NOW_MS},
@@ -30,7 +30,7 @@ async fn finds(store: &Path, hash: &crate::key::KeyHash) -> bool {
     let directory = Directory::new(store.unwrap(), Authority::Scopes);
     let found = directory.by_key(hash, NOW_MS).await.unwrap();
     directory.store().close().await;
-    matches!(found, KeyLookup::Found(_))
+    matches!(found, LookUp::Found(_))
 }
 
 /// Only what was asked for is there.
