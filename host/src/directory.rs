@@ -154,20 +154,11 @@ impl Directory {
 
     /// Whom a key or agent token stands for.
     pub async fn by_key(&self, hash: &KeyHash, now_ms: i64) -> Result<LookUp, StoreError> {
-        let kept = self.inner.keys.get(hash);
-        let principal = match kept {
-            Some(principal) => principal,
-            None => match Box::pin(self.inner.load_key(hash)).await? {
-                Loaded::Live(principal) => principal,
-                Loaded::Ended(former) => return Ok(LookUp::Revoked(former)),
-                Loaded::Nothing => return Ok(LookUp::Unknown),
-            },
+        let loaded = match self.inner.keys.get(hash) {
+            Some(kept) => Loaded::Live(kept),
+            None => Box::pin(self.inner.load_key(hash)).await?,
         };
-        Ok(if is_over(&principal, now_ms) {
-            LookUp::Expired(principal)
-        } else {
-            LookUp::Found(principal)
-        })
+        Ok(loaded.judged(now_ms))
     }
 
     /// Whom a key or agent token stands for, if that needs no look at the store.
@@ -183,23 +174,15 @@ impl Directory {
         user: Uuid,
         now_ms: i64,
     ) -> Result<LookUp, StoreError> {
-        let kept = self.inner.sessions.get(&session);
-        let principal = match kept {
-            Some(principal) => principal,
-            None => match Box::pin(self.inner.load_session(session)).await? {
-                Loaded::Live(principal) => principal,
-                Loaded::Ended(former) if former.user == Some(user) => {
-                    return Ok(LookUp::Revoked(former));
-                }
-                Loaded::Ended(_) | Loaded::Nothing => return Ok(LookUp::Unknown),
-            },
+        let loaded = match self.inner.sessions.get(&session) {
+            Some(kept) => Loaded::Live(kept),
+            None => Box::pin(self.inner.load_session(session)).await?,
         };
-        Ok(if principal.user != Some(user) {
-            LookUp::Unknown
-        } else if is_over(&principal, now_ms) {
-            LookUp::Expired(principal)
-        } else {
-            LookUp::Found(principal)
+        Ok(match loaded {
+            Loaded::Live(other) | Loaded::Ended(other) if other.user != Some(user) => {
+                LookUp::Unknown
+            }
+            loaded => loaded.judged(now_ms),
         })
     }
 
@@ -304,6 +287,17 @@ enum Loaded {
     /// Whose it was, who may nothing.
     Ended(Arc<Principal>),
     Nothing,
+}
+
+impl Loaded {
+    fn judged(self, now_ms: i64) -> LookUp {
+        match self {
+            Self::Live(principal) if is_over(&principal, now_ms) => LookUp::Expired(principal),
+            Self::Live(principal) => LookUp::Found(principal),
+            Self::Ended(former) => LookUp::Revoked(former),
+            Self::Nothing => LookUp::Unknown,
+        }
+    }
 }
 
 impl Inner {
